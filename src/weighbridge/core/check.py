@@ -1,0 +1,80 @@
+"""A check: a question to one document, or to the whole audit, that belongs to a control."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, TypeVar
+
+from weighbridge.core.document import Document
+from weighbridge.core.finding import Finding, Gap
+from weighbridge.core.format import Loading
+from weighbridge.core.location import Location
+
+SECTIONS = ("Why it matters", "What to do", "Limits", "References")
+
+
+class Need(StrEnum):
+    """What a check needs before it can run, so that the cost of a plan is known."""
+
+    NETWORK = "network"
+    TENSOR_BYTES = "tensor-bytes"
+    HISTORY = "history"
+    SANDBOX = "sandbox"
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """One thing that was identified: a file, or a member of one. `formats` are names, sorted."""
+
+    where: Location
+    size: int
+    formats: tuple[str, ...]
+    loadings: tuple[Loading, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """What a check across files sees: every artifact of the target, in order."""
+
+    artifacts: tuple[Artifact, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A registered check. `doc` is its only documentation; *Limits* is compulsory in it."""
+
+    id: str
+    control: str
+    reads: type[Document] | type[Audit] | type[Artifact]
+    needs: frozenset[Need]
+    run: Callable[[Any], Iterator[Finding | Gap]]
+    doc: str
+
+    @property
+    def title(self) -> str:
+        """The first line of the documentation."""
+        return self.doc.split("\n", 1)[0]
+
+    def section(self, heading: str) -> str:
+        """The text under `## heading`, or the empty string."""
+        _, found, rest = self.doc.partition(f"## {heading}\n")
+        return rest.split("\n## ", 1)[0].strip() if found else ""
+
+
+Read = TypeVar("Read")
+
+
+def check(
+    id: str, *, control: str, reads: type[Read], needs: frozenset[Need] = frozenset()
+) -> Callable[[Callable[[Read], Iterator[Finding | Gap]]], Check]:
+    """Declare a check. `reads` is the Document type it is run on, `Artifact` to be run on each
+    thing that was identified, or `Audit` to be run once."""
+
+    def declare(run: Callable[[Read], Iterator[Finding | Gap]]) -> Check:
+        doc = inspect.cleandoc(run.__doc__ or "")
+        return Check(id, control, reads, needs, run, doc)  # type: ignore[arg-type]
+
+    return declare

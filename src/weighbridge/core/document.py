@@ -1,0 +1,40 @@
+"""The frozen result of one parser, and the one error that a parser may raise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from weighbridge.core.finding import Gap
+from weighbridge.core.location import Location
+
+
+class Malformed(Exception):
+    """The bytes are not what the format demands.
+
+    `why` is for a reader; `offset` is the byte where it was noticed, or None where no single byte
+    is to blame.
+    """
+
+    def __init__(self, why: str, offset: int | None = None) -> None:
+        super().__init__(why if offset is None else f"{why} (at byte {offset:,})")
+        self.why = why
+        self.offset = offset
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """What a parser read. Subclasses add what their format holds.
+
+    `where` is the artifact it was read from, `size` its bytes, `seen` how many of them the parser
+    took into account (tensor bytes stay lazy), `gaps` what it met and could not read.
+    A document that is also a `Tree` (it has `walk()`) is descended into by the engine.
+    """
+
+    where: Location
+    size: int
+    seen: int
+    gaps: tuple[Gap, ...] = ()
+
+    def at(self, offset: int | None = None, length: int | None = None) -> Location:
+        """The location of a byte of this document, or of the whole of it."""
+        return Location(self.where.path, self.where.inside, offset, length)

@@ -1,0 +1,97 @@
+"""What a finding shows: a tagged union, so that every reporter can draw each kind in its way."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Evidence(msgspec.Struct, frozen=True, tag_field="kind", tag=str.lower, omit_defaults=True):
+    """Base of the union."""
+
+    title: str
+
+
+class Text(Evidence, tag="text"):
+    """A quotation of the target, or a listing made from it (source, disassembly)."""
+
+    text: str
+    language: str = ""
+
+
+class Bytes(Evidence, tag="bytes"):
+    """Raw bytes as they stand in the file, in hexadecimal, and the offset of the first."""
+
+    hex: str
+    offset: int
+
+
+class CallNode(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One call that loading the file makes.
+
+    `name` is what is called, `how` the opcode that does it, `offset` where that opcode stands,
+    `arguments` how the arguments read (shortened), `calls` the calls that produced the callee or
+    an argument, `reason` why this name matters, `accused` whether it is what the finding is about.
+    """
+
+    name: str
+    how: str
+    offset: int
+    arguments: tuple[str, ...] = ()
+    calls: tuple[CallNode, ...] = ()
+    reason: str = ""
+    accused: bool = False
+
+
+class CallTree(Evidence, tag="call-tree"):
+    """A call together with the calls that feed it."""
+
+    root: CallNode
+
+
+class Node(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A node of a drawn graph; `role` chooses its style."""
+
+    id: str
+    label: str
+    role: str = ""
+
+
+class Edge(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A directed edge between two node ids."""
+
+    source: str
+    target: str
+    label: str = ""
+    role: str = ""
+
+
+class Subgraph(Evidence, tag="subgraph"):
+    """A part of a graph (a computation graph, an import graph)."""
+
+    nodes: tuple[Node, ...]
+    edges: tuple[Edge, ...]
+
+
+class AttackPath(Evidence, tag="attack-path"):
+    """Steps from what an outsider controls to what is lost, in order."""
+
+    steps: tuple[Node, ...]
+
+
+class Comparison(Evidence, tag="comparison"):
+    """Two readings of the same thing that should agree."""
+
+    expected_from: str
+    expected: str
+    found_from: str
+    found: str
+
+
+class Table(Evidence, tag="table"):
+    """Rows under headings."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+AnyEvidence = Text | Bytes | CallTree | Subgraph | AttackPath | Comparison | Table

@@ -1,0 +1,26 @@
+"""Where something stands."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Location(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A place in the audited target.
+
+    `path` is always a file that the target really has, relative to its root with `/` between the
+    parts. `inside` leads from that file into what it contains: archive members, compressed
+    streams, payloads found in strings. `offset` and `length` are in bytes and count within the
+    innermost thing; `line` starts at 1; `symbol` is a name that stays when lines move.
+    """
+
+    path: str
+    inside: tuple[str, ...] = ()
+    offset: int | None = None
+    length: int | None = None
+    line: int | None = None
+    symbol: str | None = None
+
+    def into(self, member: str) -> Location:
+        """The location of a member of the container that stands here."""
+        return Location(self.path, (*self.inside, member))

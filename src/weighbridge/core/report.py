@@ -1,0 +1,146 @@
+"""The report: everything that a reader may see, as one immutable value."""
+
+from __future__ import annotations
+
+import msgspec
+
+from weighbridge.core.control import ControlVerdict, Verdict
+from weighbridge.core.finding import Finding, Gap
+from weighbridge.core.location import Location
+
+SCHEMA = "weighbridge/report/1"
+
+
+class Tool(msgspec.Struct, frozen=True, kw_only=True):
+    """Which Weighbridge said this: version, and a digest over its checks, formats and intel."""
+
+    name: str
+    version: str
+    ruleset: str
+
+
+class Intel(msgspec.Struct, frozen=True, kw_only=True):
+    """One piece of what was known about the world, with its date (ISO 8601)."""
+
+    name: str
+    date: str
+
+
+class Target(msgspec.Struct, frozen=True, kw_only=True):
+    """What was asked for. `kind` is `folder`, `file`, later `hub` and others."""
+
+    kind: str
+    id: str
+    requested: str | None = None
+    resolved: str | None = None
+
+
+class FileRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A file of the target. `size` in bytes; `sha256` is null where it was not computed;
+    `formats` is what the content is, which may be several things at once."""
+
+    path: str
+    size: int
+    sha256: str | None
+    formats: tuple[str, ...] = ()
+
+
+class ArtifactCoverage(msgspec.Struct, frozen=True, kw_only=True):
+    """How much of one artifact was looked at: `seen` of `size` bytes by `parser` (name/version),
+    and the ids of the checks that ran on the result."""
+
+    at: Location
+    parser: str
+    size: int
+    seen: int
+    checks: tuple[str, ...]
+
+
+class LeftOut(msgspec.Struct, frozen=True, kw_only=True):
+    """A part of the target that is by design not audited, and why."""
+
+    path: str
+    why: str
+
+
+class Coverage(msgspec.Struct, frozen=True, kw_only=True):
+    """What was looked at, beside the verdict. Bytes are those of the target's files."""
+
+    files: int
+    bytes: int
+    hashed: int
+    artifacts: tuple[ArtifactCoverage, ...]
+    left_out: tuple[LeftOut, ...] = ()
+    jail: tuple[str, ...] = ()
+
+
+class ControlResult(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to one control. `because` says in a sentence why the verdict is what it is;
+    `given` is false where nobody handed over anything that the control could be answered from."""
+
+    id: str
+    group: str
+    title: str
+    question: str
+    verdict: ControlVerdict
+    because: str
+    given: bool
+    findings: tuple[Finding, ...] = ()
+    gaps: tuple[Gap, ...] = ()
+    checks: tuple[str, ...] = ()
+    frameworks: tuple[str, ...] = ()
+
+
+class CheckDoc(msgspec.Struct, frozen=True, kw_only=True):
+    """A check's documentation, for the reports that explain their findings."""
+
+    id: str
+    control: str
+    title: str
+    why: str
+    what_to_do: str
+    limits: str
+    references: tuple[str, ...] = ()
+
+
+class AppliedWaiver(msgspec.Struct, frozen=True, kw_only=True):
+    """A waiver of the policy and what became of it: how many findings it covers, whether its
+    expiry has passed (an expired waiver covers nothing)."""
+
+    id: str
+    reason: str
+    owner: str
+    expires: str
+    expired: bool
+    covers: int
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole answer. `sentence` is the verdict in one sentence, naming what decided it and the
+    scope that was audited; `created` is the time in UTC, ISO 8601."""
+
+    schema: str
+    tool: Tool
+    created: str
+    target: Target
+    verdict: Verdict
+    sentence: str
+    exit_code: int
+    controls: tuple[ControlResult, ...]
+    files: tuple[FileRecord, ...]
+    coverage: Coverage
+    checks: tuple[CheckDoc, ...] = ()
+    waivers: tuple[AppliedWaiver, ...] = ()
+    policy: str | None = None
+    intel: tuple[Intel, ...] = ()
+
+
+class Examined(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of examining one top-level file: it crosses from the jailed child to the
+    supervisor, so it is data only."""
+
+    record: FileRecord
+    findings: tuple[Finding, ...] = ()
+    gaps: tuple[Gap, ...] = ()
+    coverage: tuple[ArtifactCoverage, ...] = ()
+    identified: tuple[tuple[Location, int, tuple[str, ...]], ...] = ()

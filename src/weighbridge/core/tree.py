@@ -1,0 +1,75 @@
+"""Where bytes come from, as the rest of the house sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from weighbridge.core.finding import Gap
+
+
+@runtime_checkable
+class Blob(Protocol):
+    """A run of bytes with random access: a file, an archive member, a decoded payload."""
+
+    @property
+    def path(self) -> str:
+        """Its name within the tree that it came from, `/` between the parts."""
+
+    @property
+    def size(self) -> int:
+        """Its length in bytes (a compressed stream may have to be read through to know it)."""
+
+    @property
+    def role(self) -> str:
+        """What its container says it is (`tensor-storage`), or the empty string."""
+
+    def read(self, offset: int, n: int) -> bytes:
+        """Up to `n` bytes from `offset`; fewer only at the end.
+
+        Raises `Malformed` where the bytes cannot be had (a broken compressed stream), `OSError`
+        where the file cannot be read.
+        """
+
+
+@runtime_checkable
+class Tree(Protocol):
+    """Something that has members: a folder, an archive, a repository on a hub."""
+
+    def walk(self) -> Iterator[Blob | Gap]:
+        """Its members in a stable order; a `Gap` where a member cannot be had."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A blob whose bytes are already in memory."""
+
+    path: str
+    data: bytes
+    role: str = ""
+
+    @property
+    def size(self) -> int:
+        """Length in bytes."""
+        return len(self.data)
+
+    def read(self, offset: int, n: int) -> bytes:
+        """See `Blob.read`."""
+        return self.data[offset : offset + n]
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A blob that is a range of another one, read on demand."""
+
+    path: str
+    whole: Blob
+    start: int
+    size: int
+    role: str = ""
+
+    def read(self, offset: int, n: int) -> bytes:
+        """See `Blob.read`."""
+        n = min(n, self.size - offset)
+        return self.whole.read(self.start + offset, n) if n > 0 else b""
