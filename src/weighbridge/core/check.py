@@ -12,6 +12,7 @@ from weighbridge.core.document import Document
 from weighbridge.core.finding import Finding, Gap
 from weighbridge.core.format import Loading
 from weighbridge.core.location import Location
+from weighbridge.core.report import FileRecord
 
 SECTIONS = ("Why it matters", "What to do", "Limits", "References")
 
@@ -37,8 +38,9 @@ class Artifact:
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """What a check across files sees: every artifact of the target, in order."""
+    """What a check across files sees: every file and every artifact of the target, in order."""
 
+    files: tuple[FileRecord, ...]
     artifacts: tuple[Artifact, ...]
 
 

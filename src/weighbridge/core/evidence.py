@@ -11,14 +11,14 @@ class Evidence(msgspec.Struct, frozen=True, tag_field="kind", tag=str.lower, omi
     title: str
 
 
-class Text(Evidence, tag="text"):
+class Text(Evidence, frozen=True, tag="text"):
     """A quotation of the target, or a listing made from it (source, disassembly)."""
 
     text: str
     language: str = ""
 
 
-class Bytes(Evidence, tag="bytes"):
+class Bytes(Evidence, frozen=True, tag="bytes"):
     """Raw bytes as they stand in the file, in hexadecimal, and the offset of the first."""
 
     hex: str
@@ -42,7 +42,7 @@ class CallNode(msgspec.Struct, frozen=True, omit_defaults=True):
     accused: bool = False
 
 
-class CallTree(Evidence, tag="call-tree"):
+class CallTree(Evidence, frozen=True, tag="call-tree"):
     """A call together with the calls that feed it."""
 
     root: CallNode
@@ -65,20 +65,20 @@ class Edge(msgspec.Struct, frozen=True, omit_defaults=True):
     role: str = ""
 
 
-class Subgraph(Evidence, tag="subgraph"):
+class Subgraph(Evidence, frozen=True, tag="subgraph"):
     """A part of a graph (a computation graph, an import graph)."""
 
     nodes: tuple[Node, ...]
     edges: tuple[Edge, ...]
 
 
-class AttackPath(Evidence, tag="attack-path"):
+class AttackPath(Evidence, frozen=True, tag="attack-path"):
     """Steps from what an outsider controls to what is lost, in order."""
 
     steps: tuple[Node, ...]
 
 
-class Comparison(Evidence, tag="comparison"):
+class Comparison(Evidence, frozen=True, tag="comparison"):
     """Two readings of the same thing that should agree."""
 
     expected_from: str
@@ -87,7 +87,7 @@ class Comparison(Evidence, tag="comparison"):
     found: str
 
 
-class Table(Evidence, tag="table"):
+class Table(Evidence, frozen=True, tag="table"):
     """Rows under headings."""
 
     columns: tuple[str, ...]

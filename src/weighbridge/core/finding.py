@@ -66,6 +66,8 @@ class GapKind(StrEnum):
     OFFLINE = "offline"
     UNSUPPORTED = "unsupported"
     UNREADABLE = "unreadable"
+    NOT_GIVEN = "not-given"
+    """Nobody handed over that evidence: said apart, because it is not a failure of the audit."""
 
 
 class Gap(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,2 @@
+"""Weighbridge."""
+__version__ = "0.1.0"

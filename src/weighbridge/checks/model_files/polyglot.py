@@ -1,0 +1,38 @@
+"""Check `polyglot`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from weighbridge.core.check import Artifact, check
+from weighbridge.core.finding import Action, Finding
+
+PLAIN = frozenset({"text", "json", "markdown", "csv", "python", "script", "empty"})
+
+
+@check("polyglot", control="payload-scan", reads=Artifact)
+def polyglot(artifact: Artifact) -> Iterator[Finding]:
+    """One file is valid in several formats at once.
+
+    ## Why it matters
+    Which of its contents acts depends on the program that opens it. A scanner that believes the
+    first format it recognises does not see the other.
+
+    ## What to do
+    Ask the publisher for a file that is one thing. The findings of each reading are listed.
+
+    ## Limits
+    Only formats that Weighbridge recognises count; a text format beside a protocol 0 pickle is
+    not reported, since every such pickle is text.
+
+    ## References
+    - https://attack.mitre.org/techniques/T1036/008/
+    """
+    formats = [f for f in artifact.formats if f not in PLAIN]
+    if len(formats) > 1:
+        yield Finding(
+            message=f"this file reads as {' and as '.join(formats)}",
+            at=artifact.where,
+            action=Action.REVIEW,
+            symbol=", ".join(formats),
+        )

@@ -1,0 +1,221 @@
+"""Examine one file: identify, parse, check, descend. Runs inside the jail, touches no network."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import msgspec
+
+from weighbridge.core.check import Artifact, Check
+from weighbridge.core.document import Document, Malformed
+from weighbridge.core.finding import Finding, Gap, GapKind
+from weighbridge.core.format import Format, Limits, Sample
+from weighbridge.core.location import Location
+from weighbridge.core.report import ArtifactCoverage, Examined, FileRecord
+from weighbridge.core.tree import Blob, Tree
+from weighbridge.engine.ruleset import Ruleset
+from weighbridge.formats import torch
+
+Result = TypeVar("Result")
+
+
+def examine(blob: Blob, ruleset: Ruleset, limits: Limits) -> Examined:
+    """Everything that can be said of one top-level file without its digest.
+
+    Never raises for anything that the file holds: what a parser or a check cannot cope with
+    becomes a gap, and the rest goes on.
+    """
+    examination = _Examination(ruleset, limits)
+    formats = examination.visit(blob, Location(blob.path), depth=0, role=blob.role)
+    return Examined(
+        record=FileRecord(path=blob.path, size=blob.size, sha256=None, formats=formats),
+        findings=tuple(examination.findings),
+        gaps=tuple(examination.gaps),
+        coverage=tuple(examination.coverage),
+        identified=tuple(examination.identified),
+    )
+
+
+@dataclass
+class _Examination:
+    ruleset: Ruleset
+    limits: Limits
+    findings: list[Finding] = field(default_factory=list)
+    gaps: list[Gap] = field(default_factory=list)
+    coverage: list[ArtifactCoverage] = field(default_factory=list)
+    identified: list[tuple[Location, int, tuple[str, ...]]] = field(default_factory=list)
+    entries: int = 0
+    expanded: int = 0
+
+    def visit(self, blob: Blob, where: Location, depth: int, role: str) -> tuple[str, ...]:
+        """Examine a blob; returns the names of the formats that it is.
+
+        `role` is what its container says it is. A blob with a role that is nothing else is raw
+        data and no gap: its container has explained it.
+        """
+        sample = self._try(where, lambda: Sample(blob), self.ruleset.content_controls)
+        if sample is None:
+            return ()
+        candidates = [f for f in self.ruleset.formats if f.sniff(sample)]
+        documents = [
+            (f, d) for f in candidates if (d := self._parse(f, blob, where, bool(role))) is not None
+        ]
+        known = tuple(f.name for f, _ in documents) if role else tuple(f.name for f in candidates)
+        if not known:
+            if not role:
+                self._gap(GapKind.UNSUPPORTED, "the format is not recognised", where)
+            return ()
+        self.identified.append((where, blob.size, known))
+        loadings = tuple(f.loading for f in candidates if f.name in known)
+        artifact = Artifact(where, blob.size, known, loadings)
+        for check in self.ruleset.artifact_checks:
+            self._run(check, artifact, where)
+        ran = tuple(c.id for c in self.ruleset.artifact_checks)
+        for format, document in documents:
+            checks = self.ruleset.checks_of(type(document))
+            for check in checks:
+                self._run(check, document, where)
+            controls = tuple(sorted({c.control for c in checks}))
+            for gap in document.gaps:
+                self._keep(gap, controls or self.ruleset.content_controls)
+            self.coverage.append(
+                ArtifactCoverage(
+                    at=where,
+                    parser=f"{format.name}/{format.version}",
+                    size=document.size,
+                    seen=document.seen,
+                    checks=tuple(c.id for c in checks) + ran,
+                )
+            )
+            if isinstance(document, Tree):
+                self._descend(document, where, depth + 1)
+        return known
+
+    def _parse(self, format: Format, blob: Blob, where: Location, quiet: bool) -> Document | None:
+        parse = format.parse
+        controls = self._controls_of(format)
+        if parse is None:
+            if not quiet:
+                self._gap(GapKind.UNSUPPORTED, f"{format.title}: {format.meaning}", where, controls)
+            return None
+        gaps_before = len(self.gaps)
+        document = self._try(where, lambda: parse(blob, where, self.limits), controls, format.title)
+        if document is None and quiet:
+            # Raw data may begin like anything; its container has said what it is.
+            del self.gaps[gaps_before:]
+        return document
+
+    def _descend(self, tree: Tree, where: Location, depth: int) -> None:
+        members: list[Blob] = []
+        for member in self._members(tree, where):
+            if isinstance(member, Gap):
+                self._keep(member, self.ruleset.content_controls)
+            else:
+                members.append(member)
+        if not members:
+            return
+        if depth > self.limits.depth:
+            self._gap(
+                GapKind.TOO_LARGE,
+                f"nested more than {self.limits.depth} containers deep; "
+                f"{len(members):,} members were not looked at",
+                where,
+            )
+            return
+        names = frozenset(m.path for m in members)
+        raw: Counter[str] = Counter()
+        raw_bytes: Counter[str] = Counter()
+        for member in members:
+            if self.expanded > self.limits.expanded:
+                self._gap(
+                    GapKind.TOO_LARGE,
+                    f"more than {self.limits.expanded:,} bytes came out of this file; "
+                    "the remaining members were not looked at",
+                    where,
+                )
+                return
+            role = member.role or torch.role(member.path, names)
+            inner = where.into(member.path)
+            if not self.visit(member, inner, depth, role) and role:
+                raw[role] += 1
+                raw_bytes[role] += member.size
+            self.expanded += getattr(member, "expanded", 0)
+        for role, count in sorted(raw.items()):
+            self.coverage.append(
+                ArtifactCoverage(
+                    at=where.into(f"{count:,} × {role}"),
+                    parser="raw",
+                    size=raw_bytes[role],
+                    seen=0,
+                    checks=(),
+                )
+            )
+
+    def _members(self, tree: Tree, where: Location) -> Iterator[Blob | Gap]:
+        walk = tree.walk()
+        while True:
+            member = self._try(where, lambda: next(walk, None), self.ruleset.content_controls)
+            if member is None:
+                return
+            self.entries += 1
+            if self.entries > self.limits.entries:
+                self._gap(
+                    GapKind.TOO_LARGE,
+                    f"more than {self.limits.entries:,} members; the rest were not looked at",
+                    where,
+                )
+                return
+            yield member
+
+    def _run(self, check: Check, subject: object, where: Location) -> None:
+        results = check.run(subject)
+        while True:
+            result = self._try(where, lambda: next(results, None), (check.control,), check.id)
+            if result is None:
+                return
+            if isinstance(result, Gap):
+                self._keep(result, (check.control,))
+            else:
+                self.findings.append(msgspec.structs.replace(result, check=check.id))
+
+    def _try(
+        self,
+        where: Location,
+        action: Callable[[], Result],
+        controls: tuple[str, ...],
+        subject: str = "",
+    ) -> Result | None:
+        """Run an action on foreign bytes; whatever goes wrong is a gap at `where`."""
+        prefix = f"{subject}: " if subject else ""
+        try:
+            return action()
+        except Malformed as error:
+            place = msgspec.structs.replace(where, offset=error.offset)
+            self._gap(GapKind.MALFORMED, prefix + error.why, place, controls)
+        except (MemoryError, RecursionError) as error:
+            why = "memory" if isinstance(error, MemoryError) else "nesting"
+            self._gap(GapKind.TOO_LARGE, f"{prefix}the {why} limit was reached", where, controls)
+        except OSError as error:
+            why = error.strerror or type(error).__name__
+            self._gap(GapKind.UNREADABLE, f"{prefix}{why}", where, controls)
+        except Exception as error:  # a bug of ours must not end the audit, nor pass as clean
+            why = f"{prefix}Weighbridge failed here ({type(error).__name__}: {error})"
+            self._gap(GapKind.CRASHED, why[:500], where, controls)
+        return None
+
+    def _controls_of(self, format: Format) -> tuple[str, ...]:
+        controls = {c.control for c in self.ruleset.checks_of(format.document)}
+        return tuple(sorted(controls)) or self.ruleset.content_controls
+
+    def _gap(
+        self, kind: GapKind, message: str, where: Location, controls: tuple[str, ...] | None = None
+    ) -> None:
+        self._keep(
+            Gap(kind=kind, message=message, at=where), controls or self.ruleset.content_controls
+        )
+
+    def _keep(self, gap: Gap, controls: tuple[str, ...]) -> None:
+        self.gaps.append(msgspec.structs.replace(gap, controls=gap.controls or controls))

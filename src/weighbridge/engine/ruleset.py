@@ -1,0 +1,104 @@
+"""All formats and checks there are, found by a walk of their folders."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import pkgutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+from types import ModuleType
+from typing import TypeVar
+
+import weighbridge.checks
+import weighbridge.formats
+from weighbridge import __version__
+from weighbridge.core.check import Artifact, Audit, Check
+from weighbridge.core.document import Document
+from weighbridge.core.format import Format
+
+JUDGING_ROOMS = ("analysis", "checks", "formats", "intel")
+
+
+@dataclass(frozen=True)
+class Ruleset:
+    """What this Weighbridge can recognise, parse and judge, sorted by name.
+
+    `digest` is the sha256 over every source and data file that takes part in a judgement: two
+    reports with the same digest were made by the same rules.
+    """
+
+    formats: tuple[Format, ...]
+    checks: tuple[Check, ...]
+    digest: str
+
+    def checks_of(self, document: type[Document]) -> tuple[Check, ...]:
+        """The checks that read documents of this type, or of a base of it."""
+        found = self._by_type.get(document)
+        if found is None:
+            found = tuple(c for c in self.checks if issubclass(document, c.reads))
+            self._by_type[document] = found
+        return found
+
+    @cached_property
+    def artifact_checks(self) -> tuple[Check, ...]:
+        """The checks that read each thing that was identified."""
+        return tuple(c for c in self.checks if c.reads is Artifact)
+
+    @cached_property
+    def audit_checks(self) -> tuple[Check, ...]:
+        """The checks that read the whole audit."""
+        return tuple(c for c in self.checks if c.reads is Audit)
+
+    @cached_property
+    def content_controls(self) -> tuple[str, ...]:
+        """The controls that stay open when a file's content could not be read."""
+        return tuple(sorted({c.control for c in self.checks if issubclass(c.reads, Document)}))
+
+    @cached_property
+    def _by_type(self) -> dict[type[Document], tuple[Check, ...]]:
+        return {}
+
+
+Declared = TypeVar("Declared", Format, Check)
+
+
+def _modules(package: ModuleType) -> Iterator[ModuleType]:
+    for info in sorted(
+        pkgutil.walk_packages(package.__path__, package.__name__ + "."), key=lambda i: i.name
+    ):
+        yield importlib.import_module(info.name)
+
+
+def _declared(package: ModuleType, kind: type[Declared]) -> dict[str, Declared]:
+    found: dict[str, Declared] = {}
+    for module in _modules(package):
+        for value in vars(module).values():
+            if isinstance(value, kind):
+                key = value.name if isinstance(value, Format) else value.id
+                if found.setdefault(key, value) is not value:
+                    raise ValueError(f"two declarations are called {key!r}")
+    return dict(sorted(found.items()))
+
+
+def _digest() -> str:
+    root = Path(__file__).parent.parent
+    digest = hashlib.sha256(__version__.encode())
+    for room in JUDGING_ROOMS:
+        for path in sorted((root / room).rglob("*")):
+            if path.suffix in (".py", ".json"):
+                digest.update(path.relative_to(root).as_posix().encode() + b"\0")
+                digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+@cache
+def load() -> Ruleset:
+    """Import every format and check, once. Raises `ValueError` when two share a name."""
+    return Ruleset(
+        formats=tuple(_declared(weighbridge.formats, Format).values()),
+        checks=tuple(_declared(weighbridge.checks, Check).values()),
+        digest=_digest(),
+    )

@@ -1,0 +1,108 @@
+"""Payloads inside strings and bytes: raw, in base64 or hexadecimal, or compressed.
+
+A cheap look at the first bytes decides; nothing is searched for in the middle of data, because
+whoever unpacks a payload unpacks it from its start.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import bz2
+import lzma
+import re
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+LAYERS: Final = 4
+EXPANDED: Final = 8 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """Bytes that a string carries; `how` names the layers, `offset` is the string's own."""
+
+    how: str
+    offset: int
+    data: bytes
+
+
+_STARTS: Final = re.compile(
+    rb"\x80[\x02-\x05][\x95c\x8c(}\]X]"  # pickle, protocol 2 and later
+    rb"|\(*[ci][A-Za-z_][\w.]{0,80}\n[A-Za-z_][\w.]{0,80}\n"  # pickle, protocols 0 and 1
+    rb"|\((?:dp|lp)\d+\n"
+    rb"|PK\x03\x04|\x7fELF[\x01\x02]|7z\xbc\xaf'\x1c"
+    rb"|\xe3\x00\x00\x00\x00[\x00-\xff]{8}"  # a marshalled code object
+)
+_PROTOCOL_0: Final = re.compile(
+    rb"^\(?(?:c[A-Za-z_][\w.]{0,80}\n[A-Za-z_][\w.]{0,80}\n|\(.{0,200}\ni[A-Za-z_][\w.]*\n)",
+    re.DOTALL,
+)
+_BASE64: Final = re.compile(rb"[A-Za-z0-9+/_\-\s]{20,}={0,2}\s*")
+_HEX: Final = re.compile(rb"(?:[0-9a-fA-F]{2}){16,}")
+
+
+def _inflate(data: bytes) -> bytes:
+    return zlib.decompressobj(47).decompress(data, EXPANDED)
+
+
+def _bunzip(data: bytes) -> bytes:
+    return bz2.BZ2Decompressor().decompress(data, EXPANDED)
+
+
+def _unxz(data: bytes) -> bytes:
+    return lzma.LZMADecompressor(memlimit=64 << 20).decompress(data, EXPANDED)
+
+
+_COMPRESSED: Final[tuple[tuple[re.Pattern[bytes], str, Callable[[bytes], bytes]], ...]] = (
+    (re.compile(rb"\x1f\x8b\x08|\x78[\x01\x5e\x9c\xda]"), "zlib", _inflate),
+    (re.compile(rb"BZh[1-9]1AY&SY"), "bzip2", _bunzip),
+    (re.compile(rb"\xfd7zXZ\0|\x5d\0\0"), "xz", _unxz),
+)
+
+
+def payloads(data: bytes, offset: int) -> Iterator[Payload]:
+    """The payloads that these bytes are, after peeling at most `LAYERS` layers."""
+    yield from _peel(data, offset, "in a string", LAYERS)
+
+
+def _peel(data: bytes, offset: int, how: str, layers: int) -> Iterator[Payload]:
+    if _STARTS.match(data) or _PROTOCOL_0.match(data):
+        yield Payload(how, offset, data)
+        return
+    if not layers:
+        return
+    for magic, name, expand in _COMPRESSED:
+        if magic.match(data):
+            try:
+                inner = expand(data)
+            except (zlib.error, OSError, EOFError, lzma.LZMAError, ValueError):
+                continue
+            yield from _peel(inner, offset, f"{how}, {name}", layers - 1)
+            return
+    # Decode the beginning first: whole vocabularies look like base64, payloads are rare.
+    if _HEX.fullmatch(data):
+        if _promising(bytes.fromhex(data[:64].decode())):
+            yield from _peel(bytes.fromhex(data.decode()), offset, f"{how}, hex", layers - 1)
+    elif _BASE64.match(data) and _promising(_decode64(data[:128])) and _BASE64.fullmatch(data):
+        yield from _peel(_decode64(data), offset, f"{how}, base64", layers - 1)
+
+
+def _promising(head: bytes) -> bool:
+    return bool(
+        _STARTS.match(head)
+        or _PROTOCOL_0.match(head)
+        or any(magic.match(head) for magic, _, _ in _COMPRESSED)
+        or _BASE64.match(head)
+    )
+
+
+def _decode64(data: bytes) -> bytes:
+    text = b"".join(data.split()).translate(bytes.maketrans(b"-_", b"+/")).rstrip(b"=")
+    text = text[: len(text) - (len(text) % 4 == 1)]
+    try:
+        return base64.b64decode(text + b"=" * (-len(text) % 4))
+    except binascii.Error:
+        return b""
