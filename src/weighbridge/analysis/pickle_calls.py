@@ -16,16 +16,16 @@ from functools import lru_cache
 from typing import Any, Final
 
 from weighbridge.core.evidence import CallNode
-from weighbridge.formats.pickle import (
+from weighbridge.formats.pickle import Pickle
+from weighbridge.formats.pickle_machine import members
+from weighbridge.formats.pickle_values import (
     Call,
     Extension,
     Global,
     Long,
     Mutable,
     PersistentId,
-    Pickle,
     Value,
-    members,
 )
 
 DEPTH: Final = 40

@@ -9,7 +9,9 @@ from weighbridge.analysis.pickle_names import Reached, reached
 from weighbridge.core.check import check
 from weighbridge.core.evidence import CallTree, Text
 from weighbridge.core.finding import Action, Confidence, Finding, Gap, GapKind
-from weighbridge.formats.pickle import Call, Global, Long, Mutable, Pickle, Value, members
+from weighbridge.formats.pickle import Pickle
+from weighbridge.formats.pickle_machine import members
+from weighbridge.formats.pickle_values import Call, Global, Long, Mutable, Value
 from weighbridge.intel.names import Standing, classify, module_effect
 
 MAKES_CODE = ("code", "function", "cell", "skeleton", "lambda")

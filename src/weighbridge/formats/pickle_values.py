@@ -1,0 +1,76 @@
+"""The symbolic values of a pickle: what a real unpickler would build, as small expressions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+Value = Any
+"""None, bool, int, float, str, bytes, tuple of values, or one of the classes below."""
+
+
+@dataclass(frozen=True, slots=True)
+class Long:
+    """A string, bytes or integer that is too long to keep: its kind and where its bytes stand."""
+
+    kind: str
+    offset: int
+    length: int
+
+
+@dataclass(slots=True, eq=False)
+class Mutable:
+    """A list, dict, set, frozenset or bytearray that the pickle fills.
+
+    A dict's `items` are keys and values in turn. `dropped` counts what was not kept.
+    """
+
+    kind: str
+    items: list[Value] = field(default_factory=list)
+    dropped: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Global:
+    """A name that is imported: `module` and `name` as the opcode gives them.
+
+    They are strings, or expressions where the pickle computes them.
+    """
+
+    module: Value
+    name: Value
+    offset: int
+    how: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Extension:
+    """A class known only by its number in the loading process's `copyreg` registry."""
+
+    code: int
+    offset: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PersistentId:
+    """Something that the loader looks up by an id of its own, such as a torch storage."""
+
+    id: Value
+    offset: int
+
+
+@dataclass(slots=True, eq=False)
+class Call:
+    """Something that loading calls.
+
+    `how` is the opcode. For BUILD, SETITEMS and APPENDS the callee is the object that is acted
+    on and `args` what is put into it. `keywords` is the mapping of NEWOBJ_EX.
+    `state` is what a later BUILD gave to the result.
+    """
+
+    callee: Value
+    args: tuple[Value, ...]
+    offset: int
+    how: str
+    keywords: Value = None
+    state: Value = None
