@@ -92,4 +92,3 @@ def names(data: bytes) -> tuple[list[tuple[str, str]], bool]:
     return [(m, n) for m, n in asked], bool(whole)
 
 
-__all__ = ["names", "resource", "sys"]

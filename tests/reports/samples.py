@@ -414,7 +414,7 @@ def payload_findings() -> tuple[Finding, ...]:
 
 
 def hostile() -> Report:
-    """Findings of every action, evidence of every kind, a waiver that holds and one that expired."""
+    """Findings of every action, evidence of every kind, a waiver that holds, one that expired."""
     waived = Finding(
         message="loading this file imports legacy_tools.Config, which nobody has reviewed",
         at=Location("training_args.bin", ("archive/data.pkl",), 88),

@@ -119,7 +119,11 @@ class _Evaluation:
     def value(self, value: Value) -> Any:
         """The abstract value of a symbolic one."""
         if isinstance(value, Global):
+            if self.depth >= DEPTH:
+                return UNKNOWN
+            self.depth += 1
             module, name = self.value(value.module), self.value(value.name)
+            self.depth -= 1
             if isinstance(module, str) and isinstance(name, str):
                 return Named(module, name)
             return UNKNOWN

@@ -627,7 +627,7 @@ def _spelled(values: list[Value]) -> list[Value]:
 
 
 def _arguments(value: Value) -> tuple[Value, ...]:
-    return value if type(value) is tuple else (value,)
+    return tuple(_spelled(list(value))) if type(value) is tuple else (value,)
 
 
 def _name(line: bytes) -> str:

@@ -71,7 +71,7 @@ def draw(root: CallNode, title: str) -> str:
     classes, so that one drawing serves light, dark and paper.
     """
     shapes: list[str] = []
-    boxes: list[tuple[float, float]] = []
+    boxes: list[tuple[float, float]] = []  # left edge and bottom edge
     y = width = 1.0
     left_out = 0
     for number, call in enumerate(calls(root)):
@@ -88,10 +88,9 @@ def draw(root: CallNode, title: str) -> str:
         x = 1 + min(call.depth, DEEPEST) * INDENT
         w = 2 * PAD + max(svg.width_of(text) for text, _ in rows)
         h = PAD + len(rows) * LINE
-        boxes.append((x, y))
+        boxes.append((x, y + h))
         if call.parent is not None:
-            up, top = boxes[call.parent]
-            shapes.append(_elbow(up, top, x, y))
+            shapes.append(_elbow(*boxes[call.parent], x, y))
         shapes.append(svg.box(x, y, w, h, "accused" if call.accused else ""))
         for row, (text, style) in enumerate(rows):
             shapes.append(svg.text(x + PAD, y + PAD / 2 + (row + 0.72) * LINE, text, style))
@@ -103,8 +102,7 @@ def draw(root: CallNode, title: str) -> str:
     return svg.picture(width + 1, y - GAP + 1 + (GAP if left_out else 0), title, shapes)
 
 
-def _elbow(up: float, top: float, x: float, y: float) -> str:
-    """A line from the bottom left of the box that is fed to the left of the one that feeds it."""
-    start, end = up + INDENT / 2, y + PAD / 2 + LINE / 2 + 4
-    head = top + PAD + LINE
-    return svg.path(f"M{start:.1f} {head:.1f}V{end - 7:.1f}q0 7 7 7H{x:.1f}", "")
+def _elbow(left: float, bottom: float, x: float, y: float) -> str:
+    """A line from below the box that is fed to the left of the one that feeds it."""
+    down, across = left + INDENT / 2, y + (PAD + LINE) / 2
+    return svg.path(f"M{down:.1f} {bottom:.1f}V{across - 7:.1f}q0 7 7 7H{x:.1f}", "")

@@ -16,9 +16,8 @@ LIMIT = 2_000
 # Letters and marks by category, and blank on the screen: fillers, joiners, variation selectors
 # (which carry hidden text), Khmer inherent vowels, the blank braille pattern.
 _BLANK = frozenset(
-    [0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x180B, 0x180C, 0x180D, 0x180F, 0x2800, 0x3164, 0xFFA0]
-    + [*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)]
-)
+    map(ord, "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0")
+).union(range(0xFE00, 0xFE10), range(0xE0100, 0xE01F0))
 _MARKS_IN_A_ROW = 3
 _OTHER_THAN_ASCII = re.compile(r"[^\x20-\x7e]")
 
@@ -50,7 +49,7 @@ def escaped(character: str) -> str:
 
 
 def printable(text: str, limit: int = LIMIT) -> str:
-    """`text` on one line, with nothing in it that acts or hides, of at most about `limit` characters.
+    """`text` on one line with nothing in it that acts or hides, at most about `limit` characters.
 
     What is cut is said at the end. A backslash stays a backslash, so that the result put through
     again is the same; the text is for eyes, not for reading back. At most three combining marks

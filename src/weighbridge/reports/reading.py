@@ -68,7 +68,7 @@ def action_mark(finding: Finding) -> Mark:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """The findings of one check that ask the same of the reader, with that check's documentation."""
+    """The findings of one check that ask the same of the reader, and that check's words."""
 
     doc: CheckDoc
     mark: Mark

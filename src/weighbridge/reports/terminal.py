@@ -79,7 +79,7 @@ def show(report: Report, stream: TextIO) -> None:
     stream.flush()
 
 
-def render(report: Report, screen: Screen = Screen()) -> bytes:  # noqa: B008 - it is frozen
+def render(report: Report, screen: Screen = Screen()) -> bytes:
     """The report as text: UTF-8, or ASCII where the screen shows no more."""
     from rich.console import Console
 
