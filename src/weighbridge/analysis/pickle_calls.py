@@ -500,7 +500,7 @@ def state_changes(pickle: Pickle) -> Iterator[tuple[Call, Named]]:
 def display(value: Value, depth: int = 3) -> str:
     """A symbolic value as a reader would write it, shortened to about 80 characters."""
     if isinstance(value, Global):
-        return f"{display_name(value.module)}.{display_name(value.name)}"
+        return f"{_part(value.module, depth)}.{_part(value.name, depth)}"
     if isinstance(value, Call):
         return f"{display(value.callee, depth - 1)}(…)" if depth else "…"
     if isinstance(value, Long):
@@ -518,9 +518,11 @@ def display(value: Value, depth: int = 3) -> str:
     return text if len(text) <= 80 else text[:77] + "…" + text[:1]
 
 
-def display_name(value: Value) -> str:
+def _part(value: Value, depth: int) -> str:
     """A module or attribute name; what is computed is shown in angle brackets."""
-    return value if isinstance(value, str) else f"<{display(value)}>"
+    if isinstance(value, str):
+        return value
+    return f"<{display(value, depth - 1)}>" if depth else "<…>"
 
 
 TREE_NODES: Final = 48

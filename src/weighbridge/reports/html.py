@@ -143,7 +143,7 @@ def _prose(text: str) -> Markup:
         if item != listing:
             parts.append("<ul>" if item else "</ul>")
             listing = item
-        said = re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(printable(words)))
+        said = re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(printable(words))))
         parts.append(f"<li>{said}</li>" if item else f"<p>{said}</p>")
     return Markup("".join(parts) + ("</ul>" if listing else ""))  # noqa: S704 - escaped above
 
