@@ -385,6 +385,9 @@ _CODECS: Final = frozenset(
      "base64", "base64_codec", "unicode_escape", "raw_unicode_escape", "utf_16", "utf_7", "cp437"}
 )  # fmt: skip
 
+for _codec in _CODECS:
+    codecs.lookup(_codec)  # the jail cannot import it later
+
 _TEXT: Final[dict[str, Callable[..., Any]]] = {
     "builtins.chr": chr,
     "builtins.str": lambda *a: str(*a) if isinstance(a[0], bytes) else str(a[0]),

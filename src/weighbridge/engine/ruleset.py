@@ -18,6 +18,7 @@ from weighbridge import __version__
 from weighbridge.core.check import Artifact, Audit, Check
 from weighbridge.core.document import Document
 from weighbridge.core.format import Format
+from weighbridge.intel import names
 
 JUDGING_ROOMS = ("analysis", "checks", "formats", "intel")
 
@@ -96,7 +97,8 @@ def _digest() -> str:
 
 @cache
 def load() -> Ruleset:
-    """Import every format and check, once. Raises `ValueError` when two share a name."""
+    """Import formats and checks and read the intel, once. `ValueError` if two share a name."""
+    names.load()
     return Ruleset(
         formats=tuple(_declared(weighbridge.formats, Format).values()),
         checks=tuple(_declared(weighbridge.checks, Check).values()),

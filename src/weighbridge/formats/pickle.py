@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -49,8 +48,6 @@ TORCH_MAGIC: Final = 0x1950A86A20F9469CFC6C
 TORCH_LEGACY_STREAMS: Final = 5
 """`torch.save` before 1.6: magic number, protocol, system, the object, the storage keys."""
 
-_STANDARD_MODULES: Final = sys.stdlib_module_names | {"__builtin__", "copy_reg", "commands", "nt"}
-
 _OPENERS: Final = frozenset(b"(]}c)ISVLFNKMJGXUTCB\x80\x88\x89\x8a\x8c\x8f\x95\x8d\x8e\x96")
 
 
@@ -70,8 +67,6 @@ def _sniff(sample: Sample) -> bool:
     stream = machine.stream(0)
     if any(c.how not in ("APPEND", "APPENDS", "SETITEM", "SETITEMS") for c in machine.calls):
         return all(_plausible(g) for g in machine.imports.values())
-    if any(_standard(g) and _plausible(g) for g in machine.imports.values()):
-        return True
     if stream.broken is None:
         return size - stream.end <= 2 and stream.end > 2
     return size > len(head) and machine.seen > len(head) - 256
@@ -80,11 +75,6 @@ def _sniff(sample: Sample) -> bool:
 def _plausible(found: Global) -> bool:
     names = (found.module, found.name)
     return all(not isinstance(n, str) or all(p.isidentifier() for p in n.split(".")) for n in names)
-
-
-def _standard(found: Global) -> bool:
-    module = found.module
-    return isinstance(module, str) and module.split(".")[0] in _STANDARD_MODULES
 
 
 def _parse(blob: Blob, where: Location, limits: Limits) -> Pickle:

@@ -84,6 +84,11 @@ def _lists() -> _Lists:
     return _Lists(needed, judged, acting)
 
 
+def load() -> None:
+    """Read the lists now: the jail that they are used in cannot open files."""
+    _lists()
+
+
 @cache
 def classify(module: str, name: str) -> Name:
     """What importing `name` from `module` means. `name` may be a dotted path.

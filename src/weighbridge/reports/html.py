@@ -50,6 +50,7 @@ def render(report: Report) -> bytes:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
     environment.filters.update(prose=_prose, number=lambda value: f"{value:,}")
     style = (TEMPLATES / "report.css").read_text(encoding="utf-8")

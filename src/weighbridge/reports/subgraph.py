@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 from weighbridge.core.evidence import Edge, Subgraph
 from weighbridge.reports import svg
@@ -37,7 +38,7 @@ def draw(graph: Subgraph) -> str:
         rows[row].append(id)
     routes = [_route(number, edge, depth, rows) for number, edge in enumerate(edges[:DRAWN_EDGES])]
     _order(rows, routes)
-    widths = defaultdict(lambda: float(BEND))
+    widths: defaultdict[str, float] = defaultdict(lambda: float(BEND))
     widths.update({id: svg.width_of(label) + 2 * PAD for id, label in labels.items()})
     places, right = _places(rows, widths)
 
@@ -103,7 +104,7 @@ def _route(number: int, edge: Edge, depth: Mapping[str, int], rows: list[list[st
 def _order(rows: list[list[str]], routes: Sequence[Route]) -> None:
     above: dict[str, list[str]] = defaultdict(list)
     for _, route in routes:
-        for upper, lower in zip(route, route[1:], strict=False):
+        for upper, lower in pairwise(route):
             above[lower].append(upper)
     at: dict[str, float] = {}
     for row in rows:

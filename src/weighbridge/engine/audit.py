@@ -1,0 +1,207 @@
+"""One audit from end to end: walk the target, examine its files, ask across them, sort."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from weighbridge.core.check import Artifact, Audit, Check
+from weighbridge.core.finding import Action, Finding, Gap, GapKind
+from weighbridge.core.format import Limits
+from weighbridge.core.location import Location
+from weighbridge.core.report import Coverage, Examined, FileRecord, LeftOut, Target
+from weighbridge.core.tree import Blob
+from weighbridge.engine.examine import examine
+from weighbridge.engine.ruleset import Ruleset, load
+from weighbridge.engine.supervisor import Progress, Settings, Supervisor
+from weighbridge.sources.folder import Folder, open_target
+
+FINDINGS_KEPT: Final = 200
+"""How many findings of one check in one file are kept; a further one counts the rest."""
+
+_SEVERITY: Final = {Action.BLOCK: 0, Action.REVIEW: 1, Action.NOTE: 2}
+
+
+class TargetError(Exception):
+    """The target cannot be audited at all; the message says why, for a user."""
+
+
+@dataclass(frozen=True, slots=True)
+class Audited:
+    """All that the engine found, not yet judged. `ran` counts, for each check, what it ran on."""
+
+    target: Target
+    findings: tuple[Finding, ...]
+    gaps: tuple[Gap, ...]
+    files: tuple[FileRecord, ...]
+    coverage: Coverage
+    ran: Mapping[str, int]
+    checks: tuple[Check, ...]
+    ruleset: str
+
+
+def run(
+    target: Path, settings: Settings | None = None, progress: Progress | None = None
+) -> Audited:
+    """Audit a folder or file. Raises `TargetError` where there is nothing that can be audited."""
+    settings = settings or Settings()
+    ruleset = load()
+    try:
+        folder = open_target(target)
+    except (OSError, ValueError) as error:
+        raise TargetError(f"{target}: {getattr(error, 'strerror', None) or error}") from error
+    blobs: list[Blob] = []
+    gaps: list[Gap] = []
+    for met in folder.walk():
+        if isinstance(met, Gap):
+            gaps.append(msgspec.structs.replace(met, controls=_all_controls(ruleset)))
+        else:
+            blobs.append(met)
+    supervisor = Supervisor(
+        blobs, folder.readable, partial(_examine, ruleset, settings.limits), settings
+    )
+    results = sorted(supervisor.run(progress), key=lambda r: blobs[r[0]].path)
+    examined = [e for _, e in results]
+    gaps += [_concerns(g, e, ruleset) for e in examined for g in e.gaps]
+    files = tuple(e.record for e in examined)
+    findings = [f for e in examined for f in e.findings]
+    ran = Counter(check for e in examined for row in e.coverage for check in row.checks)
+    across = Audit(files, tuple(_artifacts(examined, ruleset)))
+    for check in ruleset.audit_checks if files else ():
+        ran[check.id] += 1
+        for result in _across(check, across):
+            if isinstance(result, Gap):
+                gaps.append(result)
+            else:
+                findings.append(result)
+    if files and not settings.digest:
+        why = "the digests were not computed, as asked (--no-digest)"
+        gaps.append(_integrity_gap(GapKind.NOT_GIVEN, why, "."))
+    return Audited(
+        target=Target(kind=folder.kind, id=str(target)),
+        findings=_sorted(_capped(_fingerprinted(findings))),
+        gaps=tuple(sorted(set(gaps), key=_gap_order)),
+        files=files,
+        coverage=_coverage(examined, folder, supervisor.protections),
+        ran=dict(sorted(ran.items())),
+        checks=ruleset.checks,
+        ruleset=ruleset.digest,
+    )
+
+
+def _examine(ruleset: Ruleset, limits: Limits, blob: Blob) -> Examined:
+    return examine(blob, ruleset, limits)
+
+
+def _all_controls(ruleset: Ruleset) -> tuple[str, ...]:
+    return tuple(sorted({*ruleset.content_controls, "integrity"}))
+
+
+def _concerns(gap: Gap, examined: Examined, ruleset: Ruleset) -> Gap:
+    """A lost file leaves open what its content answers, and its integrity if it has no digest."""
+    if gap.controls:
+        return gap
+    lost = examined.record.sha256 is None
+    controls = _all_controls(ruleset) if lost else ruleset.content_controls
+    return msgspec.structs.replace(gap, controls=controls)
+
+
+def _artifacts(examined: list[Examined], ruleset: Ruleset) -> list[Artifact]:
+    loadings = {f.name: f.loading for f in ruleset.formats}
+    return [
+        Artifact(where, size, formats, tuple(loadings[f] for f in formats))
+        for e in examined
+        for where, size, formats in e.identified
+    ]
+
+
+def _across(check: Check, audit: Audit) -> list[Finding | Gap]:
+    try:
+        results = list(check.run(audit))
+    except Exception as error:  # one broken check must not end the audit, nor pass as clean
+        why = f"{check.id}: Weighbridge failed here ({type(error).__name__}: {error})"
+        results = [Gap(kind=GapKind.CRASHED, message=why[:500], at=Location("."))]
+    return [
+        msgspec.structs.replace(r, controls=r.controls or (check.control,))
+        if isinstance(r, Gap)
+        else msgspec.structs.replace(r, check=check.id)
+        for r in results
+    ]
+
+
+def _integrity_gap(kind: GapKind, why: str, path: str) -> Gap:
+    return Gap(kind=kind, message=why, at=Location(path), controls=("integrity",))
+
+
+def _fingerprinted(findings: list[Finding]) -> list[Finding]:
+    return [msgspec.structs.replace(f, fingerprint=fingerprint(f)) for f in findings]
+
+
+def fingerprint(finding: Finding) -> str:
+    """Check, path, symbol and evidence, as 32 hexadecimal digits. Places do not take part, so that
+    it stays the same when the thing moves within its file."""
+    at = finding.at
+    parts = [finding.check, at.path, *at.inside, finding.symbol or finding.message]
+    for evidence in finding.evidence:
+        parts.append(msgspec.json.encode(_placeless(msgspec.to_builtins(evidence))).decode())
+    return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def _placeless(value: object) -> object:
+    if isinstance(value, dict):
+        return {k: _placeless(v) for k, v in value.items() if k not in ("offset", "line")}
+    if isinstance(value, list | tuple):
+        return [_placeless(v) for v in value]
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    return value
+
+
+def _capped(findings: list[Finding]) -> list[Finding]:
+    kept: list[Finding] = []
+    counts: Counter[tuple[str, str]] = Counter()
+    for finding in findings:
+        key = (finding.check, finding.at.path)
+        counts[key] += 1
+        if counts[key] <= FINDINGS_KEPT:
+            kept.append(finding)
+    for (check, path), count in sorted(counts.items()):
+        if count > FINDINGS_KEPT:
+            more = [f for f in findings if (f.check, f.at.path) == (check, path)][FINDINGS_KEPT:]
+            worst = min(more, key=lambda f: _SEVERITY[f.action])
+            message = f"{count - FINDINGS_KEPT:,} more findings of {check} in this file, not listed"
+            rest = msgspec.structs.replace(worst, message=message, symbol="more", evidence=())
+            kept.append(msgspec.structs.replace(rest, fingerprint=fingerprint(rest)))
+    return kept
+
+
+def _sorted(findings: list[Finding]) -> tuple[Finding, ...]:
+    def order(f: Finding) -> tuple[object, ...]:
+        at = f.at
+        return (_SEVERITY[f.action], f.check, at.path, at.inside, at.offset or 0, f.symbol)
+
+    return tuple(sorted(findings, key=order))
+
+
+def _gap_order(gap: Gap) -> tuple[object, ...]:
+    return (gap.kind.value, gap.at.path, gap.at.inside, gap.at.offset or 0, gap.message)
+
+
+def _coverage(examined: list[Examined], folder: Folder, protections: tuple[str, ...]) -> Coverage:
+    records = [e.record for e in examined]
+    left_out: list[LeftOut] = sorted(folder.left_out, key=lambda entry: entry.path)
+    return Coverage(
+        files=len(records),
+        bytes=sum(r.size for r in records),
+        hashed=sum(r.size for r in records if r.sha256 is not None),
+        artifacts=tuple(row for e in examined for row in e.coverage),
+        left_out=tuple(left_out),
+        jail=protections,
+    )

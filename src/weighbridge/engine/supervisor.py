@@ -1,0 +1,376 @@
+"""Examines files in killable children, one for each processor.
+
+A child is forked, jailed (`engine/jail.py`), and gets the numbers of the files it is to examine.
+It answers with msgpack over a pipe; nothing that it sends is ever unpickled, so a child that a
+hostile file has taken over cannot act in the parent. A child that dies, hangs or talks rubbish
+costs one file: that file becomes a gap, another child takes over, the audit goes on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import selectors
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from weighbridge.core.finding import Gap, GapKind
+from weighbridge.core.format import Limits
+from weighbridge.core.location import Location
+from weighbridge.core.report import Examined, FileRecord
+from weighbridge.core.tree import Blob, Held
+from weighbridge.engine.jail import confine
+
+Examine = Callable[[Blob], Examined]
+Progress = Callable[[int, int], None]
+
+SMALL: Final = 1 << 20
+"""Files below this are read once, whole, and hashed before they are parsed."""
+CHUNK: Final = 1 << 20
+BATCH: Final = 16
+ANSWER_LIMIT: Final = 64 << 20
+"""The longest answer that a child may send, in bytes."""
+SECONDS_PER_BYTE: Final = 1 / (20 << 20)
+"""Allowance on top of the time-out: reading and hashing 20 MiB in a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How to run an audit.
+
+    `digest`: compute the sha256 of every file. `jobs`: how many children, by default one for each
+    processor. `timeout`: seconds for one file, to which its size adds. `memory`: address space of
+    a child in bytes.
+    """
+
+    digest: bool = True
+    jobs: int | None = None
+    timeout: float = 120.0
+    memory: int = 2 << 30
+    limits: Limits = field(default_factory=Limits)
+
+
+class Answer(msgspec.Struct, array_like=True):
+    """What a child sends: the first one names its protections, every other one is of a file."""
+
+    number: int
+    examined: Examined | None = None
+    protections: tuple[str, ...] = ()
+
+
+class Task(msgspec.Struct, array_like=True):
+    """What a child gets: the numbers of files, and whether to hash them only."""
+
+    numbers: tuple[int, ...]
+    hash_only: bool = False
+
+
+_answers: Final = msgspec.msgpack.Decoder(Answer)
+_tasks: Final = msgspec.msgpack.Decoder(Task)
+
+
+@dataclass(slots=True)
+class _Child:
+    pid: int
+    to: int
+    back: int
+    task: Task | None = None
+    done: int = 0
+    deadline: float = 0.0
+    received: bytearray = field(default_factory=bytearray)
+
+
+@dataclass
+class Supervisor:
+    """Runs `examine` over blobs. `protections` are those that every child had in force."""
+
+    blobs: Sequence[Blob]
+    readable: Sequence[Path]
+    examine: Examine
+    settings: Settings
+    protections: tuple[str, ...] = ()
+
+    def run(self, progress: Progress | None = None) -> Iterator[tuple[int, Examined]]:
+        """Yield each blob's number and what came of it, as it comes."""
+        self._queue = self._plan()
+        self._children: list[_Child] = []
+        self._selector = selectors.DefaultSelector()
+        wanted = self.settings.jobs or os.cpu_count() or 1
+        for _ in range(min(wanted, len(self._queue))):
+            self._start()
+        finished = 0
+        try:
+            while self._children:
+                for number, examined in self._step():
+                    finished += 1
+                    if progress is not None:
+                        progress(finished, len(self.blobs))
+                    yield number, examined
+        finally:
+            for child in list(self._children):
+                self._stop(child)
+            self._selector.close()
+
+    def _plan(self) -> deque[Task]:
+        """Large files first, each by itself; small ones in batches."""
+        order = sorted(range(len(self.blobs)), key=lambda n: -self.blobs[n].size)
+        large = [n for n in order if self.blobs[n].size >= SMALL]
+        small = [n for n in order if self.blobs[n].size < SMALL]
+        jobs = self.settings.jobs or os.cpu_count() or 1
+        batch = max(1, min(BATCH, len(small) // (2 * jobs)))
+        tasks = [Task((n,)) for n in large]
+        tasks += [Task(tuple(small[i : i + batch])) for i in range(0, len(small), batch)]
+        return deque(tasks)
+
+    # -- the parent's side --------------------------------------------------------------------
+
+    def _start(self) -> None:
+        child_reads, to = os.pipe()
+        back, child_writes = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            try:
+                for other in self._children:
+                    os.close(other.to)
+                    os.close(other.back)
+                os.close(to)
+                os.close(back)
+                self._serve(child_reads, child_writes)
+            finally:
+                os._exit(1)
+        os.close(child_reads)
+        os.close(child_writes)
+        child = _Child(pid, to, back)
+        self._children.append(child)
+        self._selector.register(back, selectors.EVENT_READ, child)
+        self._give(child)
+
+    def _give(self, child: _Child) -> None:
+        if not self._queue:
+            self._stop(child)
+            return
+        child.task = self._queue.popleft()
+        child.done = 0
+        self._wind(child)
+        with suppress(BrokenPipeError):  # it has died: its closed pipe will say so
+            _send(child.to, msgspec.msgpack.encode(child.task))
+
+    def _wind(self, child: _Child) -> None:
+        assert child.task is not None
+        if child.done < len(child.task.numbers):
+            size = self.blobs[child.task.numbers[child.done]].size
+            child.deadline = time.monotonic() + self.settings.timeout + size * SECONDS_PER_BYTE
+
+    def _step(self) -> Iterator[tuple[int, Examined]]:
+        now = time.monotonic()
+        wait = max(0.0, min(c.deadline for c in self._children) - now)
+        ready = {key.data.pid for key, _ in self._selector.select(wait)}
+        for child in list(self._children):
+            if child.pid in ready:
+                yield from self._hear(child)
+            elif time.monotonic() >= child.deadline:
+                why = f"it took longer than {self.settings.timeout:g} s and was stopped"
+                yield from self._lose(child, GapKind.TIMEOUT, why)
+
+    def _hear(self, child: _Child) -> Iterator[tuple[int, Examined]]:
+        data = os.read(child.back, 1 << 20)
+        if not data:
+            yield from self._lose(child, *self._obituary(child))
+            return
+        child.received += data
+        while len(child.received) >= 4:
+            length = int.from_bytes(child.received[:4], "little")
+            if length > ANSWER_LIMIT:
+                yield from self._lose(child, GapKind.TOO_LARGE, "the findings exceed 64 MiB")
+                return
+            if len(child.received) < 4 + length:
+                return
+            message = bytes(child.received[4 : 4 + length])
+            del child.received[: 4 + length]
+            try:
+                answer = _answers.decode(message)
+            except msgspec.DecodeError:
+                yield from self._lose(child, GapKind.CRASHED, "its examiner sent rubbish")
+                return
+            if answer.examined is None:
+                self._protected(answer.protections)
+                continue
+            assert child.task is not None
+            number = child.task.numbers[child.done]
+            if answer.number != number or answer.examined.record.path != self.blobs[number].path:
+                yield from self._lose(child, GapKind.CRASHED, "its examiner answered for another")
+                return
+            examined = answer.examined
+            child.done += 1
+            if child.task.hash_only:
+                lost = self._lost.pop(number)
+                record = msgspec.structs.replace(examined.record, formats=())
+                examined = msgspec.structs.replace(lost, record=record)
+            yield number, examined
+            if child.done == len(child.task.numbers):
+                self._give(child)
+                if child not in self._children:
+                    return
+            else:
+                self._wind(child)
+
+    def _protected(self, protections: tuple[str, ...]) -> None:
+        if not self.protections:
+            self.protections = protections
+        self.protections = tuple(p for p in self.protections if p in protections)
+
+    def _obituary(self, child: _Child) -> tuple[GapKind, str]:
+        _, status = os.waitpid(child.pid, 0)
+        child.pid = -child.pid
+        if os.WIFSIGNALED(status):
+            number = os.WTERMSIG(status)
+            name = signal.Signals(number).name if number in set(signal.Signals) else str(number)
+            if number == signal.SIGXCPU:
+                return GapKind.TIMEOUT, "it used up its processor time"
+            return GapKind.CRASHED, f"its examiner was ended by {name}"
+        return GapKind.CRASHED, f"its examiner ended with code {os.WEXITSTATUS(status)}"
+
+    def _lose(self, child: _Child, kind: GapKind, why: str) -> Iterator[tuple[int, Examined]]:
+        """A child is lost with the file it had in hand; the rest of its task is given out anew."""
+        task, done = child.task, child.done
+        self._stop(child)
+        if task is None:
+            return
+        number, rest = task.numbers[done], task.numbers[done + 1 :]
+        if rest:
+            self._queue.append(Task(rest, task.hash_only))
+        blob = self.blobs[number]
+        if task.hash_only:
+            yield number, self._lost.pop(number)
+        else:
+            gap = Gap(kind=kind, message=why, at=Location(blob.path))
+            record = FileRecord(path=blob.path, size=blob.size, sha256=None)
+            lost = Examined(record=record, gaps=(gap,))
+            if self.settings.digest:
+                self._lost[number] = lost
+                self._queue.append(Task((number,), hash_only=True))
+            else:
+                yield number, lost
+        if self._queue:
+            self._start()
+
+    def __post_init__(self) -> None:
+        self._lost: dict[int, Examined] = {}
+
+    def _stop(self, child: _Child) -> None:
+        self._children.remove(child)
+        self._selector.unregister(child.back)
+        os.close(child.to)
+        os.close(child.back)
+        if child.pid > 0:
+            with suppress(ProcessLookupError):
+                os.kill(child.pid, signal.SIGKILL)
+            os.waitpid(child.pid, 0)
+
+    # -- the child's side ---------------------------------------------------------------------
+
+    def _serve(self, reads: int, writes: int) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        null = os.open(os.devnull, os.O_RDWR)
+        for standard in (0, 1, 2):
+            os.dup2(null, standard)
+        seconds = int(self.settings.timeout * 100) + 600
+        held = confine(self.readable, self.settings.memory, seconds)
+        _send(writes, msgspec.msgpack.encode(Answer(-1, None, held)))
+        encoder = msgspec.msgpack.Encoder()
+        while (message := _receive(reads)) is not None:
+            task = _tasks.decode(message)
+            for number in task.numbers:
+                examined = self._one(self.blobs[number], task.hash_only)
+                _send(writes, encoder.encode(Answer(number, examined)))
+        os._exit(0)
+
+    def _one(self, blob: Blob, hash_only: bool) -> Examined:
+        try:
+            if hash_only:
+                digest = _hash(blob)
+                return Examined(record=FileRecord(path=blob.path, size=blob.size, sha256=digest))
+            return self._examine(blob)
+        except OSError as error:
+            why = error.strerror or type(error).__name__
+            gap = Gap(kind=GapKind.UNREADABLE, message=why, at=Location(blob.path))
+            record = FileRecord(path=blob.path, size=blob.size, sha256=None)
+            return Examined(record=record, gaps=(gap,))
+        finally:
+            close = getattr(blob, "close", None)
+            if close is not None:
+                close()
+
+    def _examine(self, blob: Blob) -> Examined:
+        if blob.size < SMALL:
+            data = blob.read(0, blob.size)
+            digest = hashlib.sha256(data).hexdigest() if self.settings.digest else None
+            return _with_digest(self.examine(Held(blob.path, data, blob.role)), digest)
+        if not self.settings.digest:
+            return self.examine(blob)
+        hashed: list[str] = []
+        failed: list[Exception] = []
+
+        def hash_beside() -> None:
+            try:
+                hashed.append(_hash(blob))
+            except Exception as error:
+                failed.append(error)
+
+        blob.read(0, 1)  # opens the file before two threads would
+        beside = threading.Thread(target=hash_beside)
+        beside.start()
+        examined = self.examine(blob)
+        beside.join()
+        if failed:
+            why = f"it could not be hashed: {failed[0]}"
+            gap = Gap(
+                kind=GapKind.UNREADABLE,
+                message=why,
+                at=Location(blob.path),
+                controls=("integrity",),
+            )
+            return msgspec.structs.replace(examined, gaps=(*examined.gaps, gap))
+        return _with_digest(examined, hashed[0])
+
+
+def _with_digest(examined: Examined, digest: str | None) -> Examined:
+    record = msgspec.structs.replace(examined.record, sha256=digest)
+    return msgspec.structs.replace(examined, record=record)
+
+
+def _hash(blob: Blob) -> str:
+    digest = hashlib.sha256()
+    for offset in range(0, blob.size, CHUNK):
+        digest.update(blob.read(offset, CHUNK))
+    return digest.hexdigest()
+
+
+def _send(to: int, message: bytes) -> None:
+    view = memoryview(len(message).to_bytes(4, "little") + message)
+    while view:
+        view = view[os.write(to, view) :]
+
+
+def _receive(source: int) -> bytes | None:
+    head = _exactly(source, 4)
+    return _exactly(source, int.from_bytes(head, "little")) if head else None
+
+
+def _exactly(source: int, n: int) -> bytes:
+    data = b""
+    while len(data) < n:
+        more = os.read(source, n - len(data))
+        if not more:
+            return b""
+        data += more
+    return data

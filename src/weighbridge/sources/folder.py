@@ -1,0 +1,180 @@
+"""A folder or a single file on this machine, as a tree of blobs."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from weighbridge.core.document import Malformed
+from weighbridge.core.finding import Gap, GapKind
+from weighbridge.core.location import Location
+from weighbridge.core.report import LeftOut
+from weighbridge.core.tree import Blob
+
+ENTRIES: Final = 1_000_000
+"""How many directory entries are walked."""
+
+_HUB_REPOSITORY: Final = re.compile(r"(?:models|datasets|spaces)--")
+
+
+@dataclass(slots=True)
+class File:
+    """A regular file. It is opened at the first read and closed with `close()`."""
+
+    path: str
+    place: str
+    size: int
+    role: str = ""
+    _descriptor: int = -1
+
+    def descriptor(self) -> int:
+        """The open file. Raises `OSError`, also where the path is no regular file any more."""
+        if self._descriptor < 0:
+            flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK | os.O_NOFOLLOW
+            opened = os.open(self.place, flags)
+            if not stat.S_ISREG(os.fstat(opened).st_mode):
+                os.close(opened)
+                raise OSError(0, "it is no regular file any more")
+            self._descriptor = opened
+        return self._descriptor
+
+    def read(self, offset: int, n: int) -> bytes:
+        """See `Blob.read`. Raises `Malformed` where the file has become shorter."""
+        n = min(n, self.size - offset)
+        if n <= 0:
+            return b""
+        data = os.pread(self.descriptor(), n, offset)
+        while len(data) < n:
+            more = os.pread(self.descriptor(), n - len(data), offset + len(data))
+            if not more:
+                raise Malformed("the file became shorter while it was read", offset + len(data))
+            data += more
+        return data
+
+    def close(self) -> None:
+        """Close the file if it is open."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+@dataclass(slots=True)
+class Folder:
+    """A local target: a folder, or one file of it where `only` names it.
+
+    Nothing but regular files is ever opened. A symbolic link is followed only to a file inside the
+    target, or from a snapshot of the Hub's cache to the blobs of the same repository.
+    `left_out` fills while `walk()` runs.
+    """
+
+    root: Path
+    only: str | None = None
+    left_out: list[LeftOut] = field(default_factory=list)
+
+    @property
+    def kind(self) -> str:
+        """`folder` or `file`."""
+        return "file" if self.only else "folder"
+
+    @property
+    def readable(self) -> tuple[Path, ...]:
+        """What has to be readable for the audit: the root, and the cache it links into."""
+        if self.only:
+            place = self.root / self.only
+            return tuple(dict.fromkeys((place, place.resolve())))
+        cache = self._hub_blobs()
+        return (self.root, cache) if cache else (self.root,)
+
+    def walk(self) -> Iterator[Blob | Gap]:
+        """Every file, sorted by path; a gap for what is not followed or cannot be read."""
+        if self.only:
+            yield self._file(self.only, str((self.root / self.only).resolve()))
+            return
+        left = ENTRIES
+        waiting = [""]
+        while waiting:
+            folder = waiting.pop()
+            try:
+                with os.scandir(self.root / folder) as scan:
+                    entries = sorted(scan, key=lambda e: e.name)
+            except OSError as error:
+                yield _gap(GapKind.UNREADABLE, error.strerror or "cannot be listed", folder or ".")
+                continue
+            inner: list[str] = []
+            for entry in entries:
+                left -= 1
+                if left < 0:
+                    why = f"more than {ENTRIES:,} entries; the rest was not looked at"
+                    yield _gap(GapKind.TOO_LARGE, why, folder or ".")
+                    return
+                path = f"{folder}/{entry.name}" if folder else entry.name
+                if entry.is_symlink():
+                    yield self._link(path, entry)
+                elif entry.is_dir(follow_symlinks=False):
+                    if path == ".git":
+                        why = "the version control's own store, which is not deployed"
+                        self.left_out.append(LeftOut(path=path, why=why))
+                    else:
+                        inner.append(path)
+                elif entry.is_file(follow_symlinks=False):
+                    yield self._file(path, entry.path)
+                else:
+                    why = "neither a file nor a folder (a device, pipe or socket); not opened"
+                    yield _gap(GapKind.UNREADABLE, why, path)
+            waiting += reversed(inner)
+
+    def _file(self, path: str, place: str) -> Blob | Gap:
+        try:
+            found = os.stat(place)
+        except OSError as error:
+            return _gap(GapKind.UNREADABLE, error.strerror or "cannot be read", path)
+        if not stat.S_ISREG(found.st_mode):
+            return _gap(GapKind.UNREADABLE, "not a regular file; not opened", path)
+        return File(path, place, found.st_size)
+
+    def _link(self, path: str, entry: os.DirEntry[str]) -> Blob | Gap:
+        try:
+            place = Path(entry.path).resolve(strict=True)
+        except (OSError, RuntimeError) as error:
+            why = f"a symbolic link that leads nowhere ({type(error).__name__})"
+            return _gap(GapKind.UNREADABLE, why, path)
+        root = self.root.resolve()
+        cache = self._hub_blobs()
+        inside = place.is_relative_to(root) or (cache is not None and place.is_relative_to(cache))
+        if not inside:
+            why = "a symbolic link that leaves the folder; not followed"
+            return _gap(GapKind.UNREADABLE, why, path)
+        if place.is_dir():
+            why = "a symbolic link to a folder; not followed"
+            return _gap(GapKind.UNREADABLE, why, path)
+        return self._file(path, str(place))
+
+    def _hub_blobs(self) -> Path | None:
+        """`…/models--org--name/blobs`, where the target is a snapshot in the Hub's cache."""
+        root = self.root.resolve()
+        for folder in (root, *root.parents):
+            if _HUB_REPOSITORY.match(folder.name):
+                blobs = folder / "blobs"
+                return blobs if blobs.is_dir() else None
+        return None
+
+
+def _gap(kind: GapKind, message: str, path: str) -> Gap:
+    return Gap(kind=kind, message=message, at=Location(path))
+
+
+def open_target(path: Path) -> Folder:
+    """The target at a path. Raises `OSError` where there is none, or none that can be audited."""
+    mode = path.stat().st_mode
+    if stat.S_ISDIR(mode):
+        with os.scandir(path):
+            return Folder(path)
+    if stat.S_ISREG(mode):
+        with path.open("rb"):
+            return Folder(path.parent, path.name)
+    raise OSError(0, "it is neither a file nor a folder")
