@@ -1,2 +1,37 @@
-"""Weighbridge."""
+"""Weighbridge inspects an open-source AI model before it may enter production.
+
+report = weighbridge.audit("path/to/model")
+assert report.verdict == "pass", report.sentence
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from weighbridge.api import (
+        Policy,
+        PolicyError,
+        Report,
+        Settings,
+        TargetError,
+        audit,
+        read_policy,
+    )
+
 __version__ = "0.1.0"
+__all__ = ["Policy", "PolicyError", "Report", "Settings", "TargetError", "audit", "read_policy"]
+
+
+def __getattr__(name: str) -> Any:
+    """What is public comes from `weighbridge.api`, imported at the first use: `weighbridge --help`
+    must not wait for it."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from weighbridge import api
+
+    return getattr(api, name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,84 @@
+"""The Python interface: one audit, from a path to a report."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from weighbridge import __version__
+from weighbridge.core.check import Check
+from weighbridge.core.report import SCHEMA, CheckDoc, Report, Tool
+from weighbridge.engine import audit as engine
+from weighbridge.engine.audit import TargetError
+from weighbridge.engine.supervisor import Settings
+from weighbridge.policy.policy import Policy, PolicyError
+from weighbridge.policy.policy import read as read_policy
+from weighbridge.policy.verdict import judge
+
+__all__ = ["Policy", "PolicyError", "Report", "Settings", "TargetError", "audit", "read_policy"]
+
+
+def audit(
+    target: str | os.PathLike[str],
+    *,
+    policy: Policy | str | os.PathLike[str] | None = None,
+    settings: Settings | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Report:
+    """Audit a model folder or file and answer the 14 controls.
+
+    `policy` is a `Policy`, or the path of a policy file; None means no waivers and no demands (the
+    command line looks for `weighbridge.toml` in the working directory, this function does not).
+    `settings` are the budgets of the run. `progress` is called with how many files are done, of
+    how many. Nothing of the target is executed, and only the target's files are read.
+
+    Raises `TargetError` where there is nothing that can be audited and `PolicyError` where the
+    policy cannot be used. A file that cannot be read raises nothing: it is a gap in the report.
+    """
+    rules, source = Policy(), None
+    if isinstance(policy, Policy):
+        rules, source = policy, "given by the caller"
+    elif policy is not None:
+        rules, source = read_policy(Path(policy)), os.fspath(policy)
+    audited = engine.run(Path(target), settings or Settings(), progress)
+    now = datetime.now(UTC)
+    judgement = judge(
+        findings=audited.findings,
+        gaps=audited.gaps,
+        checks=audited.checks,
+        ran=audited.ran,
+        files=audited.files,
+        policy=rules,
+        today=now.date(),
+    )
+    return Report(
+        schema=SCHEMA,
+        tool=Tool(name="weighbridge", version=__version__, ruleset=audited.ruleset),
+        created=now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        target=audited.target,
+        verdict=judgement.verdict,
+        sentence=judgement.sentence,
+        exit_code=judgement.exit_code,
+        controls=judgement.controls,
+        files=audited.files,
+        coverage=audited.coverage,
+        checks=tuple(documentation(check) for check in audited.checks),
+        waivers=judgement.waivers,
+        policy=source,
+    )
+
+
+def documentation(check: Check) -> CheckDoc:
+    """A check's docstring as reports carry it."""
+    listed = (line.strip().removeprefix("- ") for line in check.section("References").splitlines())
+    return CheckDoc(
+        id=check.id,
+        control=check.control,
+        title=check.title,
+        why=check.section("Why it matters"),
+        what_to_do=check.section("What to do"),
+        limits=check.section("Limits"),
+        references=tuple(line for line in listed if line),
+    )
