@@ -14,7 +14,7 @@ unexport PYTHONPATH PYTHONHOME
 RUN := .venv/bin/python
 PIP := $(RUN) -m pip --disable-pip-version-check --quiet install
 SUITABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
-LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+LOCK = uv pip compile $(UPGRADE) --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-header --no-annotate
 
 help:
@@ -23,7 +23,7 @@ help:
 	@echo 'make test                ruff, mypy, import-linter, pytest'
 	@echo 'make lint, make pytest   the one or the other half of it'
 	@echo 'make bench               compare with other tools'
-	@echo 'make lock                compile requirements/*.txt anew (needs uv)'
+	@echo 'make lock                compile requirements/*.txt anew (needs uv; UPGRADE=--upgrade)'
 	@echo 'make clean               remove what make has made'
 
 ifeq ($(strip $(TARGET)),)
@@ -64,8 +64,10 @@ clean:
 	rm -rf .venv weighbridge-report dist .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 
 .venv/bin/python:
-	@for python in "$$PYTHON" python3.13 python3.12 python3.11 python3.14 python3 python; do \
-		if [ -n "$$python" ] && "$$python" -c '$(SUITABLE)' >/dev/null 2>&1; then \
+	@if [ -n "$$PYTHON" ]; then set -- "$$PYTHON"; \
+	else set -- python3.13 python3.12 python3.11 python3.14 python3 python; fi; \
+	for python; do \
+		if "$$python" -c '$(SUITABLE)' >/dev/null 2>&1; then \
 			echo "Setting up .venv with $$("$$python" --version)" >&2; \
 			"$$python" -m venv .venv && exit; \
 			rm -rf .venv; exit 1; \

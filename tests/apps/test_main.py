@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import jsonschema
 import pytest
 
+from apps.running import ENVIRONMENT, WEIGHBRIDGE
 from weighbridge import __version__
 from weighbridge.apps.cli import controls
 from weighbridge.apps.cli.main import main
@@ -104,9 +104,14 @@ def test_debug_shows_where(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_reader_that_goes_away_is_no_traceback() -> None:
     reads, writes = os.pipe()
     os.close(reads)
-    command = [sys.executable, "-m", "weighbridge.apps.cli.main", "schema"]
     with os.fdopen(writes, "wb") as gone:
-        done = subprocess.run(command, stdout=gone, stderr=subprocess.PIPE, check=False)
+        done = subprocess.run(
+            [*WEIGHBRIDGE, "schema"],
+            stdout=gone,
+            stderr=subprocess.PIPE,
+            env=ENVIRONMENT,
+            check=False,
+        )
     assert done.stderr == b""
     assert done.returncode == 2
 
@@ -118,6 +123,6 @@ def test_a_command_is_needed(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_the_module_runs_from_anywhere(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "weighbridge.apps.cli.main", "explain", "integrity"]
-    done = subprocess.run(command, capture_output=True, cwd=tmp_path, check=True)
+    command = [*WEIGHBRIDGE, "explain", "integrity"]
+    done = subprocess.run(command, capture_output=True, cwd=tmp_path, env=ENVIRONMENT, check=True)
     assert b"Is every byte the one that was published" in done.stdout

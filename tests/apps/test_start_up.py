@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from apps.running import ENVIRONMENT
+
 HEAVY = {"msgspec", "rich", "jinja2", "asyncio", "ssl", "socket", "multiprocessing", "inspect"}
 BARE = "import argparse; argparse.ArgumentParser().format_help()"
 HELP = """
@@ -20,7 +22,7 @@ with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
 def imported(code: str) -> set[str]:
     shown = "\nimport sys; print(*sys.modules)"
     command = [sys.executable, "-c", code + shown]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, check=True)
     return set(done.stdout.split())
 
 

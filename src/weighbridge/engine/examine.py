@@ -17,7 +17,7 @@ from weighbridge.core.location import Location
 from weighbridge.core.report import ArtifactCoverage, Examined, FileRecord
 from weighbridge.core.tree import Blob, Tree
 from weighbridge.engine.ruleset import Ruleset
-from weighbridge.formats import torch
+from weighbridge.formats.torch import role as torch_role
 
 Result = TypeVar("Result")
 
@@ -137,7 +137,7 @@ class _Examination:
                     where,
                 )
                 return
-            role = member.role or torch.role(member.path, names)
+            role = member.role or torch_role(member.path, names)
             inner = where.into(member.path)
             if not self.visit(member, inner, depth, role) and role:
                 raw[role] += 1

@@ -1,0 +1,37 @@
+"""Pictures and sound beside a model: recognised by their signatures, held to be data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from weighbridge.core.document import Document
+from weighbridge.core.format import Format, Limits, Loading, Sample
+from weighbridge.core.location import Location
+from weighbridge.core.tree import Blob
+
+SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"OggS", b"fLaC", b"ID3")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Media(Document):
+    """A picture or a sound. No model loader opens it."""
+
+
+def _sniff(sample: Sample) -> bool:
+    head = sample.head
+    return head.startswith(SIGNATURES) or (head[:4] == b"RIFF" and head[8:12] in (b"WEBP", b"WAVE"))
+
+
+def _parse(blob: Blob, where: Location, limits: Limits) -> Media:
+    return Media(where=where, size=blob.size, seen=min(blob.size, 12))
+
+
+MEDIA = Format(
+    name="media",
+    title="Picture or sound",
+    loading=Loading.DATA,
+    sniff=_sniff,
+    parse=_parse,
+    document=Media,
+    limits="Recognised by its signature; what follows it is not read.",
+)

@@ -1,0 +1,95 @@
+"""Formats that are recognised and not read yet: each is a gap that says what it hides.
+
+A format moves out of here into a file of its own when it gets a parser.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Final
+
+from weighbridge.core.document import Document
+from weighbridge.core.format import Format, Loading, Sample
+
+_MARSHALLED: Final = "its graph and operators were not read; it may hold code of its own"
+
+
+def _starts(*magics: bytes, at: int = 0) -> Callable[[Sample], bool]:
+    return lambda sample: sample.head[at:].startswith(magics)
+
+
+def _declare(
+    name: str,
+    title: str,
+    meaning: str,
+    sniff: Callable[[Sample], bool],
+    loading: Loading = Loading.CODE,
+) -> Format:
+    return Format(
+        name=name, title=title, loading=loading, sniff=sniff, parse=None, document=Document,
+        meaning=meaning, limits="Recognised, not read: always a gap.",
+    )  # fmt: skip
+
+
+def _onnx(sample: Sample) -> bool:
+    """A ModelProto begins with ir_version (field 1) and has producer or graph fields behind it."""
+    return bool(re.match(rb"\x08[\x01-\x20](?:\x12[\x00-\x7f][\x20-\x7e]|\x3a|\x42)", sample.head))
+
+
+def _saved_model(sample: Sample) -> bool:
+    """A SavedModel begins with saved_model_schema_version (field 1), then a MetaGraphDef."""
+    return bool(re.match(rb"\x08\x01\x12[\x80-\xff]{1,4}[\x00-\x7f]\x0a", sample.head))
+
+
+def _pe(sample: Sample) -> bool:
+    head = sample.head
+    at = int.from_bytes(head[0x3C:0x40], "little") if head[:2] == b"MZ" else 0
+    return 0 < at < len(head) - 4 and head[at : at + 4] == b"PE\0\0"
+
+
+def _elf(sample: Sample) -> bool:
+    head = sample.head
+    kind = head[16:18].strip(b"\0")
+    return bool(re.match(rb"\x7fELF[\x01\x02]{2}\x01", head)) and kind in (
+        b"\1",
+        b"\2",
+        b"\3",
+        b"\4",
+    )
+
+
+def _mach_o(sample: Sample) -> bool:
+    thin = (b"\xfe\xed\xfa\xce", b"\xfe\xed\xfa\xcf", b"\xce\xfa\xed\xfe", b"\xcf\xfa\xed\xfe")
+    return sample.head.startswith(thin) and sample.blob.size > 4096
+
+
+_NATIVE: Final = "a native program: it runs when something starts or loads it"
+
+GGUF = _declare("gguf", "GGUF model", "its header and chat template were not read",
+                _starts(b"GGUF"), Loading.DATA)  # fmt: skip
+HDF5 = _declare("hdf5", "HDF5 file (Keras)", "layers that run code (Lambda) may be in it",
+                _starts(b"\x89HDF\r\n\x1a\n"))  # fmt: skip
+ONNX = _declare("onnx", "ONNX model", _MARSHALLED, _onnx, Loading.DATA)
+TFLITE = _declare("tflite", "TensorFlow Lite model", _MARSHALLED, _starts(b"TFL3", at=4),
+                  Loading.DATA)  # fmt: skip
+ORT = _declare("ort", "ONNX Runtime model", _MARSHALLED, _starts(b"ORTM", at=4), Loading.DATA)
+SAVED_MODEL = _declare("saved-model", "TensorFlow SavedModel", _MARSHALLED, _saved_model)
+PARQUET = _declare("parquet", "Parquet table", "its rows were not read", _starts(b"PAR1"),
+                   Loading.DATA)  # fmt: skip
+ARROW = _declare("arrow", "Arrow table", "its rows were not read", _starts(b"ARROW1\0\0"),
+                 Loading.DATA)  # fmt: skip
+SQLITE = _declare("sqlite", "SQLite database", "its tables were not read",
+                  _starts(b"SQLite format 3\0"), Loading.DATA)  # fmt: skip
+ELF = _declare("elf", "ELF executable or library", _NATIVE, _elf)
+PE = _declare("pe", "Windows executable or library", _NATIVE, _pe)
+MACH_O = _declare("mach-o", "macOS executable or library", _NATIVE, _mach_o)
+RAR = _declare("rar", "RAR archive", "its members were not read", _starts(b"Rar!\x1a\x07"),
+               Loading.CONTAINER)  # fmt: skip
+CAB = _declare("cab", "Cabinet archive", "its members were not read", _starts(b"MSCF\0\0\0\0"),
+               Loading.CONTAINER)  # fmt: skip
+JAVA = _declare("java-class", "Java class", "its byte code was not read",
+                lambda s: s.head[:4] == b"\xca\xfe\xba\xbe" and 44 < s.head[7] < 80)  # fmt: skip
+LFS = _declare("git-lfs-pointer", "Git LFS pointer", "the real file was never downloaded",
+               _starts(b"version https://git-lfs.github.com/spec/v1\n"), Loading.DATA)  # fmt: skip
+RDS = _declare("r-data", "R data", "promises inside it may run code", _starts(b"RDX", b"X\n\0\0"))

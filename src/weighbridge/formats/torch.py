@@ -1,0 +1,102 @@
+"""What the members of a torch archive are, and the old tar layout.
+
+Layout: PyTorch `caffe2/serialize/inline_container.h` and `torch/serialization.py`. A role says
+what raw bytes are when nothing else recognises them; every member is identified by its content
+first, whatever it is called.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from weighbridge.core.document import Document
+from weighbridge.core.finding import Gap, GapKind
+from weighbridge.core.format import Format, Limits, Loading, Sample
+from weighbridge.core.location import Location
+from weighbridge.core.tree import Blob, Piece
+
+_STORAGE: Final = re.compile(
+    r"(.*/)?(?:data|constants|xl_model_weights|tensors|weights)/(?:weight_)?\d+$"
+)
+_NOTE: Final = re.compile(
+    r"(.*/)?(?:version|byteorder|\.format_version|\.storage_alignment|\.data/serialization_id"
+    r"|archive_format|archive_version)$"
+)
+
+
+def role(path: str, members: Collection[str]) -> str:
+    """`tensor-storage`, `torch-note`, or the empty string, for a member of an archive.
+
+    Only within a folder that has a torch pickle beside it: elsewhere the names mean nothing.
+    """
+    for pattern, name in ((_STORAGE, "tensor-storage"), (_NOTE, "torch-note")):
+        found = pattern.match(path)
+        if found:
+            root = found[1] or ""
+            named = ("data.pkl", "constants.pkl", "archive_format", "weights.pkl")
+            outer = root.rstrip("/").rpartition("/")[0]
+            roots = {root, f"{outer}/" if outer else ""}
+            if any(f"{r}{n}" in members for r in roots for n in named):
+                return name
+    return ""
+
+
+STARTS_KEPT: Final = 2_000
+_START: Final = re.compile(rb"\x80[\x02-\x05](?=[\x95c\x8c(}\]XK\x8aUM])")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TorchTarPart(Document):
+    """`storages` or `tensors` of the tar layout: pickles with raw tensor bytes between them."""
+
+    blob: Blob
+    starts: tuple[int, ...]
+
+    def walk(self) -> Iterator[Blob | Gap]:
+        """What begins at each place where a pickle may begin."""
+        for start in self.starts:
+            size = self.blob.size - start
+            yield Piece(f"at byte {start}", self.blob, start, size, "embedded")
+
+
+def _parse(blob: Blob, where: Location, limits: Limits) -> TorchTarPart:
+    starts: list[int] = []
+    offset, step = 0, 4 << 20
+    gaps: tuple[Gap, ...] = ()
+    while offset < blob.size:
+        block = blob.read(offset, step + 2)
+        for found in _START.finditer(block):
+            if found.start() < step and found.start() + offset:
+                starts.append(offset + found.start())
+        offset += step
+        if len(starts) > STARTS_KEPT:
+            why = f"more than {STARTS_KEPT:,} places look like a pickle; the rest was not looked at"
+            gaps = (Gap(kind=GapKind.TOO_LARGE, message=why, at=where),)
+            break
+    return TorchTarPart(
+        where=where, size=blob.size, seen=min(offset, blob.size), gaps=gaps, blob=blob,
+        starts=tuple(starts),
+    )  # fmt: skip
+
+
+def _sniff(sample: Sample) -> bool:
+    """A member that the tar layout calls `storages` or `tensors`, and that begins with a pickle
+    of a number: how many follow."""
+    name = sample.blob.path.rpartition("/")[2]
+    return name in ("storages", "tensors") and bool(
+        re.match(rb"\x80[\x02-\x05](?:K.|M..|J....)\.", sample.head, re.DOTALL)
+    )
+
+
+TORCH_TAR_PART = Format(
+    name="torch-tar-part",
+    title="Part of a torch tar checkpoint",
+    loading=Loading.CODE,
+    sniff=_sniff,
+    parse=_parse,
+    document=TorchTarPart,
+    limits="Pickles are found by their header; one of protocol 0 or 1 behind tensor bytes is not.",
+)

@@ -1,0 +1,383 @@
+"""Zip, read twice: as its central directory lists it, and as a loader meets the local headers.
+
+Structure: APPNOTE.TXT 6.3.10, sections 4.3 to 4.5. A member is never hidden by its flags.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from weighbridge.core.document import Document, Malformed
+from weighbridge.core.finding import Gap, GapKind
+from weighbridge.core.format import TAIL, Format, Limits, Loading, Sample
+from weighbridge.core.location import Location
+from weighbridge.core.tree import Blob, Piece
+from weighbridge.formats.stream import OPENERS, Inflated
+
+END: Final = b"PK\x05\x06"
+END64: Final = b"PK\x06\x06"
+LOCAL: Final = b"PK\x03\x04"
+CENTRAL: Final = b"PK\x01\x02"
+_END = struct.Struct("<4s4H2LH")
+_CENTRAL = struct.Struct("<4s6H3L5H2L")
+_LOCAL = struct.Struct("<4s5H3L2H")
+METHODS: Final = {0: "stored", 8: "deflate", 12: "bzip2", 93: "zstd", 20: "zstd", 95: "xz"}
+ENCRYPTED, DESCRIPTOR, STRONG = 0x1, 0x8, 0x40
+CHECKED: Final = 8 << 20
+"""The checksum of a stored member up to this size is verified; tensors are left alone."""
+DIRECTORY_LIMIT: Final = 64 << 20
+MEMBERS_LIMIT: Final = 200_000
+LINK: Final = 0o120000
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A member as one of the two readings states it. Sizes and offsets in bytes."""
+
+    name: str
+    method: int
+    flags: int
+    crc: int
+    packed: int
+    size: int
+    header: int
+    data: int
+    link: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Discrepancy:
+    """Where two readers of this archive would disagree, or a reader would be surprised.
+
+    `hides`: a loader can get other bytes than a reader of the directory sees.
+    """
+
+    kind: str
+    member: str
+    message: str
+    offset: int
+    hides: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Zip(Document):
+    """The members of the directory, those that only the local headers show, and what differs."""
+
+    blob: Blob
+    members: tuple[Member, ...]
+    hidden: tuple[Member, ...]
+    discrepancies: tuple[Discrepancy, ...]
+    limits: Limits
+
+    def walk(self) -> Iterator[Blob | Gap]:
+        """Every member, hidden ones too."""
+        seen: set[str] = set()
+        for member in self.members:
+            name = member.name
+            if name.endswith("/") and not member.size:
+                continue
+            if name in seen:
+                name = f"{name} (again at {member.header:,})"
+            seen.add(name)
+            yield self._open(member, name)
+        for member in self.hidden:
+            yield self._open(member, f"{member.name} (not in the directory)")
+
+    def _open(self, member: Member, name: str) -> Blob | Gap:
+        at = self.where.into(name)
+        method = METHODS.get(member.method)
+        if method is None:
+            why = f"compression method {member.method} is not read"
+            return Gap(kind=GapKind.UNSUPPORTED, message=why, at=at)
+        packed = Piece(name, self.blob, member.data, member.packed)
+        if method == "stored":
+            opened: Blob = Piece(name, self.blob, member.data, min(member.packed, member.size))
+        else:
+            opened = Inflated(name, packed, OPENERS[method], self.limits.ratio, member.size)
+        if member.flags & (ENCRYPTED | STRONG) and not self._is_plain(opened, member):
+            return Gap(kind=GapKind.ENCRYPTED, message="the member is encrypted", at=at)
+        return opened
+
+    def _is_plain(self, opened: Blob, member: Member) -> bool:
+        """Whether a member is readable although its flags say that it is encrypted."""
+        if member.size > CHECKED:
+            return False
+        try:
+            data = opened.read(0, member.size)
+        except Malformed:
+            return False
+        return zlib.crc32(data) == member.crc or data[:2] in (b"\x80\x02", b"\x80\x04", b"PK")
+
+
+def _sniff(sample: Sample) -> bool:
+    if sample.head.startswith((LOCAL, END)):
+        return True
+    at = sample.tail.rfind(END)
+    if at < 0 or len(sample.tail) - at < _END.size:
+        return False
+    _, disk, _, here, count, size, offset, comment = _END.unpack_from(sample.tail, at)
+    return bool(
+        disk in (0, 0xFFFF)
+        and here == count
+        and size >= count * _CENTRAL.size
+        and at + _END.size + comment == len(sample.tail)
+        and offset <= sample.blob.size
+    )
+
+
+def _parse(blob: Blob, where: Location, limits: Limits) -> Zip:
+    reader = _Reader(blob)
+    reader.read()
+    return Zip(
+        where=where,
+        size=blob.size,
+        seen=reader.seen,
+        gaps=tuple(Gap(kind=kind, message=message, at=where) for kind, message in reader.gaps),
+        blob=blob,
+        members=tuple(reader.members),
+        hidden=tuple(reader.hidden),
+        discrepancies=tuple(reader.discrepancies),
+        limits=limits,
+    )
+
+
+class _Reader:
+    def __init__(self, blob: Blob) -> None:
+        self.blob = blob
+        self.members: list[Member] = []
+        self.hidden: list[Member] = []
+        self.discrepancies: list[Discrepancy] = []
+        self.gaps: list[tuple[GapKind, str]] = []
+        self.seen = 0
+
+    def note(self, kind: str, member: str, message: str, offset: int, *, hides: bool) -> None:
+        if len(self.discrepancies) < 1000:
+            self.discrepancies.append(Discrepancy(kind, member, message, offset, hides))
+
+    def get(self, offset: int, n: int) -> bytes:
+        self.seen += n
+        return self.blob.read(offset, n)
+
+    def read(self) -> None:
+        size = self.blob.size
+        start = max(0, size - TAIL)
+        tail = self.get(start, TAIL)
+        at = tail.rfind(END)
+        if at < 0 or len(tail) - at < _END.size:
+            self.stream(0, size, "the archive has no directory")
+            if not self.hidden:
+                raise Malformed("no end record and no member", None)
+            return
+        _, _, _, _, count, length, offset, comment = _END.unpack_from(tail, at)
+        end = start + at
+        after = size - (end + _END.size + comment)
+        if after > 0:
+            message = f"{after:,} bytes follow the archive"
+            self.note("appended", "", message, end + _END.size + comment, hides=False)
+        if 0xFFFFFFFF in (length, offset) or count == 0xFFFF:
+            count, length, offset, end = self.end64(end, count, length, offset)
+        directory = end - length
+        prefix = directory - offset
+        if prefix < 0 or length > DIRECTORY_LIMIT:
+            raise Malformed("the directory lies outside the file or is too large", end)
+        if prefix > 0 and self.get(offset, 4) == CENTRAL and self.get(directory, 4) != CENTRAL:
+            prefix, directory = 0, offset
+        if prefix:
+            message = f"{prefix:,} bytes stand before the archive"
+            self.note("prefix", "", message, 0, hides=False)
+        self.directory(self.get(directory, length), directory, count, prefix)
+        self.local_headers(directory)
+
+    def end64(self, end: int, count: int, length: int, offset: int) -> tuple[int, int, int, int]:
+        locator = self.get(end - 20, 20) if end >= 20 else b""
+        if locator[:4] != b"PK\x06\x07":
+            return count, length, offset, end
+        (at,) = struct.unpack_from("<Q", locator, 8)
+        record = self.get(at, 56)
+        if record[:4] != END64:
+            at = end - 20 - 56
+            record = self.get(max(at, 0), 56)
+        if record[:4] != END64 or len(record) < 56:
+            raise Malformed("the zip64 end record is not where its locator says", end)
+        count, length, offset = struct.unpack_from("<QQQ", record, 32)
+        return count, length, offset, at
+
+    def directory(self, data: bytes, start: int, count: int, prefix: int) -> None:
+        at = 0
+        names: dict[str, str] = {}
+        while at + _CENTRAL.size <= len(data) and data[at : at + 4] == CENTRAL:
+            if len(self.members) >= MEMBERS_LIMIT:
+                message = f"more than {MEMBERS_LIMIT:,} members are listed"
+                self.gaps.append((GapKind.TOO_LARGE, message))
+                return
+            (_, made, _, flags, method, _, _, crc, packed, size, named, extra, comment, _, _,
+             external, header) = _CENTRAL.unpack_from(data, at)  # fmt: skip
+            body = at + _CENTRAL.size
+            name = data[body : body + named].decode("utf-8", "surrogateescape")
+            more = data[body + named : body + named + extra]
+            if 0xFFFFFFFF in (size, packed, header):
+                size, packed, header = _zip64(more, size, packed, header)
+            link = made >> 8 == 3 and (external >> 16) & 0o170000 == LINK
+            header += prefix
+            self.members.append(Member(name, method, flags, crc, packed, size, header, 0, link))
+            folded = name.casefold()
+            if folded in names:
+                same = names[folded] == name
+                kind = "duplicate" if same else "case-variant"
+                message = f"{name!r} is listed twice" + ("" if same else " but for its case")
+                self.note(kind, name, message, start + at, hides=True)
+            names[folded] = name
+            at = body + named + extra + comment
+        if len(self.members) != count and len(self.members) != count & 0xFFFF:
+            message = f"the end record counts {count:,} members, {len(self.members):,} are listed"
+            self.note("count", "", message, start, hides=False)
+
+    def local_headers(self, directory: int) -> None:
+        """Hold each listed member against its local header, and look for members between them."""
+        placed: list[Member] = []
+        for member in sorted(self.members, key=lambda m: m.header):
+            placed.append(self.local(member))
+        spans = sorted((m.header, m.data + m.packed, m) for m in placed if m.data)
+        reached = None
+        for begin, end, member in spans:
+            if reached is not None and begin < reached:
+                message = f"{member.name!r} overlaps the member before it"
+                self.note("overlap", member.name, message, begin, hides=False)
+            elif reached is not None and begin > reached:
+                self.between(reached, begin)
+            elif reached is None and begin > 0:
+                self.between(0, begin)
+            reached = max(reached or 0, end)
+        if reached is not None and reached < directory:
+            self.between(reached, directory)
+        by_header = {(m.header, m.name): m for m in placed}
+        self.members = [by_header[m.header, m.name] for m in self.members]
+
+    def local(self, member: Member) -> Member:
+        raw = self.get(member.header, _LOCAL.size + len(member.name.encode("utf-8", "replace")))
+        if raw[:4] != LOCAL or len(raw) < _LOCAL.size:
+            message = f"no local header where the directory places {member.name!r}"
+            self.note("no-local-header", member.name, message, member.header, hides=True)
+            return member
+        _, _, flags, method, _, _, crc, packed, size, named, extra = _LOCAL.unpack_from(raw)
+        name_bytes = raw[_LOCAL.size : _LOCAL.size + named]
+        if len(name_bytes) < named:
+            name_bytes += self.get(member.header + len(raw), named - len(name_bytes))
+        name = name_bytes.decode("utf-8", "surrogateescape")
+        data = member.header + _LOCAL.size + named + extra
+        placed = Member(
+            member.name, member.method, member.flags | flags, member.crc, member.packed,
+            member.size, member.header, data, member.link,
+        )  # fmt: skip
+        at = member.header
+        if name != member.name:
+            message = f"the directory says {member.name!r}, the local header {name!r}"
+            self.note("name", member.name, message, at, hides=True)
+            other = Member(name, method, flags, crc, member.packed, member.size, at, data)
+            self.hidden.append(other)
+        if method != member.method:
+            message = f"{member.name!r}: the directory and the local header name other methods"
+            self.note("method", member.name, message, at, hides=True)
+            self.hidden.append(
+                Member(name, method, flags, crc, member.packed, member.size, at, data)
+            )
+        flagged = (flags ^ member.flags) & (ENCRYPTED | STRONG)
+        if flagged:
+            message = f"{member.name!r}: only one of directory and local header says encrypted"
+            self.note("flags", member.name, message, at, hides=False)
+        stated = not flags & DESCRIPTOR and 0xFFFFFFFF not in (packed, size)
+        if stated and (packed, size) != (member.packed, member.size):
+            message = f"{member.name!r}: the local header states other sizes"
+            self.note("size", member.name, message, at, hides=True)
+        elif stated and crc != member.crc:
+            message = f"{member.name!r}: the local header states another checksum"
+            self.note("crc", member.name, message, at, hides=False)
+        elif method == 0 and 0 < member.size <= CHECKED and not flags & ENCRYPTED:
+            body = self.get(data, min(member.size, 1 << 16)) if member.size <= 1 << 16 else None
+            if body is not None and zlib.crc32(body) != member.crc:
+                message = f"{member.name!r}: the checksum does not match the content"
+                self.note("crc", member.name, message, at, hides=False)
+        return placed
+
+    def between(self, start: int, stop: int) -> None:
+        """Bytes between two members: a data descriptor, padding, or something hidden."""
+        if stop - start <= 24:
+            return
+        head = self.get(start, min(stop - start, 1 << 16))
+        found = head.find(LOCAL)
+        if found >= 0:
+            self.stream(start + found, stop, "a member is not in the directory")
+        elif head.strip(b"\0") and start > 0:
+            message = f"{stop - start:,} bytes between two members belong to none"
+            self.note("between", "", message, start, hides=False)
+
+    def stream(self, start: int, stop: int, why: str) -> None:
+        """Follow local headers from `start`, as a loader does that reads the file as a stream."""
+        at = start
+        while at + _LOCAL.size <= stop and len(self.hidden) < 1000:
+            raw = self.get(at, _LOCAL.size)
+            if raw[:4] != LOCAL:
+                return
+            _, _, flags, method, _, _, crc, packed, size, named, extra = _LOCAL.unpack_from(raw)
+            name = self.get(at + _LOCAL.size, named).decode("utf-8", "surrogateescape")
+            data = at + _LOCAL.size + named + extra
+            if flags & DESCRIPTOR and not packed:
+                packed, size = self.measure(method, data, stop)
+            self.hidden.append(Member(name, method, flags, crc, packed, size, at, data))
+            self.note("hidden", name, f"{name!r}: {why}", at, hides=True)
+            at = data + packed
+
+    def measure(self, method: int, data: int, stop: int) -> tuple[int, int]:
+        """Where a member ends whose local header does not say: its stream tells, if it has one."""
+        name = METHODS.get(method, "stored")
+        if name == "stored":
+            return stop - data, stop - data
+        piece = Piece("", self.blob, data, stop - data)
+        opened = Inflated("", piece, OPENERS[name], 2_000)
+        try:
+            size = opened.size
+            return opened.consumed, size
+        except Malformed:
+            return stop - data, stop - data
+
+
+def _zip64(extra: bytes, size: int, packed: int, header: int) -> tuple[int, int, int]:
+    """The values that did not fit, from the zip64 extra field (APPNOTE 4.5.3)."""
+    at = 0
+    while at + 4 <= len(extra):
+        kind, length = struct.unpack_from("<HH", extra, at)
+        if kind == 1:
+            values = list(struct.unpack_from(f"<{min(length, 24) // 8}Q", extra, at + 4))
+            size = values.pop(0) if size == 0xFFFFFFFF and values else size
+            packed = values.pop(0) if packed == 0xFFFFFFFF and values else packed
+            header = values.pop(0) if header == 0xFFFFFFFF and values else header
+            break
+        at += 4 + length
+    return size, packed, header
+
+
+def _safe_parse(blob: Blob, where: Location, limits: Limits) -> Zip:
+    try:
+        return _parse(blob, where, limits)
+    except struct.error as error:
+        raise Malformed(f"a record is cut off ({error})", None) from None
+
+
+ZIP = Format(
+    name="zip",
+    title="Zip archive",
+    loading=Loading.CONTAINER,
+    sniff=_sniff,
+    parse=_safe_parse,
+    document=Zip,
+    limits=(
+        "Checksums are verified for stored members up to 64 KiB. Archives in several parts and "
+        "encrypted members are not read; the latter are gaps."
+    ),
+)
+
+__all__ = ["ZIP", "Discrepancy", "Member", "Zip"]
