@@ -47,8 +47,12 @@ SOURCES: dict[str, tuple[str, tuple[str, ...]]] = {
     "lightgbm": ("boosters and their scikit-learn wrappers", ("lightgbm.basic", "lightgbm.sklearn")),
 }  # fmt: skip
 
-ACTS = ("modular_", "tokenization_", "processing_", "feature_extraction_", "test", "_testing", "datasets", "download", "conftest", "externals", "cpp_extension",
-        "convert_", "Dataset", "Loader", "Hub", "Server", "Process", "Thread")  # fmt: skip
+ACTS = (
+    "modular_", "tokenization_", "processing_", "feature_extraction_", "test", "_testing",
+    "datasets", "download", "conftest", "externals", "cpp_extension", "convert_", "Dataset",
+    "Loader", "Hub", "Server", "Process", "Thread",
+)  # fmt: skip
+"""Parts of names whose bearers read, fetch or start something."""
 
 
 def classes(roots: tuple[str, ...]) -> Iterator[tuple[str, str]]:

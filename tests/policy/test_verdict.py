@@ -148,7 +148,7 @@ def test_all_14_are_answered_in_order() -> None:
         ((gap("payload-scan"), found("format", REVIEW)), Rules(), "incomplete", 3),
         ((gap("payload-scan"), found("acting", BLOCK)), Rules(), "block", 1),
         ((gap("file-format"), found("format", BLOCK)), Rules(), "incomplete", 3),
-        ((gap("lineage"),), Rules(), "pass", 0),
+        ((gap("lineage"),), Rules(), "review", 0),
         ((gap("lineage"),), Rules(demand=("lineage",)), "incomplete", 3),
         ((gap(),), Rules(), "incomplete", 3),
     ],

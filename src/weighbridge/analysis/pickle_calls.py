@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import builtins
 import codecs
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -254,6 +255,19 @@ def _import(run: _Evaluation, args: tuple[Any, ...], call: Call) -> Any:
     return found
 
 
+def _type_by_name(run: _Evaluation, args: tuple[Any, ...], call: Call) -> Any:
+    """dill's and cloudpickle's way to name a built-in type: what is done with it decides."""
+    if not args or not isinstance(args[0], str):
+        run.unresolved.append(Unresolved(call, "the type's name could not be worked out"))
+        return UNKNOWN
+    return Named("builtins" if hasattr(builtins, args[0]) else "types", args[0])
+
+
+def _create_array(run: _Evaluation, args: tuple[Any, ...], call: Call) -> Any:
+    """`dill._dill._create_array(f, args, state, dict)` calls f(*args)."""
+    return _apply_to(run, args, call)
+
+
 def _partial(run: _Evaluation, args: tuple[Any, ...], call: Call) -> Any:
     if not args:
         return UNKNOWN
@@ -333,6 +347,11 @@ def follows(target: Named) -> bool:
     return target.dotted in _FUNCTIONS
 
 
+def only_makes_text(target: Named) -> bool:
+    """Whether the function only turns constants into others; what uses them is judged."""
+    return target.dotted.replace("__builtin__", "builtins") in _TEXT
+
+
 _Handler = Callable[[_Evaluation, tuple[Any, ...], Call], Any]
 
 _FUNCTIONS: Final[dict[str, _Handler]] = {
@@ -363,10 +382,18 @@ _FUNCTIONS: Final[dict[str, _Handler]] = {
             ("torch._tensor", "torch.tensor"),
             {"_rebuild_from_type_v2": _rebuild_from_type, "_rebuild_from_type": _rebuild_from_type},
         ),
-        (("cloudpickle.cloudpickle",), {"subimport": _import, "_getattribute": _getattr}),
+        (("cloudpickle.cloudpickle",), {
+            "subimport": _import, "_getattribute": _getattr, "_builtin_type": _type_by_name,
+        }),
         (
             ("dill._dill", "dill.dill"),
-            {"_import_module": _import, "_getattribute": _getattr, "_get_attr": _getattr},
+            {
+                "_import_module": _import,
+                "_getattribute": _getattr,
+                "_get_attr": _getattr,
+                "_load_type": _type_by_name,
+                "_create_array": _create_array,
+            },
         ),
     )
     for module in modules

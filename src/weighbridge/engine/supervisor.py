@@ -8,6 +8,7 @@ costs one file: that file becomes a gap, another child takes over, the audit goe
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import os
 import selectors
@@ -29,6 +30,9 @@ from weighbridge.core.location import Location
 from weighbridge.core.report import Examined, FileRecord
 from weighbridge.core.tree import Blob, Held
 from weighbridge.engine.jail import confine
+
+CODECS: Final = ("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "latin-1", "ascii",
+                 "cp437", "raw-unicode-escape", "unicode-escape")  # fmt: skip
 
 Examine = Callable[[Blob], Examined]
 Progress = Callable[[int, int], None]
@@ -99,8 +103,14 @@ class Supervisor:
     settings: Settings
     protections: tuple[str, ...] = ()
 
+    def _warm(self) -> None:
+        """Load what Python would load at its first use: the jail cannot open those files."""
+        for codec in CODECS:
+            codecs.lookup(codec)
+
     def run(self, progress: Progress | None = None) -> Iterator[tuple[int, Examined]]:
         """Yield each blob's number and what came of it, as it comes."""
+        self._warm()
         self._queue = self._plan()
         self._children: list[_Child] = []
         self._selector = selectors.DefaultSelector()

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from weighbridge.core.document import Document
+from weighbridge.core.document import Document, Malformed
 from weighbridge.core.format import Format, Limits, Loading, Sample
 from weighbridge.core.location import Location
 from weighbridge.core.tree import Blob
 
 SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"OggS", b"fLaC", b"ID3")
+
+
+SHORTEST = 26
+"""In bytes: the smallest GIF. Anything shorter only pretends."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -23,6 +27,8 @@ def _sniff(sample: Sample) -> bool:
 
 
 def _parse(blob: Blob, where: Location, limits: Limits) -> Media:
+    if blob.size < SHORTEST:
+        raise Malformed("a signature without a picture or sound behind it", 0)
     return Media(where=where, size=blob.size, seen=min(blob.size, 12))
 
 

@@ -66,6 +66,13 @@ _COMPRESSED: Final[tuple[tuple[re.Pattern[bytes], str, Callable[[bytes], bytes]]
 def payloads(data: bytes, offset: int) -> Iterator[Payload]:
     """The payloads that these bytes are, after peeling at most `LAYERS` layers."""
     yield from _peel(data, offset, "in a string", LAYERS)
+    if b"\xc2" in data[:4]:
+        # Before protocol 3 bytes are written as the text that they are in Latin-1.
+        try:
+            plain = data.decode().encode("latin-1")
+        except UnicodeError:
+            return
+        yield from _peel(plain, offset, "in a string, latin-1", LAYERS)
 
 
 def _peel(data: bytes, offset: int, how: str, layers: int) -> Iterator[Payload]:

@@ -23,7 +23,8 @@ class Pickle(Document):
 
     `imports` has each distinct name once, `calls` each call (at most `CALLS_KEPT` for a callee,
     the rest counted in `overflow`). `embedded` are payloads found inside strings and bytes.
-    `storages` is the offset from which a legacy torch file holds raw tensor bytes.
+    `storages` is the offset from which a legacy torch file holds raw tensor bytes, `trailing`
+    how many bytes behind the last pickle are in no pickle.
     """
 
     streams: tuple[Stream, ...]
@@ -33,6 +34,7 @@ class Pickle(Document):
     overflow: dict[str, int]
     embedded: tuple[Payload, ...]
     storages: int | None
+    trailing: int
 
     def walk(self) -> Iterator[Blob | Gap]:
         """The payloads found inside strings: each is examined like a file of its own."""
@@ -48,6 +50,9 @@ TORCH_MAGIC: Final = 0x1950A86A20F9469CFC6C
 TORCH_LEGACY_STREAMS: Final = 5
 """`torch.save` before 1.6: magic number, protocol, system, the object, the storage keys."""
 
+_NAMES: Final = (".pkl", ".pickle", ".pk", ".pt", ".pth", ".bin", ".ckpt", ".joblib", ".dat")
+"""A name is one more reason to look, never a reason not to."""
+
 _OPENERS: Final = frozenset(b"(]}c)ISVLFNKMJGXUTCB\x80\x88\x89\x8a\x8c\x8f\x95\x8d\x8e\x96")
 
 
@@ -55,7 +60,7 @@ def _sniff(sample: Sample) -> bool:
     """Protocol 2 and later have a header; protocols 0 and 1 are tried.
 
     Text may begin like a protocol 0 pickle by accident, so without a header it counts only if it
-    calls something, or if STOP stands where the file ends.
+    calls something, if STOP stands where the file ends, or if its name promises a pickle.
     """
     head = sample.head
     if len(head) >= 2 and head[0] == 0x80 and head[1] <= 5:
@@ -66,6 +71,9 @@ def _sniff(sample: Sample) -> bool:
     machine = Machine(Held("head", head), Limits(), lazy=True)
     stream = machine.stream(0)
     if any(c.how not in ("APPEND", "APPENDS", "SETITEM", "SETITEMS") for c in machine.calls):
+        return all(_plausible(g) for g in machine.imports.values())
+    name = sample.blob.path.lower()
+    if name.endswith(_NAMES) and machine.imports:
         return all(_plausible(g) for g in machine.imports.values())
     if stream.broken is None:
         return size - stream.end <= 2 and stream.end > 2
@@ -127,7 +135,7 @@ def _parse(blob: Blob, where: Location, limits: Limits) -> Pickle:
     return Pickle(
         where=where,
         size=blob.size,
-        seen=min(blob.size, max(s.end for s in machine.streams)),
+        seen=min(blob.size, _end(machine)),
         gaps=tuple(gaps),
         streams=tuple(machine.streams),
         imports=tuple(machine.imports.values()),
@@ -136,7 +144,12 @@ def _parse(blob: Blob, where: Location, limits: Limits) -> Pickle:
         overflow=machine.overflow,
         embedded=tuple(machine.embedded),
         storages=storages,
+        trailing=0 if storages is not None or broken else max(0, blob.size - _end(machine)),
     )
+
+
+def _end(machine: Machine) -> int:
+    return max(stream.end for stream in machine.streams)
 
 
 def _starts_pickle(blob: Blob, offset: int) -> bool:

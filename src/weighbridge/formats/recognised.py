@@ -93,3 +93,7 @@ JAVA = _declare("java-class", "Java class", "its byte code was not read",
 LFS = _declare("git-lfs-pointer", "Git LFS pointer", "the real file was never downloaded",
                _starts(b"version https://git-lfs.github.com/spec/v1\n"), Loading.DATA)  # fmt: skip
 RDS = _declare("r-data", "R data", "promises inside it may run code", _starts(b"RDX", b"X\n\0\0"))
+UBJSON = _declare(
+    "ubjson", "Universal Binary JSON (XGBoost)", "its values were not read",
+    lambda sample: sample.head[:2] == b"{L" and sample.head[2:9] == bytes(7), Loading.DATA,
+)  # fmt: skip

@@ -68,6 +68,44 @@ class Plain:
         return data
 
 
+class ZipLzma:
+    """LZMA as zip stores it (APPNOTE 5.8.8): version, length of properties, properties, data."""
+
+    def __init__(self) -> None:
+        self._head = b""
+        self._inner: lzma.LZMADecompressor | None = None
+
+    @property
+    def eof(self) -> bool:
+        """Whether the stream's end was reached."""
+        return self._inner is not None and self._inner.eof
+
+    @property
+    def needs_input(self) -> bool:
+        """Whether nothing more comes out without more input."""
+        return self._inner is None or self._inner.needs_input
+
+    @property
+    def unused_data(self) -> bytes:
+        """What follows the end of the stream in the last input."""
+        return self._inner.unused_data if self._inner is not None else b""
+
+    def decompress(self, data: bytes, limit: int) -> bytes:
+        """At most `limit` bytes of output."""
+        if self._inner is None:
+            self._head += data
+            if len(self._head) < 9:
+                return b""
+            first, dictionary = self._head[4], int.from_bytes(self._head[5:9], "little")
+            if first >= 225 or dictionary > 256 << 20:
+                raise ValueError("the LZMA properties are not valid")
+            chosen = {"id": lzma.FILTER_LZMA1, "lc": first % 9, "lp": first // 9 % 5,
+                      "pb": first // 45, "dict_size": max(4096, dictionary)}  # fmt: skip
+            self._inner = lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=[chosen])
+            data = self._head[9:]
+        return self._inner.decompress(data, limit)
+
+
 ERRORS: Final = (zlib.error, OSError, EOFError, lzma.LZMAError, ValueError, RuntimeError,
                  zstd.ZstdError)  # fmt: skip
 
@@ -80,6 +118,7 @@ OPENERS: Final[dict[str, Open]] = {
     "lzma": lambda: lzma.LZMADecompressor(lzma.FORMAT_ALONE, memlimit=256 << 20),
     "zstd": zstd.ZstdDecompressor,
     "lz4": lz4.frame.LZ4FrameDecompressor,
+    "zip-lzma": ZipLzma,
     "stored": Plain,
 }
 

@@ -115,8 +115,18 @@ def _validate(blob: Blob, where: Location) -> tuple[int, tuple[Gap, ...], str]:
     return size, gaps, encoding
 
 
+_TEMPLATE: Final = re.compile(rb"\{%-?\s*\w|\{\{-?\s*[\w'\"(]")
+_TEMPLATE_NAMES: Final = (".jinja", ".jinja2", ".j2", ".template", ".tmpl", ".yaml", ".yml")
+
+
+def _unread(where: Location, what: str) -> Gap:
+    return Gap(kind=GapKind.UNSUPPORTED, message=f"{what} is here and was not read", at=where)
+
+
 def _text(blob: Blob, where: Location, limits: Limits) -> Text:
     seen, gaps, encoding = _validate(blob, where)
+    if blob.path.lower().endswith(_TEMPLATE_NAMES) and _TEMPLATE.search(blob.read(0, CHUNK)):
+        gaps = (*gaps, _unread(where, "a template"))
     return Text(where=where, size=blob.size, seen=seen, gaps=gaps, encoding=encoding)
 
 
@@ -129,12 +139,14 @@ def _json(blob: Blob, where: Location, limits: Limits) -> Document:
     except (ValueError, RecursionError):
         return _text(blob, where, limits)  # JSON lines, a template, a list in prose: still text
     keys = tuple(sorted(str(k) for k in value)) if isinstance(value, dict) else ()
-    return Json(where=where, size=blob.size, seen=len(data), keys=keys)
+    gaps = (_unread(where, "a template"),) if _TEMPLATE.search(data) else ()
+    return Json(where=where, size=blob.size, seen=len(data), gaps=gaps, keys=keys)
 
 
 def _source(language: str) -> Callable[[Blob, Location, Limits], Source]:
     def parse(blob: Blob, where: Location, limits: Limits) -> Source:
         seen, gaps, _ = _validate(blob, where)
+        gaps = (*gaps, _unread(where, f"code ({language})"))
         return Source(where=where, size=blob.size, seen=seen, gaps=gaps, language=language)
 
     return parse
@@ -146,21 +158,21 @@ def _empty(blob: Blob, where: Location, limits: Limits) -> Empty:
 
 TEXT = Format(
     name="text", title="Text", loading=Loading.DATA, sniff=lambda s: _kind(s) == "text",
-    parse=_text, document=Text, limits="Validated as text; its meaning is not read.",
+    parse=_text, document=Text, limits="Validated as text; a template in it is a gap.",
 )  # fmt: skip
 JSON = Format(
     name="json", title="JSON", loading=Loading.DATA, sniff=lambda s: _kind(s) == "json",
-    parse=_json, document=Json, limits="Up to 32 MiB; larger ones are validated as text.",
+    parse=_json, document=Json, limits="Up to 32 MiB, larger ones are validated as text; a template in it is a gap.",
 )  # fmt: skip
 PYTHON = Format(
     name="python", title="Python source", loading=Loading.CODE,
     sniff=lambda s: _kind(s) == "python", parse=_source("python"), document=Source,
-    limits="Recognised as code; what it does is not read yet.",
+    limits="Recognised as code; what it does is not read, which is a gap.",
 )  # fmt: skip
 SCRIPT = Format(
     name="script", title="Script", loading=Loading.CODE, sniff=lambda s: _kind(s) == "script",
     parse=_source("script"), document=Source,
-    limits="Recognised as code; what it does is not read yet.",
+    limits="Recognised as code; what it does is not read, which is a gap.",
 )  # fmt: skip
 EMPTY = Format(
     name="empty", title="Empty file", loading=Loading.DATA,

@@ -25,7 +25,15 @@ CENTRAL: Final = b"PK\x01\x02"
 _END = struct.Struct("<4s4H2LH")
 _CENTRAL = struct.Struct("<4s6H3L5H2L")
 _LOCAL = struct.Struct("<4s5H3L2H")
-METHODS: Final = {0: "stored", 8: "deflate", 12: "bzip2", 93: "zstd", 20: "zstd", 95: "xz"}
+METHODS: Final = {
+    0: "stored",
+    8: "deflate",
+    12: "bzip2",
+    14: "zip-lzma",
+    93: "zstd",
+    20: "zstd",
+    95: "xz",
+}
 ENCRYPTED, DESCRIPTOR, STRONG = 0x1, 0x8, 0x40
 CHECKED: Final = 8 << 20
 """The checksum of a stored member up to this size is verified; tensors are left alone."""
@@ -135,7 +143,7 @@ def _parse(blob: Blob, where: Location, limits: Limits) -> Zip:
     return Zip(
         where=where,
         size=blob.size,
-        seen=reader.seen,
+        seen=min(reader.seen, blob.size),
         gaps=tuple(Gap(kind=kind, message=message, at=where) for kind, message in reader.gaps),
         blob=blob,
         members=tuple(reader.members),

@@ -95,6 +95,9 @@ def classify(module: str, name: str) -> Name:
 
     Python 2 spellings are read as the unpickler maps them (`_compat_pickle`).
     """
+    if module.partition(".")[0] == "__torch__":
+        # TorchScript: a type that the archive's own code defines; no such module can be imported.
+        return Name(Standing.NEEDED, "torch")
     lists = _lists()
     for spelling in dict.fromkeys(((module, name), _python3(module, name))):
         if spelling in lists.needed:

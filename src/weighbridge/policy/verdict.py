@@ -219,6 +219,12 @@ def _overall(
         result for result in results if result.verdict in (ControlVerdict.FAIL, ControlVerdict.WARN)
     ]:
         return Verdict.REVIEW, _decided(open_to_review, (Action.BLOCK, Action.REVIEW))
+    for result in results:
+        # Something was there and was not seen: a person has to look, even where the checklist
+        # does not call the whole audit incomplete for it.
+        if still_open := [gap for gap in result.gaps if _unread(gap) and gap.accepted is None]:
+            more = _more(len(still_open) - 1, "gap")
+            return Verdict.REVIEW, f"{_unseen(still_open[0])}{more} ({_name(result)})"
     waived = {f.fingerprint for r in results for f in r.findings if f.waiver is not None}
     return Verdict.PASS, "nothing stands against these files" + (
         f" but {_count(len(waived), 'waived finding')}" if waived else ""

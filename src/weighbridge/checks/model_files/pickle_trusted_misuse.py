@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from weighbridge.analysis.pickle_calls import Named, follows, read, tree
+from weighbridge.analysis.pickle_calls import Named, follows, only_makes_text, read, tree
 from weighbridge.analysis.pickle_names import Reached, reached
 from weighbridge.core.check import check
 from weighbridge.core.evidence import CallTree, Text
@@ -66,10 +66,12 @@ def trusted_misuse(pickle: Pickle) -> Iterator[Finding | Gap]:
 
 def _judge(pickle: Pickle, found: Reached) -> Iterator[Finding]:
     target, use = found.target, found.first
-    if target.dotted in LOADS_BYTES and all(
-        isinstance(a, bytes | Long) for u in found.uses for a in u.args
-    ):
+    if target.dotted in LOADS_BYTES and all(_is_bytes(a) for u in found.uses for a in u.args):
         return
+    if only_makes_text(target):
+        return
+    if target.name == "type" and all(len(u.args) <= 1 for u in found.uses):
+        return  # with one argument it asks for a type and makes none
     if follows(target) and found.called:
         return  # what it reaches is reported under its own name
     if _makes_code(target):
@@ -88,8 +90,18 @@ def _judge(pickle: Pickle, found: Reached) -> Iterator[Finding]:
     )
 
 
+def _is_bytes(value: Value) -> bool:
+    """Bytes that stand in the file; before protocol 3 they are a string and how to encode it."""
+    if isinstance(value, Call) and isinstance(value.callee, Global):
+        return value.callee.name == "encode" and isinstance(value.args[0], str | Long)
+    return isinstance(value, bytes | Long)
+
+
 def _is_class(target: Named) -> bool:
-    return target.name.rpartition(".")[2].lstrip("_")[:1].isupper() or target.name == "partial"
+    return target.name.rpartition(".")[2].lstrip("_")[:1].isupper() or target.name in (
+        "partial",
+        "type",
+    )
 
 
 def _makes_code(target: Named) -> bool:
