@@ -18,7 +18,8 @@ LOCK = uv pip compile $(UPGRADE) --quiet --universal --python-version 3.11 --gen
 	--no-emit-index-url --no-emit-find-links --no-header --no-annotate
 
 help:
-	@echo 'make audit TARGET=path   audit a model folder or file; report in weighbridge-report/'
+	@echo 'make audit TARGET=path   audit a model folder or file; report in weighbridge-report/;'
+	@echo '                         fails unless the verdict is pass or review'
 	@echo 'make audit, make demo    build a clean and a hostile model, audit both'
 	@echo 'make test                ruff, mypy, import-linter, pytest'
 	@echo 'make lint, make pytest   the one or the other half of it'
@@ -26,14 +27,20 @@ help:
 	@echo 'make lock                compile requirements/*.txt anew (needs uv; UPGRADE=--upgrade)'
 	@echo 'make clean               remove what make has made'
 
+# The status of make is 2 whenever a recipe fails, so the recipe says what the audit's own is:
+# 0 pass or review, 1 block, 2 usage or infrastructure, 3 incomplete.
 ifeq ($(strip $(TARGET)),)
 audit: demo
 else
 audit: .venv/runtime.stamp
 	@name=$$(basename -- "$$(cd -- "$$TARGET" 2>/dev/null && pwd -P || echo "$$TARGET")"); \
-	$(RUN) -m weighbridge.apps.cli.main audit "$$TARGET" \
-		--format terminal --format "html=weighbridge-report/$$name.html" || exit; \
-	echo "The whole report: weighbridge-report/$$name.html" >&2
+	report="weighbridge-report/$$name.html"; \
+	$(RUN) -m weighbridge.apps.cli.main audit \
+		--format terminal --format "html=$$report" -- "$$TARGET"; \
+	status=$$?; \
+	case $$status in 0|1|3) echo "The whole report: $$report" >&2 ;; esac; \
+	echo "The audit's exit code: $$status" >&2; \
+	exit $$status
 endif
 
 demo: .venv/runtime.stamp

@@ -43,8 +43,8 @@ SOURCES: dict[str, tuple[str, tuple[str, ...]]] = {
         "transformers.trainer_utils", "transformers.models", "transformers.configuration_utils",
         "transformers.generation.configuration_utils",
     )),
-    "xgboost": ("boosters and their scikit-learn wrappers", ("xgboost.core", "xgboost.sklearn")),
-    "lightgbm": ("boosters and their scikit-learn wrappers", ("lightgbm.basic", "lightgbm.sklearn")),
+    "xgboost": ("boosters and their wrappers", ("xgboost.core", "xgboost.sklearn")),
+    "lightgbm": ("boosters and their wrappers", ("lightgbm.basic", "lightgbm.sklearn")),
 }  # fmt: skip
 
 ACTS = (

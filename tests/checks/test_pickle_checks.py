@@ -6,8 +6,8 @@ import io
 import pickle
 
 import pytest
-from pickles import BLOCKED, QUIET, REVIEWED, RUNS
 
+from pickles import BLOCKED, QUIET, REVIEWED, RUNS
 from weighbridge.core.finding import Action
 from weighbridge.core.format import Limits
 from weighbridge.core.report import Examined

@@ -11,8 +11,6 @@ import io
 import json
 import os
 import pickle
-import resource
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -90,5 +88,3 @@ def names(data: bytes) -> tuple[list[tuple[str, str]], bool]:
     os.waitpid(child, 0)
     asked, whole = json.loads(answer or b"[[], false]")
     return [(m, n) for m, n in asked], bool(whole)
-
-

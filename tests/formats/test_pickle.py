@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pickles import BLOCKED, QUIET, REVIEWED, call, name, text, whole
 
 from formats import pickle_oracle
+from pickles import BLOCKED, QUIET, REVIEWED, call, name, text, whole
 from weighbridge.core.document import Malformed
 from weighbridge.core.format import Limits, Sample
 from weighbridge.core.location import Location
@@ -141,8 +141,11 @@ def test_any_bytes_parse_or_are_malformed(data: bytes) -> None:
         assert error.why
 
 
-OPCODES = bytes(op for op in b"".join([b"(.012FNPQRSTUVXabcdeghijlopqrstu}])GIJKLM\x80\x81\x82"
-    b"\x83\x84\x85\x86\x87\x88\x89\x8a\x8b\x8c\x8d\x8e\x8f\x90\x91\x92\x93\x94\x95\x96\x97\x98BC"]))  # fmt: skip
+OPCODES = (
+    b"(.012FNPQRSTUVXabcdeghijlopqrstu}])GIJKLMBC"
+    b"\x80\x81\x82\x83\x84\x85\x86\x87\x88\x89\x8a\x8b\x8c\x8d\x8e\x8f"
+    b"\x90\x91\x92\x93\x94\x95\x96\x97\x98"
+)
 
 
 @given(st.lists(st.sampled_from(list(OPCODES)) | st.integers(0, 255), max_size=120).map(bytes))
@@ -252,4 +255,3 @@ def test_reads_through_a_sliding_window() -> None:
     assert isinstance(document, Pickle)
     assert document.streams[0].broken is None
     assert blob.read_bytes < 16 << 20
-

@@ -21,12 +21,13 @@ class Malformed(Exception):
         self.offset = offset
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Document:
     """What a parser read. Subclasses add what their format holds.
 
     `where` is the artifact it was read from, `size` its bytes, `seen` how many of them the parser
     took into account (tensor bytes stay lazy), `gaps` what it met and could not read.
+    Two documents are never equal: each is one reading of one artifact.
     A document that is also a `Tree` (it has `walk()`) is descended into by the engine.
     """
 

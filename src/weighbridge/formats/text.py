@@ -162,7 +162,8 @@ TEXT = Format(
 )  # fmt: skip
 JSON = Format(
     name="json", title="JSON", loading=Loading.DATA, sniff=lambda s: _kind(s) == "json",
-    parse=_json, document=Json, limits="Up to 32 MiB, larger ones are validated as text; a template in it is a gap.",
+    parse=_json, document=Json,
+    limits="Up to 32 MiB, larger ones are validated as text; a template in it is a gap.",
 )  # fmt: skip
 PYTHON = Format(
     name="python", title="Python source", loading=Loading.CODE,
