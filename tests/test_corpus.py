@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import csv
+import random
 from collections import defaultdict
 from pathlib import Path
 
 import pytest
 
+from formats import pickle_oracle
 from weighbridge.core.finding import Action, Finding, Gap, GapKind
+from weighbridge.core.format import Limits
+from weighbridge.core.tree import Held
 from weighbridge.engine.audit import Audited, run
+from weighbridge.engine.examine import examine
+from weighbridge.engine.ruleset import load
 
 CORPUS = Path(__file__).parents[2] / "shared" / "corpus"
 BENIGN = Path(__file__).parent / "benign" / "files"
@@ -62,7 +68,9 @@ def test_labelled_corpus() -> None:
                 blocked += any(f.action is Action.BLOCK for f in said)
                 if not said:
                     wrong.append(f"missed: {path}")
-            elif (label == "malicious" and not said and not open_) or (label == "malformed" and not said and not open_):
+            elif (label == "malicious" and not said and not open_) or (
+                label == "malformed" and not said and not open_
+            ):
                 wrong.append(f"silent: {path}")
             elif label == "benign" and said:
                 wrong.append(f"accused: {path}: {said[0].message}")
@@ -87,17 +95,9 @@ def test_benign_corpus_is_silent() -> None:
 def test_broken_copies_of_the_corpus_never_crash() -> None:
     """Every sample cut at 50 places and with 200 bytes flipped: no crash, and a payload that
     CPython would still load is still blocked."""
-    import random
-
-    from formats import pickle_oracle
-    from weighbridge.core.format import Limits
-    from weighbridge.core.tree import Held
-    from weighbridge.engine.examine import examine
-    from weighbridge.engine.ruleset import load
-
     rules, limits = load(), Limits()
     with (CORPUS / "manifest.tsv").open(newline="") as table:
-        rows = [r for r in csv.DictReader(table, delimiter="\t")]
+        rows = list(csv.DictReader(table, delimiter="\t"))
     for row in rows:
         path = CORPUS / row["path"]
         data = path.read_bytes()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import pickle
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 import weighbridge
+from weighbridge.apps.cli import audit
 from weighbridge.apps.cli.audit import write
 from weighbridge.apps.cli.main import main
 from weighbridge.policy.policy import Policy, Rules
@@ -165,8 +167,43 @@ def test_the_target_cannot_pardon_itself(
     for target in (".", "model.bin"):
         assert audited(target) == 1
         assert "not used as a policy" in capsys.readouterr().err
-    assert audited(".", "--quiet") == 1
-    assert capsys.readouterr().err == ""
+    assert audited(".", "--quiet", "--format", "json") == 1
+    shown = capsys.readouterr()
+    assert shown.err == ""
+    told = json.loads(shown.out)["policy"]
+    assert told.startswith("none: weighbridge.toml belongs to what is audited")
+
+
+def test_whoever_runs_the_audit_may_name_a_policy_anywhere(models: Path) -> None:
+    policy = models / "hostile/weighbridge.toml"
+    policy.write_text(WAIVED.format(expires="2999-01-01"))
+    assert audited("hostile", "--policy", str(policy)) == 0
+
+
+def test_the_options_begin_with_the_settings_of_the_engine() -> None:
+    parser = argparse.ArgumentParser()
+    audit.add(parser.add_subparsers())
+    arguments, settings = parser.parse_args(["audit", "x"]), weighbridge.Settings()
+    assert arguments.timeout == settings.timeout
+    assert arguments.memory << 20 == settings.memory
+    assert (arguments.digest, arguments.jobs) == (settings.digest, settings.jobs)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"), [(0.5, ""), (2.0, "\r2 of 3,000 files\x1b[K\r\x1b[K")]
+)
+def test_progress_is_for_long_work_and_leaves_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], seconds: float, shown: str
+) -> None:
+    now = 100.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    progress = audit._Progress()
+    progress(1, 3000)
+    now += seconds
+    progress(2, 3000)
+    progress(3, 3000)
+    progress.clear()
+    assert capsys.readouterr().err == shown
 
 
 def test_without_digests_integrity_stays_open(

@@ -71,6 +71,8 @@ def test_the_schema_is_one(capsys: pytest.CaptureFixture[str]) -> None:
         (KeyboardInterrupt(), 130, "interrupted"),
         (RuntimeError("a\x1b[31m\nb"), 2, "RuntimeError: a\\x1b[31m\\nb"),
         (PermissionError(13, "Permission denied", "f"), 2, "f: Permission denied"),
+        (PermissionError(13, "Permission denied", b"\xff"), 2, ": Permission denied"),
+        (OSError(28, "No space left on device"), 2, "weighbridge: No space left on device"),
     ],
 )
 def test_whatever_happens_is_one_line(

@@ -10,6 +10,7 @@ import pytest
 from apps.running import ENVIRONMENT
 
 HEAVY = {"msgspec", "rich", "jinja2", "asyncio", "ssl", "socket", "multiprocessing", "inspect"}
+HEAVY |= {"dataclasses", "tempfile", "tomllib", "json", "hashlib"}
 BARE = "import argparse; argparse.ArgumentParser().format_help()"
 HELP = """
 import contextlib, io

@@ -46,6 +46,15 @@ class _Inert:
         pass
 
 
+class _InertType(type):
+    """A class on which BUILD works as on an instance."""
+
+    def __getattribute__(cls, name: str) -> Any:
+        if name == "__setstate__":
+            return lambda state: None
+        return super().__getattribute__(name)
+
+
 class _Oracle(pickle.Unpickler):
     def __init__(self, data: bytes) -> None:
         super().__init__(io.BytesIO(data))
@@ -53,7 +62,7 @@ class _Oracle(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         self.names.append((module, name))
-        return type("Inert", (_Inert,), {})
+        return _InertType("Inert", (_Inert,), {})
 
     def persistent_load(self, pid: Any) -> Any:
         return _Inert()
@@ -69,7 +78,7 @@ def names(data: bytes) -> tuple[list[tuple[str, str]], bool]:
             with tempfile.TemporaryDirectory() as folder:
                 os.rmdir(folder)
                 os.mkdir(folder)
-                confine(Path(folder), 1 << 30, 20)
+                confine([Path(folder)], 1 << 30, 20)
                 oracle = _Oracle(data)
                 whole = True
                 try:
@@ -84,7 +93,9 @@ def names(data: bytes) -> tuple[list[tuple[str, str]], bool]:
             os._exit(0)
     os.close(writer)
     with os.fdopen(reader, "rb") as pipe:
-        answer = pipe.read()
+        received = pipe.read()
     os.waitpid(child, 0)
-    asked, whole = json.loads(answer or b"[[], false]")
+    if not received:
+        raise RuntimeError("the oracle died: its answer is missing, not empty")
+    asked, whole = json.loads(received)
     return [(m, n) for m, n in asked], bool(whole)

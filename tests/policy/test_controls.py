@@ -59,3 +59,56 @@ def test_framework_ids_are_of_a_known_kind() -> None:
         assert len(set(control.frameworks)) == len(control.frameworks)
         for id in control.frameworks:
             assert kinds.fullmatch(id), id
+
+
+# Which controls each entry of a framework asks for, counted from 1.
+ASKED_BY = {
+    "OWASP LLM03:2025 risk 1": [12],
+    "OWASP LLM03:2025 risk 2": [3],
+    "OWASP LLM03:2025 risk 3": [14],
+    "OWASP LLM03:2025 risk 4": [6, 7, 8],
+    "OWASP LLM03:2025 risk 5": [1, 2, 3],
+    "OWASP LLM03:2025 risk 6": [3, 6, 8],
+    "OWASP LLM03:2025 risk 7": [3, 11],
+    "OWASP LLM03:2025 risk 8": [2, 13],
+    "OWASP LLM04:2025": [4, 8],
+    "MITRE ATLAS AML.T0010.001": [9, 10, 11, 12],
+    "MITRE ATLAS AML.T0010.002": [4],
+    "MITRE ATLAS AML.T0010.003": [1, 2, 3, 4, 5, 6, 7, 8],
+    "MITRE ATLAS AML.T0010.004": [12],
+    "MITRE ATLAS AML.T0011.000": [5, 6],
+    "MITRE ATLAS AML.T0011.001": [12],
+    "MITRE ATLAS AML.T0018.000": [8],
+    "MITRE ATLAS AML.T0018.001": [8],
+    "MITRE ATLAS AML.T0018.002": [6],
+    "MITRE ATLAS AML.T0019": [4],
+    "MITRE ATLAS AML.T0020": [4],
+    "MITRE ATLAS AML.T0055": [9, 11],
+    "MITRE ATLAS AML.T0058": [8],
+    "MITRE ATLAS AML.T0059": [4],
+    "MITRE ATLAS AML.T0060": [12],
+    "MITRE ATLAS AML.T0070": [4],
+    "MITRE ATLAS AML.T0073": [1],
+    "MITRE ATLAS AML.T0074": [1],
+    "MITRE ATLAS AML.T0076": [6],
+    "MITRE ATLAS AML.T0111": [1],
+    "OWASP AISVS 1.1.2": [4],
+    "OWASP AISVS 1.3.1": [4],
+    "OWASP AISVS 3.1.2": [2, 14],
+    "OWASP AISVS 3.1.3": [2, 14],
+    "OWASP AISVS 4.1.1": [13],
+    "OWASP AISVS 4.1.2": [5],
+    "OWASP AISVS 6.1.1": [6],
+    "OWASP AISVS 6.1.2": [1],
+    "OWASP AISVS 6.1.3": [2],
+    "OWASP AISVS 6.1.4": [8],
+}
+
+
+def test_every_framework_entry_stands_at_the_controls_that_answer_it() -> None:
+    shown: dict[str, list[int]] = {}
+    for number, control in enumerate(CONTROLS, 1):
+        for id in control.frameworks:
+            if not id.startswith("CWE-"):
+                shown.setdefault(id, []).append(number)
+    assert shown == ASKED_BY

@@ -74,6 +74,10 @@ def test_a_pyproject_says_it_in_its_own_table(tmp_path: Path) -> None:
             '[[waiver]]\ncheck = "c"\nreason = "r"\nowner = "o"\nexpires = 2027-02-30',
             "no TOML",
         ),
+        (
+            '[[waiver]]\ncheck = "c"\nreason = "r"\nowner = "o"\nexpires = 2027-02-03T00:00:00',
+            r"`waiver\[0\]\.expires`",
+        ),
         (f'[[waiver]]\nid = "a"\ncheck = "c"\n{ANSWERED}' * 2, "two waivers .* 'a'"),
         (f"[[accept_gap]]\n{ANSWERED}", "`path`, `kind` or `control`"),
         (f'[[accept_gap]]\nkind = "boring"\n{ANSWERED}', r"`accept_gap\[0\]\.kind`"),
@@ -183,6 +187,27 @@ def test_a_policy_that_came_with_the_target_is_not_used(
     assert used is None
     assert notice is not None
     assert name in notice
+
+
+@pytest.mark.parametrize("header", ["[tool . weighbridge]", '["tool"."weighbridge"]'])
+def test_a_table_is_found_however_its_name_is_written(tmp_path: Path, header: str) -> None:
+    (tmp_path / "model").mkdir()
+    file = tmp_path / "pyproject.toml"
+    file.write_text(f"{header}\npolicy.review_fails = true\n")
+    assert locate(tmp_path, tmp_path / "model") == (file, None)
+    assert read(file).rules.review_fails
+
+
+@pytest.mark.parametrize("content", ["weighbridge = = =", "# weighbridge" + " " * (2 << 20)])
+def test_a_broken_file_of_the_target_does_not_end_the_audit(tmp_path: Path, content: str) -> None:
+    file = tmp_path / "pyproject.toml"
+    file.write_text(content)
+    used, notice = locate(tmp_path, tmp_path)
+    assert used is None
+    assert notice
+    (tmp_path / "model").mkdir()
+    with pytest.raises(PolicyError):
+        locate(tmp_path, tmp_path / "model")
 
 
 def test_a_link_into_the_target_is_not_used(tmp_path: Path) -> None:

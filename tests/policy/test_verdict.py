@@ -258,8 +258,14 @@ def test_an_accepted_gap_stays_visible_and_is_open_no_more() -> None:
     assert result.verdict is ControlVerdict.PASS
     assert "1 gap accepted" in result.because
     assert result.gaps[0].accepted == "not deployed"
-    assert judgement.waivers[0].covers == 1
     assert judgement.verdict is Verdict.PASS
+    assert "but 1 accepted gap." in judgement.sentence
+
+
+def test_a_gap_is_accepted_once_however_many_controls_it_leaves_open() -> None:
+    judgement = judged(gap("payload-scan", "file-format"), policy=accepting(path="g.*"))
+    assert judgement.waivers[0].covers == 1
+    assert "but 1 accepted gap." in judgement.sentence
 
 
 def test_an_expired_acceptance_is_shown_and_does_nothing() -> None:

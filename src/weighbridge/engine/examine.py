@@ -56,10 +56,10 @@ class _Examination:
         `role` is what its container says it is. A blob with a role that is nothing else is raw
         data and no gap: its container has explained it.
         """
-        sample = self._try(where, lambda: Sample(blob), self.ruleset.content_controls)
-        if sample is None:
+        recognised = self._try(where, lambda: self._recognise(blob), self.ruleset.content_controls)
+        if recognised is None:
             return ()
-        candidates = [f for f in self.ruleset.formats if f.sniff(sample)]
+        candidates, size = recognised
         documents = [
             (f, d) for f in candidates if (d := self._parse(f, blob, where, bool(role))) is not None
         ]
@@ -68,9 +68,9 @@ class _Examination:
             if not role:
                 self._gap(GapKind.UNSUPPORTED, "the format is not recognised", where)
             return ()
-        self.identified.append((where, blob.size, known))
+        self.identified.append((where, size, known))
         loadings = tuple(f.loading for f in candidates if f.name in known)
-        artifact = Artifact(where, blob.size, known, loadings)
+        artifact = Artifact(where, size, known, loadings)
         for check in self.ruleset.artifact_checks:
             self._run(check, artifact, where)
         ran = tuple(c.id for c in self.ruleset.artifact_checks)
@@ -93,6 +93,11 @@ class _Examination:
             if isinstance(document, Tree):
                 self._descend(document, where, depth + 1)
         return known
+
+    def _recognise(self, blob: Blob) -> tuple[list[Format], int]:
+        """The formats that a blob is, and its size, which a stream must be read through for."""
+        sample = Sample(blob)
+        return [f for f in self.ruleset.formats if f.sniff(sample)], blob.size
 
     def _parse(self, format: Format, blob: Blob, where: Location, quiet: bool) -> Document | None:
         parse = format.parse
@@ -141,7 +146,7 @@ class _Examination:
             inner = where.into(member.path)
             if not self.visit(member, inner, depth, role) and role:
                 raw[role] += 1
-                raw_bytes[role] += member.size
+                raw_bytes[role] += getattr(member, "declared", None) or member.size
             self.expanded += getattr(member, "expanded", 0)
         for role, count in sorted(raw.items()):
             self.coverage.append(

@@ -6,6 +6,7 @@ Format: NEP 1 and `numpy.lib.format`. The literal is parsed, not evaluated.
 from __future__ import annotations
 
 import ast
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
@@ -51,7 +52,9 @@ def _parse(blob: Blob, where: Location, limits: Limits) -> Npy:
         raise Malformed("the header is too long", 8)
     text = blob.read(8 + width, length).decode("latin-1" if head[6] < 3 else "utf-8", "replace")
     try:
-        header = ast.literal_eval(text.strip())
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of odd escapes in foreign text
+            header = ast.literal_eval(text.strip())
     except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError) as error:
         raise Malformed(f"the header is not a literal: {str(error)[:80]}", 8 + width) from None
     if not isinstance(header, dict) or set(header) != {"descr", "fortran_order", "shape"}:

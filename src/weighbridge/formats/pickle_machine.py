@@ -118,10 +118,11 @@ class Machine:
         Returns its bytes, its offset, their number, the position up to which an opcode with a
         short argument is sure to be whole, and whether the bytes reach to the end.
         """
-        buf = self.blob.read(offset, max(WINDOW, least))
+        wanted = max(WINDOW, least)
+        buf = self.blob.read(offset, wanted)
         end = len(buf)
-        if not end:
-            self.size = min(self.size, offset)
+        if end < wanted:  # the blob may be shorter than its container says
+            self.size = min(self.size, offset + end)
         whole = offset + end >= self.size
         return buf, offset, end, end if whole else end - MARGIN, whole
 
@@ -224,6 +225,8 @@ class Machine:
             return Long("bytes" if encoding == "bytes" else "str", offset, len(data))
         if encoding == "bytes":
             return data
+        if not self.lazy:  # inside a run: whoever looks into it is not the one who would break
+            return data.decode(encoding, "replace")
         try:
             return data.decode(encoding, "surrogatepass" if encoding == "utf-8" else "strict")
         except UnicodeDecodeError:

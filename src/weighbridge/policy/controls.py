@@ -105,6 +105,7 @@ CONTROLS: Final[tuple[Control, ...]] = (
         frameworks=(
             "OWASP LLM04:2025",
             "MITRE ATLAS AML.T0010.002",
+            "MITRE ATLAS AML.T0010.003",
             "MITRE ATLAS AML.T0019",
             "MITRE ATLAS AML.T0020",
             "MITRE ATLAS AML.T0059",

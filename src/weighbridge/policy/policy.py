@@ -122,10 +122,9 @@ def locate(folder: Path, target: Path) -> tuple[Path | None, str | None]:
     if not audited.is_dir():
         audited = audited.parent
     for path in (folder / OWN_FILE, folder / SHARED_FILE):
-        if not path.is_file():
+        if not path.is_file() or (path.name == SHARED_FILE and not _names_us(path)):
             continue
-        if path.name == SHARED_FILE and b"tool.weighbridge" not in _bytes(path):
-            continue
+        # Decided before it is parsed: a broken file of the target must not end the audit.
         places = (path.resolve(), path.parent.resolve() / path.name)
         if any(place.is_relative_to(audited) for place in places):
             return None, (
@@ -164,6 +163,12 @@ def _bytes(path: Path) -> bytes:
     if len(data) > LARGEST:
         raise PolicyError(f"{path}: it is larger than {LARGEST:,} bytes")
     return data
+
+
+def _names_us(path: Path) -> bool:
+    """Whether a shared file may have a table for us: most have none, however they are written."""
+    with path.open("rb") as file:
+        return b"weighbridge" in file.read(LARGEST)
 
 
 def _table(path: Path) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -81,19 +81,19 @@ class _Desk:
 
     policy: Policy
     today: date
-    covered: Counter[str] = field(default_factory=Counter)
+    covered: defaultdict[str, set[Finding | Gap]] = field(default_factory=lambda: defaultdict(set))
 
     def waive(self, finding: Finding) -> Finding:
         for waiver in self.policy.waivers:
             if not self.expired(waiver) and waiver.covers(finding):
-                self.covered[waiver.id] += 1
+                self.covered[waiver.id].add(finding)
                 return msgspec.structs.replace(finding, waiver=waiver.id)
         return finding
 
     def accept(self, gap: Gap, control: str) -> Gap:
         for entry in self.policy.accepted_gaps:
             if not self.expired(entry) and entry.covers(gap, control):
-                self.covered[entry.id] += 1
+                self.covered[entry.id].add(gap)  # once, however many controls it leaves open
                 return msgspec.structs.replace(gap, accepted=entry.reason)
         return gap
 
@@ -109,7 +109,7 @@ class _Desk:
                 owner=entry.owner,
                 expires=entry.expires.isoformat(),
                 expired=self.expired(entry),
-                covers=self.covered[entry.id],
+                covers=len(self.covered[entry.id]),
             )
             for entry in entries
         )
@@ -225,10 +225,12 @@ def _overall(
         if still_open := [gap for gap in result.gaps if _unread(gap) and gap.accepted is None]:
             more = _more(len(still_open) - 1, "gap")
             return Verdict.REVIEW, f"{_unseen(still_open[0])}{more} ({_name(result)})"
-    waived = {f.fingerprint for r in results for f in r.findings if f.waiver is not None}
-    return Verdict.PASS, "nothing stands against these files" + (
-        f" but {_count(len(waived), 'waived finding')}" if waived else ""
-    )
+    pardoned: dict[str, Collection[Finding | Gap]] = {
+        "waived finding": {f for r in results for f in r.findings if f.waiver is not None},
+        "accepted gap": {g for r in results for g in r.gaps if g.accepted is not None},
+    }
+    but = " and ".join(_count(len(those), thing) for thing, those in pardoned.items() if those)
+    return Verdict.PASS, "nothing stands against these files" + (f" but {but}" if but else "")
 
 
 def _decided(results: list[ControlResult], actions: tuple[Action, ...]) -> str:

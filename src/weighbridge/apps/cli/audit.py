@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,6 +13,11 @@ from weighbridge.apps.cli import UsageError
 
 if TYPE_CHECKING:
     from weighbridge.core.report import Report
+
+MOMENT = 1.0
+"""Seconds that an audit may take before it shows its progress."""
+REDRAW = 0.1
+"""Seconds between two drawings of the progress."""
 
 
 class Output(NamedTuple):
@@ -27,55 +32,64 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
     parser = commands.add_parser(
         "audit",
         help="audit a model folder or file",
-        description="Audit a model folder or file and answer the 14 controls.",
+        description="Audit a model folder or file, answer the 14 controls and give a verdict. "
+        "Nothing of the target is executed, imported or unpickled.",
+        epilog="Exit codes: 0 pass or review, 1 block (and review, if the policy says so), "
+        "2 usage or infrastructure, 3 incomplete.",
         allow_abbrev=False,
     )
-    parser.add_argument("target", metavar="TARGET", type=Path, help="a folder or a file")
+    parser.add_argument("target", metavar="TARGET", type=Path, help="the folder or file to audit")
     parser.add_argument(
         "--format",
         metavar="FORMAT[=FILE]",
         type=_output,
         action="append",
         dest="outputs",
-        help="how to report, and where to: html=report.html; may be given several times "
-        "(default: terminal)",
+        help="write the report in this format to the standard output, or to FILE; may be given "
+        "several times, as in --format html=report.html --format json (default: terminal)",
     )
     parser.add_argument(
         "--policy",
         metavar="FILE",
         type=Path,
-        help="the policy (default: weighbridge.toml or pyproject.toml of the working directory)",
+        help="use this policy (default: weighbridge.toml or [tool.weighbridge] of pyproject.toml "
+        "in the working directory, unless that is what is audited)",
     )
     parser.add_argument(
         "--no-digest",
         action="store_false",
         dest="digest",
-        help="do not compute the sha256 of the files; leaves integrity open",
+        help="do not compute the sha256 of the files, which leaves their integrity open",
     )
     parser.add_argument(
         "--timeout",
         metavar="SECONDS",
         type=_positive(float),
         default=120.0,
-        help="for one file, to which its size adds (default: 120)",
+        help="give up on a file after so long, and a little more for a large one (default: 120)",
     )
     parser.add_argument(
         "--memory",
         metavar="MIB",
         type=_positive(int),
         default=2048,
-        help="for one examiner (default: 2048)",
+        help="the memory that each process reading the files may take (default: 2048)",
     )
     parser.add_argument(
         "--jobs",
         metavar="N",
         type=_positive(int),
-        help="how many examiners (default: one for each processor)",
+        help="read the files in so many processes (default: one for each processor)",
     )
     parser.add_argument(
-        "--width", metavar="COLUMNS", type=_positive(int), help="of the terminal report"
+        "--width",
+        metavar="COLUMNS",
+        type=_positive(int),
+        help="lay out the terminal report for this width (default: that of the terminal)",
     )
-    parser.add_argument("--quiet", action="store_true", help="no progress, no notices")
+    parser.add_argument(
+        "--quiet", action="store_true", help="write nothing but the report and errors"
+    )
     parser.set_defaults(run=run)
 
 
@@ -84,11 +98,15 @@ def run(arguments: argparse.Namespace) -> int:
     outputs: list[Output] = arguments.outputs or [Output("terminal", None)]
     _check(outputs, arguments.target)
 
+    from msgspec.structs import replace
+
     from weighbridge import api
     from weighbridge.policy import policy
 
+    progress = _Progress() if sys.stderr.isatty() and not arguments.quiet else None
+    source: Path | None = arguments.policy
+    notice = None
     try:
-        source: Path | None = arguments.policy
         if source is None:
             source, notice = policy.locate(Path(), arguments.target)
             if notice and not arguments.quiet:
@@ -102,10 +120,15 @@ def run(arguments: argparse.Namespace) -> int:
                 timeout=arguments.timeout,
                 memory=arguments.memory << 20,
             ),
-            progress=_progress if sys.stderr.isatty() and not arguments.quiet else None,
+            progress=progress,
         )
     except (api.PolicyError, api.TargetError) as error:
         raise UsageError(str(error)) from error
+    finally:
+        if progress is not None:
+            progress.clear()
+    if notice:
+        report = replace(report, policy=f"none: {notice}")
     for output in sorted(outputs, key=lambda output: output.file is None):
         if output.file is not None:
             write(output.file, render(report, output.format))
@@ -123,6 +146,8 @@ def render(report: Report, format: str) -> bytes:
 
 def write(file: Path, content: bytes) -> None:
     """Write a file so that it is there whole or not at all; an old one stays until then."""
+    import tempfile
+
     file.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(prefix=f".{file.name[:64]}.", dir=file.parent)
     try:
@@ -174,10 +199,23 @@ def _check(outputs: list[Output], target: Path) -> None:
         raise UsageError(f"two formats cannot both go to {where}; use --format FORMAT=FILE")
 
 
-def _progress(done: int, total: int) -> None:
-    end = "\r\x1b[K" if done >= total else ""
-    sys.stderr.write(f"\r{done:,} of {total:,} files{end}")
-    sys.stderr.flush()
+class _Progress:
+    """How many files are done, drawn over itself once an audit takes longer than a moment."""
+
+    def __init__(self) -> None:
+        self.next = time.monotonic() + MOMENT
+        self.drawn = False
+
+    def __call__(self, done: int, total: int) -> None:
+        if (now := time.monotonic()) >= self.next:
+            self.next, self.drawn = now + REDRAW, True
+            sys.stderr.write(f"\r{done:,} of {total:,} files\x1b[K")
+            sys.stderr.flush()
+
+    def clear(self) -> None:
+        if self.drawn:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
 
 
 def _output(text: str) -> Output:

@@ -47,8 +47,9 @@ def _told(error: Exception) -> str:
     """One line for a reader. An error that nobody foresaw is named as what it is."""
     if isinstance(error, UsageError):
         return str(error)
-    if isinstance(error, OSError) and error.filename is not None:
-        return f"{os.fsdecode(error.filename)}: {error.strerror}"
+    if isinstance(error, OSError) and error.strerror:
+        where = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
+        return f"{where}{error.strerror}"
     return f"Weighbridge failed ({type(error).__name__}: {error}); WEIGHBRIDGE_DEBUG=1 shows where"
 
 

@@ -1,0 +1,187 @@
+"""The engine: a child that dies costs one file; the jail holds; the results are the same."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pickles import RUNS
+from weighbridge.core.finding import GapKind
+from weighbridge.core.report import Examined, FileRecord
+from weighbridge.core.tree import Blob, Held
+from weighbridge.engine.audit import TargetError, run
+from weighbridge.engine.jail import confine
+from weighbridge.engine.ruleset import load
+from weighbridge.engine.supervisor import Settings, Supervisor
+from weighbridge.policy.controls import CONTROLS
+
+
+def fake(blob: Blob) -> Examined:
+    """Does to its process what the file's name says."""
+    if blob.path == "segfault":
+        signal.signal(signal.SIGSEGV, signal.SIG_DFL)
+        os.abort()
+    if blob.path == "exits":
+        os._exit(3)
+    if blob.path == "hangs":
+        time.sleep(60)
+    return Examined(record=FileRecord(path=blob.path, size=blob.size, sha256=None))
+
+
+@pytest.mark.parametrize("jobs", [1, 3])
+def test_a_lost_child_costs_one_file(jobs: int, tmp_path: Path) -> None:
+    names = ["a", "segfault", "b", "exits", "c", "hangs", "d"]
+    blobs = [Held(n, n.encode()) for n in names]
+    supervisor = Supervisor(blobs, [tmp_path], fake, Settings(jobs=jobs, timeout=1.0))
+    results = dict(supervisor.run())
+    kinds = {n: [g.kind for g in results[i].gaps] for i, n in enumerate(names)}
+    assert kinds == {
+        "a": [], "b": [], "c": [], "d": [], "segfault": [GapKind.CRASHED],
+        "exits": [GapKind.CRASHED], "hangs": [GapKind.TIMEOUT],
+    }  # fmt: skip
+    for i, n in enumerate(names):
+        assert results[i].record.sha256 == hashlib.sha256(n.encode()).hexdigest()
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+def attempt(action: Callable[[], object]) -> bool:
+    try:
+        action()
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the full jail is Linux's")
+def test_the_jail_holds(tmp_path: Path) -> None:
+    (tmp_path / "inside").write_text("x")
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        held = confine([tmp_path], 2 << 30, 60)
+        ran: list[int] = []
+        thread = threading.Thread(target=lambda: ran.append(1))
+        thread.start()
+        thread.join()
+        could = {
+            "inside": attempt(lambda: (tmp_path / "inside").read_text()),
+            "thread": bool(ran),
+            "outside": attempt(lambda: Path("/etc/hostname").read_bytes()),
+            "write": attempt(lambda: (tmp_path / "new").write_text("y")),
+            "socket": attempt(socket.socket),
+            "exec": attempt(lambda: os.execv("/bin/true", ["true"])),
+            "fork": attempt(os.fork),
+        }
+        os.write(writer, repr((could, held)).encode())
+        os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader) as pipe:
+        answer = pipe.read()
+    os.waitpid(child, 0)
+    could, held = eval(answer)
+    if any("seccomp" in h for h in held):
+        assert not could["socket"]
+        assert not could["exec"]
+        assert not could["fork"]
+    if any("landlock" in h for h in held):
+        assert not could["outside"]
+    assert not could["write"]
+    assert could["inside"]
+    assert could["thread"]
+
+
+def folder(tmp_path: Path) -> Path:
+    target = tmp_path / "model"
+    target.mkdir()
+    (target / "a.bin").write_bytes(RUNS)
+    (target / "b.txt").write_text("words")
+    (target / "c.dat").write_bytes(bytes(range(256)) * 9)
+    (target / "link").symlink_to("/etc/hostname")
+    (target / "inner").symlink_to("b.txt")
+    os.mkfifo(target / "pipe")
+    (target / ".git").mkdir()
+    (target / ".git" / "x").write_text("y")
+    return target
+
+
+def test_an_audit_from_end_to_end(tmp_path: Path) -> None:
+    target = folder(tmp_path)
+    one, two = (run(target, Settings(jobs=n)) for n in (1, 2))
+    assert (one.findings, one.gaps, one.files) == (two.findings, two.gaps, two.files)
+    assert [f.path for f in one.files] == ["a.bin", "b.txt", "c.dat", "inner"]
+    assert one.files[0].sha256 == hashlib.sha256(RUNS).hexdigest()
+    (block,) = [f for f in one.findings if f.action == "block"]
+    assert (block.check, block.symbol, len(block.fingerprint)) == (
+        "pickle-acting-call", "os.system", 32,
+    )  # fmt: skip
+    where = {g.at.path: g.kind.value for g in one.gaps}
+    assert where == {".": "not-given", "c.dat": "unsupported", "link": "unreadable",
+                     "pipe": "unreadable"}  # fmt: skip
+    assert all(g.controls for g in one.gaps)
+    assert [e.path for e in one.coverage.left_out] == [".git"]
+    assert one.ran["pickle-acting-call"] == 1
+
+
+def test_a_fingerprint_stays_when_the_place_moves(tmp_path: Path) -> None:
+    found = []
+    for data in (RUNS, b"\x80\x04N0" + RUNS[2:]):
+        (tmp_path / "m.bin").write_bytes(data)
+        found.append([f.fingerprint for f in run(tmp_path).findings if f.action == "block"])
+    assert found[0] == found[1]
+
+
+def test_without_digest(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("x")
+    audited = run(tmp_path, Settings(digest=False))
+    assert audited.files[0].sha256 is None
+    assert [(g.kind.value, g.controls) for g in audited.gaps] == [("not-given", ("integrity",))]
+
+
+@pytest.mark.parametrize("path", ["nothing-here", "/dev/null"])
+def test_what_cannot_be_audited(path: str) -> None:
+    with pytest.raises(TargetError):
+        run(Path(path))
+
+
+def test_the_hub_cache_may_link_to_its_blobs(tmp_path: Path) -> None:
+    repository = tmp_path / "models--org--name"
+    snapshot = repository / "snapshots" / "0123"
+    snapshot.mkdir(parents=True)
+    (repository / "blobs").mkdir()
+    (repository / "blobs" / "feed").write_bytes(RUNS)
+    (snapshot / "model.bin").symlink_to("../../blobs/feed")
+    (snapshot / "leaves").symlink_to(tmp_path)
+    audited = run(snapshot)
+    assert [f.path for f in audited.files] == ["model.bin"]
+    assert [g.at.path for g in audited.gaps if g.kind == "unreadable"] == ["leaves"]
+
+
+def test_every_check_is_documented() -> None:
+    controls = {c.id for c in CONTROLS}
+    for check in load().checks:
+        assert check.control in controls
+        assert check.title
+        for heading in ("Why it matters", "What to do", "Limits", "References"):
+            assert check.section(heading), f"{check.id} lacks {heading}"
+
+
+def test_nothing_of_the_target_runs(tmp_path: Path) -> None:
+    """The payload would make a file; the command line reads it and the file is not there."""
+    made = tmp_path / "made"
+    payload = b"cos\nsystem\n(S'touch " + str(made).encode() + b"'\ntR."
+    (tmp_path / "m.pkl").write_bytes(payload)
+    command = [sys.executable, "-m", "weighbridge.apps.cli.main", "audit", str(tmp_path / "m.pkl")]
+    done = subprocess.run([*command, "--format", "json"], capture_output=True, check=False)
+    assert done.returncode == 1, done.stderr
+    assert not made.exists()
