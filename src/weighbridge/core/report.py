@@ -64,7 +64,8 @@ class LeftOut(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Coverage(msgspec.Struct, frozen=True, kw_only=True):
-    """What was looked at, beside the verdict. Bytes are those of the target's files."""
+    """What was looked at, beside the verdict: how many files there are, their bytes, and how many
+    of the files were hashed."""
 
     files: int
     bytes: int

@@ -200,7 +200,7 @@ def _coverage(examined: list[Examined], folder: Folder, protections: tuple[str, 
     return Coverage(
         files=len(records),
         bytes=sum(r.size for r in records),
-        hashed=sum(r.size for r in records if r.sha256 is not None),
+        hashed=sum(1 for r in records if r.sha256 is not None),
         artifacts=tuple(row for e in examined for row in e.coverage),
         left_out=tuple(left_out),
         jail=protections,
