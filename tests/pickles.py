@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import marshal
 import pickle
 import struct
 import zlib
@@ -158,6 +159,10 @@ BLOCKED: dict[str, tuple[bytes, str]] = {
         "os.system",
     ),
 }  # fmt: skip
+
+CODE = marshal.dumps(compile("import os\nos.system('id')\n", "x", "exec"))
+BLOCKED["bytecode in bytes"] = (whole(blob(CODE)), "os")
+BLOCKED["bytecode in base64"] = (whole(text(base64.b64encode(CODE).decode())), "os")
 
 REVIEWED: dict[str, tuple[bytes, str]] = {
     "own class": (whole(name("mymodel.layers", "Net") + b")\x81"), "mymodel.layers.Net"),

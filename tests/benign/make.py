@@ -67,6 +67,7 @@ import string
 import struct
 import sys
 import tarfile
+import tempfile
 import time
 import tokenize
 import traceback
@@ -100,7 +101,9 @@ LEGACY_DTYPES = [
     "int64",
     "uint8",
 ]
-MACHINE_PATHS = (b"/tmp", b"/root", b"/work", b"/home")
+MACHINE_PATHS = tuple(
+    os.fsencode(path) for path in {tempfile.gettempdir(), Path.home(), Path.cwd(), "/home"}
+)
 LIBRARIES = (
     "torch",
     "transformers",

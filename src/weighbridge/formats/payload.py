@@ -34,7 +34,9 @@ _STARTS: Final = re.compile(
     rb"|\(*[ci][A-Za-z_][\w.]{0,80}\n[A-Za-z_][\w.]{0,80}\n"  # pickle, protocols 0 and 1
     rb"|\((?:dp|lp)\d+\n"
     rb"|PK\x03\x04|\x7fELF[\x01\x02]|7z\xbc\xaf'\x1c"
-    rb"|\xe3\x00\x00\x00\x00[\x00-\xff]{8}"  # a marshalled code object
+    rb"|[\xe3c].\x00{3}.\x00{3}.\x00{3}"  # a marshalled code object
+    rb"|..\r\n[\x00-\x03]\x00{3}.{8}[\xe3c]",  # a .pyc file
+    re.DOTALL,
 )
 _PROTOCOL_0: Final = re.compile(
     rb"^\(?(?:c[A-Za-z_][\w.]{0,80}\n[A-Za-z_][\w.]{0,80}\n|\(.{0,200}\ni[A-Za-z_][\w.]*\n)",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from weighbridge.analysis.code_names import acting_names
 from weighbridge.analysis.pickle_calls import Named, follows, only_makes_text, read, tree
 from weighbridge.analysis.pickle_names import Reached, reached
 from weighbridge.core.check import check
@@ -12,7 +13,7 @@ from weighbridge.core.finding import Action, Confidence, Finding, Gap, GapKind
 from weighbridge.formats.pickle import Pickle
 from weighbridge.formats.pickle_machine import members
 from weighbridge.formats.pickle_values import Call, Global, Long, Mutable, Value
-from weighbridge.intel.names import Standing, classify, module_effect
+from weighbridge.intel.names import Standing, classify
 
 MAKES_CODE = ("code", "function", "cell", "skeleton", "lambda")
 LOOKED_AT = 5_000
@@ -112,7 +113,7 @@ def _makes_code(target: Named) -> bool:
 def _code(pickle: Pickle, found: Reached) -> Iterator[Finding]:
     """Pickled functions: code objects in pieces. One finding for each maker of code."""
     names = sorted(set().union(*(_names(use.args) for use in found.uses[:64])))
-    acting = [n for n in names if _acts(n)]
+    acting = acting_names(names)
     called = _result_called(pickle, {id(u.source) for u in found.uses})
     action = Action.BLOCK if acting or called else Action.REVIEW
     what = f"using {', '.join(acting[:6])}" if acting else "that is not a model's data"
@@ -144,17 +145,6 @@ def _names(values: tuple[Value, ...]) -> set[str]:
         elif isinstance(value, tuple | Mutable):
             waiting += members(value)[:256]
     return names
-
-
-def _acts(name: str) -> bool:
-    if not name.isidentifier():
-        return False
-    direct = classify("builtins", name)
-    return (
-        (direct.standing is Standing.ACTING and direct.why in ("execute", "import"))
-        or module_effect(name) in ("execute", "connect")
-        or name in ("system", "popen", "check_output", "Popen")
-    )
 
 
 def _result_called(pickle: Pickle, makers: set[int]) -> bool:
