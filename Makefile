@@ -88,9 +88,11 @@ clean:
 .venv/runtime.stamp: requirements/runtime.txt pyproject.toml | .venv/bin/python
 	@$(PIP) --require-hashes -r $<
 	@$(PIP) --no-deps --no-build-isolation -e .
+	@$(RUN) -m compileall -q src
 	@touch $@
 
 .venv/dev.stamp: requirements/dev.txt pyproject.toml | .venv/bin/python
 	@$(PIP) --require-hashes -r $<
 	@$(PIP) --no-deps --no-build-isolation -e .
+	@$(RUN) -m compileall -q src
 	@touch $@ .venv/runtime.stamp

@@ -84,6 +84,7 @@ class Unknown:
 
 
 UNKNOWN: Final = Unknown()
+_CONSTANTS: Final = frozenset({type(None), bool, int, float, str, bytes})
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +120,8 @@ class _Evaluation:
 
     def value(self, value: Value) -> Any:
         """The abstract value of a symbolic one."""
+        if type(value) in _CONSTANTS:
+            return value
         if isinstance(value, Global):
             if self.depth >= DEPTH:
                 return UNKNOWN

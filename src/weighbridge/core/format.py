@@ -45,10 +45,14 @@ TAIL = 66 << 10
 
 @dataclass
 class Sample:
-    """What a format may look at to recognise itself: the ends of a blob, read once."""
+    """What a format may look at to recognise itself: the ends of a blob, read once.
+
+    In `notes` formats that ask the same question of a blob leave its answer for each other.
+    """
 
     blob: Blob
     head: bytes = field(init=False)
+    notes: dict[str, str | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.head = self.blob.read(0, HEAD)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import msgspec
 
@@ -17,6 +17,7 @@ from weighbridge.core.location import Location
 from weighbridge.core.report import ArtifactCoverage, Examined, FileRecord
 from weighbridge.core.tree import Blob, Tree
 from weighbridge.engine.ruleset import Ruleset
+from weighbridge.formats.torch import is_plainly_raw
 from weighbridge.formats.torch import role as torch_role
 
 Result = TypeVar("Result")
@@ -56,7 +57,9 @@ class _Examination:
         `role` is what its container says it is. A blob with a role that is nothing else is raw
         data and no gap: its container has explained it.
         """
-        recognised = self._try(where, lambda: self._recognise(blob), self.ruleset.content_controls)
+        recognised = self._try(
+            where, lambda: self._recognise(blob, role), self.ruleset.content_controls
+        )
         if recognised is None:
             return ()
         candidates, size = recognised
@@ -90,13 +93,15 @@ class _Examination:
                     checks=tuple(c.id for c in checks) + ran,
                 )
             )
-            if isinstance(document, Tree):
-                self._descend(document, where, depth + 1)
+            if hasattr(document, "walk"):  # a Tree; asking the protocol itself is slow
+                self._descend(cast(Tree, document), where, depth + 1)
         return known
 
-    def _recognise(self, blob: Blob) -> tuple[list[Format], int]:
+    def _recognise(self, blob: Blob, role: str) -> tuple[list[Format], int]:
         """The formats that a blob is, and its size, which a stream must be read through for."""
         sample = Sample(blob)
+        if is_plainly_raw(role, sample.head):
+            return [], blob.size
         return [f for f in self.ruleset.formats if f.sniff(sample)], blob.size
 
     def _parse(self, format: Format, blob: Blob, where: Location, quiet: bool) -> Document | None:

@@ -9,6 +9,7 @@ costs one file: that file becomes a gap, another child takes over, the audit goe
 from __future__ import annotations
 
 import codecs
+import gc
 import hashlib
 import os
 import selectors
@@ -107,6 +108,7 @@ class Supervisor:
         """Load what Python would load at its first use: the jail cannot open those files."""
         for codec in CODECS:
             codecs.lookup(codec)
+        gc.freeze()  # what is there now need not be searched for garbage in every child
 
     def run(self, progress: Progress | None = None) -> Iterator[tuple[int, Examined]]:
         """Yield each blob's number and what came of it, as it comes."""

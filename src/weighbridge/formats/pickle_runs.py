@@ -10,6 +10,19 @@ from __future__ import annotations
 import re
 from typing import Final
 
+_POSSESSIVE_WORKS: Final = re.fullmatch("(?:ab?c)*+", "a") is None
+"""Before Python 3.11.5, a possessive repeat keeps what a failed attempt has consumed
+(https://github.com/python/cpython/issues/106052)."""
+
+
+def _all(item: bytes, repeat: bytes) -> bytes:
+    """A pattern for as many items as there are, none of which is given back.
+
+    An atomic group says the same where possessive quantifiers do not work; it is slower and takes
+    memory for every item.
+    """
+    return item + repeat + b"+" if _POSSESSIVE_WORKS else b"(?>" + item + repeat + b")"
+
 
 def _counted(prefix: bytes, width: int, longest: int, byte: bytes) -> bytes:
     """A pattern for `prefix`, a little-endian length below `longest`, and that many bytes."""
@@ -39,14 +52,15 @@ _ATOM = (
 _PUT = rb"(?:\x94|q.|r.{4})?"
 _LEAF = b"(?:" + _ATOM + _PUT + b")"
 _ITEM = (
-    b"(?:" + _LEAF + rb"{3,}+(?:[\x85-\x87]" + _PUT + b")?"
+    b"(?:" + _all(_LEAF, b"{3,}") + rb"(?:[\x85-\x87]" + _PUT + b")?"
     rb"|" + _LEAF + rb"{2}(?:[\x85\x86]" + _PUT + b")?"
     rb"|" + _LEAF + rb"(?:\x85" + _PUT + b")?"
-    rb"|\(" + _LEAF + rb"*+t" + _PUT + rb"|\]" + _PUT + rb"\(" + _LEAF + rb"*+e)"
+    rb"|\(" + _all(_LEAF, b"*") + b"t" + _PUT + rb"|\]" + _PUT + rb"\(" + _all(_LEAF, b"*") + b"e)"
 )
-RUN: Final = re.compile(_ITEM + b"++", re.DOTALL)
+_LONGEST = b"+" if _POSSESSIVE_WORKS else b"{1,10000}"
+RUN: Final = re.compile(_all(_ITEM, _LONGEST), re.DOTALL)
 RUN_PUTS: Final = re.compile(
-    rb"(?:" + _ATOM + rb"|[\x85-\x87()t\]e])*+(\x94|q.|r.{4}|\Z)", re.DOTALL
+    _all(b"(?:" + _ATOM + rb"|[\x85-\x87()t\]e])", b"*") + rb"(\x94|q.|r.{4}|\Z)", re.DOTALL
 )
 
 RUN_SHORTEST: Final = 48

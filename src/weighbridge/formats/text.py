@@ -67,6 +67,13 @@ def _encoding(head: bytes) -> str | None:
 
 
 def _kind(sample: Sample) -> str | None:
+    """Which of the text formats a blob is; asked by each of them, worked out once."""
+    if "text" not in sample.notes:
+        sample.notes["text"] = _work_out(sample)
+    return sample.notes["text"]
+
+
+def _work_out(sample: Sample) -> str | None:
     head = sample.head
     if not head or _encoding(head) is None:
         return None
