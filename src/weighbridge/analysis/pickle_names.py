@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from weighbridge.analysis.pickle_calls import Named, Use, read
 from weighbridge.formats.pickle import Pickle
@@ -27,14 +28,21 @@ class Reached:
 
 def reached(pickle: Pickle, *standings: Standing) -> Iterator[Reached]:
     """The distinct names of these standings, in the order in which loading meets them."""
+    return (found for found in _all_reached(pickle) if found.name.standing in standings)
+
+
+@lru_cache(maxsize=2)
+def _all_reached(pickle: Pickle) -> tuple[Reached, ...]:
+    """Every distinct name, worked out once for all the checks that read the pickle."""
     groups: dict[Named, list[Use]] = {}
     for use in read(pickle).uses:
         groups.setdefault(use.target, []).append(use)
+    found: list[Reached] = []
     for target, uses in groups.items():
-        name = standing(target, called=any(u.called for u in uses))
-        if name.standing in standings:
-            first = next((u for u in uses if u.called), uses[0])
-            yield Reached(target, name, first, tuple(uses))
+        first = next((u for u in uses if u.called), uses[0])
+        name = standing(target, called=first.called)
+        found.append(Reached(target, name, first, tuple(uses)))
+    return tuple(found)
 
 
 def standing(target: Named, *, called: bool) -> Name:
