@@ -86,3 +86,10 @@ def _is_whole_and_plain(data: bytes) -> bool:
 class _Plain(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> object:
         raise pickle.UnpicklingError(name)
+
+
+def test_a_program_inside_a_string_is_shown() -> None:
+    program = b"\x7fELF\x02\x01\x01" + bytes(9) + b"\x02\x00\x3e\x00" + bytes(60)
+    examined = look(pickle.dumps({"data": program}))
+    assert [f.check for f in examined.findings] == ["native-program"]
+    assert [g.kind for g in examined.gaps] == ["unsupported"]

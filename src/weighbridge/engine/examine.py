@@ -66,7 +66,8 @@ class _Examination:
         documents = [
             (f, d) for f in candidates if (d := self._parse(f, blob, where, bool(role))) is not None
         ]
-        known = tuple(f.name for f, _ in documents) if role else tuple(f.name for f in candidates)
+        parsed = {f.name for f, _ in documents}
+        known = tuple(f.name for f in candidates if not role or f.name in parsed or f.parse is None)
         if not known:
             if not role:
                 self._gap(GapKind.UNSUPPORTED, "the format is not recognised", where)
@@ -108,14 +109,14 @@ class _Examination:
         parse = format.parse
         controls = self._controls_of(format)
         if parse is None:
-            if not quiet:
-                self._gap(GapKind.UNSUPPORTED, f"{format.title}: {format.meaning}", where, controls)
+            self._gap(GapKind.UNSUPPORTED, f"{format.title}: {format.meaning}", where, controls)
             return None
         gaps_before = len(self.gaps)
         document = self._try(where, lambda: parse(blob, where, self.limits), controls, format.title)
         if document is None and quiet:
             # Raw data may begin like anything; its container has said what it is.
-            del self.gaps[gaps_before:]
+            met = self.gaps[gaps_before:]
+            self.gaps[gaps_before:] = [g for g in met if g.kind is not GapKind.MALFORMED]
         return document
 
     def _descend(self, tree: Tree, where: Location, depth: int) -> None:
