@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from weighbridge.core.document import Document, Malformed
 from weighbridge.core.finding import Gap, GapKind
@@ -35,9 +35,9 @@ class Text(Document):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Json(Document):
-    """A JSON file; `keys` are those of its outermost object."""
+    """A JSON file and what it holds."""
 
-    keys: tuple[str, ...]
+    value: Any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -145,9 +145,8 @@ def _json(blob: Blob, where: Location, limits: Limits) -> Document:
         value = json.loads(data)
     except (ValueError, RecursionError):
         return _text(blob, where, limits)  # JSON lines, a template, a list in prose: still text
-    keys = tuple(sorted(str(k) for k in value)) if isinstance(value, dict) else ()
     gaps = (_unread(where, "a template"),) if _TEMPLATE.search(data) else ()
-    return Json(where=where, size=blob.size, seen=len(data), gaps=gaps, keys=keys)
+    return Json(where=where, size=blob.size, seen=len(data), gaps=gaps, value=value)
 
 
 def _source(language: str) -> Callable[[Blob, Location, Limits], Source]:
