@@ -12,9 +12,10 @@ import binascii
 import builtins
 import codecs
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final
+
+import msgspec
 
 from weighbridge.core.evidence import CallNode
 from weighbridge.formats.pickle import Pickle
@@ -34,8 +35,7 @@ TEXT_LIMIT: Final = 4_096
 """Longest string that is put together, in characters: a name is short."""
 
 
-@dataclass(frozen=True, slots=True)
-class Named:
+class Named(msgspec.Struct, frozen=True):
     """Something importable: `name` may be a dotted path, empty for the module itself."""
 
     module: str
@@ -47,48 +47,43 @@ class Named:
         return f"{self.module}.{self.name}" if self.name else self.module
 
 
-@dataclass(frozen=True, slots=True)
-class Partial:
+class Partial(msgspec.Struct, frozen=True):
     """`functools.partial` of something, and its kin."""
 
     function: Any
     args: tuple[Any, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Getter:
+class Getter(msgspec.Struct, frozen=True):
     """`operator.attrgetter`."""
 
     names: tuple[Any, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(msgspec.Struct, frozen=True):
     """`operator.methodcaller`."""
 
     name: Any
     args: tuple[Any, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Method:
+class Method(msgspec.Struct, frozen=True):
     """A method of a constant, or of an object that is not known (`owner` is then None)."""
 
     owner: Any
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Unknown:
+class Unknown(msgspec.Struct, frozen=True):
     """Not known."""
 
 
 UNKNOWN: Final = Unknown()
 _CONSTANTS: Final = frozenset({type(None), bool, int, float, str, bytes})
+_OPAQUE: Final = frozenset({Mutable, Long, PersistentId, Extension})
 
 
-@dataclass(frozen=True, slots=True)
-class Use:
+class Use(msgspec.Struct, frozen=True):
     """A name that loading the file reaches.
 
     `source` is the import or call by which it does; `called` whether it is called, with the
@@ -102,36 +97,26 @@ class Use:
     reached: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Unresolved:
+class Unresolved(msgspec.Struct, frozen=True):
     """A call that hands a name on which could not be worked out, or a callee that could not."""
 
     source: Call | Global
     why: str
 
 
-@dataclass
-class _Evaluation:
-    uses: list[Use] = field(default_factory=list)
-    unresolved: list[Unresolved] = field(default_factory=list)
-    known: dict[int, Any] = field(default_factory=dict)
-    alive: list[Any] = field(default_factory=list)
+class _Evaluation(msgspec.Struct):
+    uses: list[Use] = []
+    unresolved: list[Unresolved] = []
+    known: dict[int, Any] = {}
+    alive: list[Any] = []
     depth: int = 0
 
     def value(self, value: Value) -> Any:
         """The abstract value of a symbolic one."""
-        if type(value) in _CONSTANTS:
+        kind = type(value)
+        if kind in _CONSTANTS:
             return value
-        if isinstance(value, Global):
-            if self.depth >= DEPTH:
-                return UNKNOWN
-            self.depth += 1
-            module, name = self.value(value.module), self.value(value.name)
-            self.depth -= 1
-            if isinstance(module, str) and isinstance(name, str):
-                return Named(module, name)
-            return UNKNOWN
-        if isinstance(value, Call):
+        if kind is Call:
             if id(value) not in self.known:
                 self.known[id(value)] = UNKNOWN  # a cycle is not known
                 if self.depth < DEPTH:
@@ -139,13 +124,24 @@ class _Evaluation:
                     self.known[id(value)] = self.call(value)
                     self.depth -= 1
             return self.known[id(value)]
-        if isinstance(value, tuple) or (
-            isinstance(value, Mutable) and value.kind in ("list", "bytearray")
-        ):
+        if kind is Global:
+            if id(value) not in self.known:
+                if self.depth >= DEPTH:
+                    return UNKNOWN
+                self.depth += 1
+                module, name = self.value(value.module), self.value(value.name)
+                self.depth -= 1
+                spelled = isinstance(module, str) and isinstance(name, str)
+                self.known[id(value)] = Named(module, name) if spelled else UNKNOWN
+            return self.known[id(value)]
+        if kind is tuple or (kind is Mutable and value.kind in ("list", "bytearray")):
             return self.sequence(value)
-        if isinstance(value, Mutable | Long | PersistentId | Extension):
-            return UNKNOWN
-        return value
+        return UNKNOWN if kind in _OPAQUE else value
+
+    def values(self, values: list[Value]) -> tuple[Any, ...]:
+        """The abstract values of several; constants, which most are, stand for themselves."""
+        value = self.value
+        return tuple([v if type(v) in _CONSTANTS else value(v) for v in values])
 
     def sequence(self, value: Value) -> Any:
         """A tuple or list; each is read once, because sharing could make it exponential."""
@@ -154,7 +150,7 @@ class _Evaluation:
             self.alive.append(value)
             if self.depth < DEPTH:
                 self.depth += 1
-                self.known[id(value)] = tuple(self.value(v) for v in members(value)[:64])
+                self.known[id(value)] = self.values(members(value)[:64])
                 self.depth -= 1
         return self.known[id(value)]
 
@@ -163,7 +159,7 @@ class _Evaluation:
         if call.how in ("BUILD", "SETITEM", "SETITEMS", "APPEND", "APPENDS", "ADDITEMS"):
             return UNKNOWN
         function = self.value(call.callee)
-        args = tuple(self.value(a) for a in _plain(call.args))
+        args = self.values(_plain(call.args))
         if isinstance(function, Unknown):
             if isinstance(call.callee, Call) and _hands_on(self.value(call.callee.callee)):
                 self.unresolved.append(Unresolved(call, "what it calls could not be worked out"))
@@ -185,10 +181,11 @@ class _Evaluation:
     def _apply(self, function: Any, args: tuple[Any, ...], call: Call, *, direct: bool) -> Any:
         if isinstance(function, Named):
             self.uses.append(Use(function, call, True, call.args if direct else (), not direct))
-            handler = _FUNCTIONS.get(function.dotted)
+            dotted = function.dotted
+            handler = _FUNCTIONS.get(dotted)
             if handler is not None:
                 return handler(self, args, call)
-            text = _TEXT.get(function.dotted)
+            text = _TEXT.get(dotted)
             if text is not None:
                 return _constant(text, args)
             if function.name.startswith(("str.", "bytes.", "bytearray.")) and args:
@@ -482,8 +479,7 @@ def _method(method: Method, args: tuple[Any, ...]) -> Any:
     return _constant(lambda first, *rest: getattr(owner, method.name)(*rest), (owner, *args))
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(msgspec.Struct, frozen=True):
     """What loading a pickle comes to."""
 
     uses: tuple[Use, ...]

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
+
+import msgspec
 
 from weighbridge.analysis.pickle_calls import Named, Use, read
 from weighbridge.formats.pickle import Pickle
 from weighbridge.intel.names import Name, Standing, classify, module_effect
 
 
-@dataclass(frozen=True, slots=True)
-class Reached:
+class Reached(msgspec.Struct, frozen=True):
     """One distinct name with everything that reaches it; `first` is shown, `count` said."""
 
     target: Named

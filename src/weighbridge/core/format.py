@@ -68,7 +68,9 @@ class Sample:
 class Format:
     """A declared format. A module-level constant of this type in `formats/` registers it.
 
-    `sniff` decides from content whether a blob is of this format; several may say yes.
+    `sniff` decides from content whether a blob is of this format; several may say yes. `first`
+    holds the bytes that such a blob can begin with (empty: any), so that most formats need not be
+    asked.
     `parse` turns the bytes into a `Document` or raises `Malformed`; None means *recognised and not
     read*: the engine then reports a gap with `meaning`. `version` goes up when the parser changes
     what it says. `limits` says in a sentence what the parser does not do.
@@ -80,6 +82,7 @@ class Format:
     sniff: Callable[[Sample], bool]
     parse: Callable[[Blob, Location, Limits], Document] | None
     document: type[Document]
+    first: bytes = b""
     version: int = 1
     limits: str = ""
     meaning: str = ""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
+
+import msgspec
 
 from weighbridge.core.finding import Gap
 
@@ -41,8 +42,7 @@ class Tree(Protocol):
         """Its members in a stable order; a `Gap` where a member cannot be had."""
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(msgspec.Struct, frozen=True, eq=False):
     """A blob whose bytes are already in memory."""
 
     path: str
@@ -59,8 +59,7 @@ class Held:
         return self.data[offset : offset + n]
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(msgspec.Struct, frozen=True, eq=False):
     """A blob that is a range of another one, read on demand."""
 
     path: str

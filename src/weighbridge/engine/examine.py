@@ -17,7 +17,7 @@ from weighbridge.core.location import Location
 from weighbridge.core.report import ArtifactCoverage, Examined, FileRecord
 from weighbridge.core.tree import Blob, Tree
 from weighbridge.engine.ruleset import Ruleset
-from weighbridge.formats.torch import is_plainly_raw
+from weighbridge.formats.torch import NOTED_LIMIT, is_plainly_raw
 from weighbridge.formats.torch import role as torch_role
 
 Result = TypeVar("Result")
@@ -40,6 +40,14 @@ def examine(blob: Blob, ruleset: Ruleset, limits: Limits) -> Examined:
     )
 
 
+def _is_raw(member: Blob, role: str) -> bool:
+    """Whether no format need be asked about a member; one that cannot be read is none of those."""
+    try:
+        return is_plainly_raw(role, member.read(0, NOTED_LIMIT))
+    except (Malformed, OSError, MemoryError):
+        return False
+
+
 @dataclass
 class _Examination:
     ruleset: Ruleset
@@ -57,9 +65,7 @@ class _Examination:
         `role` is what its container says it is. A blob with a role that is nothing else is raw
         data and no gap: its container has explained it.
         """
-        recognised = self._try(
-            where, lambda: self._recognise(blob, role), self.ruleset.content_controls
-        )
+        recognised = self._try(where, lambda: self._recognise(blob), self.ruleset.content_controls)
         if recognised is None:
             return ()
         candidates, size = recognised
@@ -98,12 +104,10 @@ class _Examination:
                 self._descend(cast(Tree, document), where, depth + 1)
         return known
 
-    def _recognise(self, blob: Blob, role: str) -> tuple[list[Format], int]:
+    def _recognise(self, blob: Blob) -> tuple[list[Format], int]:
         """The formats that a blob is, and its size, which a stream must be read through for."""
         sample = Sample(blob)
-        if is_plainly_raw(role, sample.head):
-            return [], blob.size
-        return [f for f in self.ruleset.formats if f.sniff(sample)], blob.size
+        return [f for f in self.ruleset.candidates(sample.head) if f.sniff(sample)], blob.size
 
     def _parse(self, format: Format, blob: Blob, where: Location, quiet: bool) -> Document | None:
         parse = format.parse
@@ -149,8 +153,9 @@ class _Examination:
                 )
                 return
             role = member.role or torch_role(member.path, names)
-            inner = where.into(member.path)
-            if not self.visit(member, inner, depth, role) and role:
+            plain = bool(role) and _is_raw(member, role)
+            known = () if plain else self.visit(member, where.into(member.path), depth, role)
+            if role and not known:
                 raw[role] += 1
                 raw_bytes[role] += getattr(member, "declared", None) or member.size
             self.expanded += getattr(member, "expanded", 0)
@@ -182,11 +187,11 @@ class _Examination:
             yield member
 
     def _run(self, check: Check, subject: object, where: Location) -> None:
-        results = check.run(subject)
-        while True:
-            result = self._try(where, lambda: next(results, None), (check.control,), check.id)
-            if result is None:
-                return
+        self._try(where, lambda: self._collect(check, subject), (check.control,), check.id)
+
+    def _collect(self, check: Check, subject: object) -> None:
+        """Run a check; what it said before it failed is kept."""
+        for result in check.run(subject):
             if isinstance(result, Gap):
                 self._keep(result, (check.control,))
             else:

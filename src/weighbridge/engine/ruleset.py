@@ -43,6 +43,16 @@ class Ruleset:
             self._by_type[document] = found
         return found
 
+    def candidates(self, head: bytes) -> tuple[Format, ...]:
+        """The formats that a blob with this beginning can be of; their `sniff` decides."""
+        return self._by_first[head[0]] if head else self.formats
+
+    @cached_property
+    def _by_first(self) -> tuple[tuple[Format, ...], ...]:
+        return tuple(
+            tuple(f for f in self.formats if not f.first or byte in f.first) for byte in range(256)
+        )
+
     @cached_property
     def artifact_checks(self) -> tuple[Check, ...]:
         """The checks that read each thing that was identified."""

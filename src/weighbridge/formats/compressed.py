@@ -43,7 +43,7 @@ def _expands(kind: str, head: bytes) -> bool:
         return False
 
 
-def _format(kind: str, title: str, sniff: Callable[[bytes], bool]) -> Format:
+def _format(kind: str, title: str, first: bytes, sniff: Callable[[bytes], bool]) -> Format:
     def parse(blob: Blob, where: Location, limits: Limits) -> Compressed:
         joined = kind in ("gzip", "bzip2", "xz", "zstd", "lz4")
         opened = Inflated(_name(blob.path), blob, OPENERS[kind], limits.ratio, joined=joined)
@@ -58,6 +58,7 @@ def _format(kind: str, title: str, sniff: Callable[[bytes], bool]) -> Format:
         title=title,
         loading=Loading.CONTAINER,
         sniff=recognise,
+        first=first,
         parse=parse,
         document=Compressed,
         limits="Bytes behind the end of the stream are not looked at.",
@@ -84,10 +85,12 @@ def _is_lzma(head: bytes) -> bool:
     return plausible and (size == (1 << 64) - 1 or size < 1 << 40)
 
 
-GZIP = _format("gzip", "gzip stream", lambda head: head.startswith(b"\x1f\x8b\x08"))
-ZLIB = _format("zlib", "zlib stream", _is_zlib)
-BZIP2 = _format("bzip2", "bzip2 stream", lambda h: h[:3] == b"BZh" and h[4:10] == b"1AY&SY")
-XZ = _format("xz", "xz stream", lambda head: head.startswith(b"\xfd7zXZ\0"))
-LZMA = _format("lzma", "lzma stream", _is_lzma)
-ZSTD = _format("zstd", "Zstandard stream", lambda head: head.startswith(b"\x28\xb5\x2f\xfd"))
-LZ4 = _format("lz4", "LZ4 frame", lambda head: head.startswith(b"\x04\x22\x4d\x18"))
+GZIP = _format("gzip", "gzip stream", b"\x1f", lambda head: head.startswith(b"\x1f\x8b\x08"))
+ZLIB = _format("zlib", "zlib stream", bytes(range(0x08, 0x80, 0x10)), _is_zlib)
+BZIP2 = _format("bzip2", "bzip2 stream", b"B", lambda h: h[:3] == b"BZh" and h[4:10] == b"1AY&SY")
+XZ = _format("xz", "xz stream", b"\xfd", lambda head: head.startswith(b"\xfd7zXZ\0"))
+LZMA = _format("lzma", "lzma stream", b"\x5d", _is_lzma)
+ZSTD = _format(
+    "zstd", "Zstandard stream", b"\x28", lambda head: head.startswith(b"\x28\xb5\x2f\xfd")
+)
+LZ4 = _format("lz4", "LZ4 frame", b"\x04", lambda head: head.startswith(b"\x04\x22\x4d\x18"))

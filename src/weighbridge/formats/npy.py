@@ -132,6 +132,7 @@ NPY = Format(
     title="NumPy array",
     loading=Loading.DATA,
     sniff=_sniff,
+    first=MAGIC[:1],
     parse=_parse,
     document=Npy,
     limits="Elements are not read; an object array is examined as the pickle that it is.",

@@ -322,6 +322,19 @@ class Machine:
                 elif op == 0x4B:  # BININT1
                     stack.append(buf[pos])
                     pos += 1
+                elif (
+                    op == 0x58
+                    and pos + 26 <= end
+                    and buf[pos] < 22
+                    and buf[pos + 1 : pos + 4] == _000
+                ):
+                    # A short BINUNICODE, by far the most frequent string; the rest is below.
+                    data = buf[pos + 4 : pos + 4 + buf[pos]]
+                    try:
+                        stack.append(data.decode())
+                    except UnicodeDecodeError:
+                        stack.append(self.text(data, at, "utf-8"))
+                    pos += 4 + len(data)
                 elif op == 0x71:  # BINPUT
                     self.put(buf[pos], self.top())
                     pos += 1
@@ -339,6 +352,12 @@ class Machine:
                 elif op == 0x68:  # BINGET
                     stack.append(self.get(buf[pos]))
                     pos += 1
+                elif op == 0x74:  # TUPLE
+                    stack.append(tuple(self.pop_mark()))
+                elif op == 0x52:  # REDUCE
+                    args = self.pop()
+                    callee = self.pop()
+                    stack.append(self.call(callee, _arguments(args), at, "REDUCE"))
                 elif op == 0x6A:  # LONG_BINGET
                     stack.append(self.get(_U32(buf, pos)[0]))
                     pos += 4
@@ -401,8 +420,6 @@ class Machine:
                     stack.append(Mutable("list"))
                 elif op == 0x8F:  # EMPTY_SET
                     stack.append(Mutable("set"))
-                elif op == 0x74:  # TUPLE
-                    stack.append(tuple(self.pop_mark()))
                 elif op in (0x75, 0x65, 0x90):  # SETITEMS APPENDS ADDITEMS
                     items = self.pop_mark()
                     self.fill(self.top(), items, at, _NAMES[op])
@@ -415,10 +432,6 @@ class Machine:
                     self.fill(self.top(), [key, value], at, "SETITEM")
                 elif op == 0x51:  # BINPERSID
                     stack.append(PersistentId(self.pop(), at))
-                elif op == 0x52:  # REDUCE
-                    args = self.pop()
-                    callee = self.pop()
-                    stack.append(self.call(callee, _arguments(args), at, "REDUCE"))
                 elif op == 0x62:  # BUILD
                     state = self.pop()
                     skip = self.build(self.top(), state, at)
@@ -603,6 +616,7 @@ class Machine:
 
 _NAMES: Final = {0x75: "SETITEMS", 0x65: "APPENDS", 0x90: "ADDITEMS"}
 
+_000: Final = bytes(3)
 _COUNTED: Final = {
     0x8C: (1, "utf-8"),  # SHORT_BINUNICODE
     0x58: (4, "utf-8"),  # BINUNICODE

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 Value = Any
 """None, bool, int, float, str, bytes, tuple of values, or one of the classes below."""
 
 
-@dataclass(frozen=True, slots=True)
-class Long:
+class Long(msgspec.Struct, frozen=True):
     """A string, bytes or integer that is too long to keep: its kind and where its bytes stand."""
 
     kind: str
@@ -18,20 +18,18 @@ class Long:
     length: int
 
 
-@dataclass(slots=True, eq=False)
-class Mutable:
+class Mutable(msgspec.Struct, eq=False):
     """A list, dict, set, frozenset or bytearray that the pickle fills.
 
     A dict's `items` are keys and values in turn. `dropped` counts what was not kept.
     """
 
     kind: str
-    items: list[Value] = field(default_factory=list)
+    items: list[Value] = []
     dropped: int = 0
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Global:
+class Global(msgspec.Struct, frozen=True, eq=False):
     """A name that is imported: `module` and `name` as the opcode gives them.
 
     They are strings, or expressions where the pickle computes them.
@@ -43,24 +41,21 @@ class Global:
     how: str
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Extension:
+class Extension(msgspec.Struct, frozen=True, eq=False):
     """A class known only by its number in the loading process's `copyreg` registry."""
 
     code: int
     offset: int
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class PersistentId:
+class PersistentId(msgspec.Struct, frozen=True, eq=False):
     """Something that the loader looks up by an id of its own, such as a torch storage."""
 
     id: Value
     offset: int
 
 
-@dataclass(slots=True, eq=False)
-class Call:
+class Call(msgspec.Struct, eq=False):
     """Something that loading calls.
 
     `how` is the opcode. For BUILD, SETITEMS and APPENDS the callee is the object that is acted

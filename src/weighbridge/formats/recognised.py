@@ -25,11 +25,19 @@ def _declare(
     meaning: str,
     sniff: Callable[[Sample], bool],
     loading: Loading = Loading.CODE,
+    first: bytes = b"",
 ) -> Format:
     return Format(
-        name=name, title=title, loading=loading, sniff=sniff, parse=None, document=Document,
-        meaning=meaning, limits="Recognised, not read: always a gap.",
-    )  # fmt: skip
+        name=name,
+        title=title,
+        loading=loading,
+        sniff=sniff,
+        parse=None,
+        document=Document,
+        first=first,
+        meaning=meaning,
+        limits="Recognised, not read: always a gap.",
+    )
 
 
 def _onnx(sample: Sample) -> bool:
@@ -66,34 +74,90 @@ def _mach_o(sample: Sample) -> bool:
 
 _NATIVE: Final = "a native program: it runs when something starts or loads it"
 
-GGUF = _declare("gguf", "GGUF model", "its header and chat template were not read",
-                _starts(b"GGUF"), Loading.DATA)  # fmt: skip
-HDF5 = _declare("hdf5", "HDF5 file (Keras)", "layers that run code (Lambda) may be in it",
-                _starts(b"\x89HDF\r\n\x1a\n"))  # fmt: skip
-ONNX = _declare("onnx", "ONNX model", _MARSHALLED, _onnx, Loading.DATA)
-TFLITE = _declare("tflite", "TensorFlow Lite model", _MARSHALLED, _starts(b"TFL3", at=4),
-                  Loading.DATA)  # fmt: skip
+GGUF = _declare(
+    "gguf",
+    "GGUF model",
+    "its header and chat template were not read",
+    _starts(b"GGUF"),
+    Loading.DATA,
+    first=b"G",
+)
+HDF5 = _declare(
+    "hdf5",
+    "HDF5 file (Keras)",
+    "layers that run code (Lambda) may be in it",
+    _starts(b"\x89HDF\r\n\x1a\n"),
+    first=b"\x89",
+)
+ONNX = _declare("onnx", "ONNX model", _MARSHALLED, _onnx, Loading.DATA, first=b"\x08")
+TFLITE = _declare(
+    "tflite", "TensorFlow Lite model", _MARSHALLED, _starts(b"TFL3", at=4), Loading.DATA
+)
 ORT = _declare("ort", "ONNX Runtime model", _MARSHALLED, _starts(b"ORTM", at=4), Loading.DATA)
-SAVED_MODEL = _declare("saved-model", "TensorFlow SavedModel", _MARSHALLED, _saved_model)
-PARQUET = _declare("parquet", "Parquet table", "its rows were not read", _starts(b"PAR1"),
-                   Loading.DATA)  # fmt: skip
-ARROW = _declare("arrow", "Arrow table", "its rows were not read", _starts(b"ARROW1\0\0"),
-                 Loading.DATA)  # fmt: skip
-SQLITE = _declare("sqlite", "SQLite database", "its tables were not read",
-                  _starts(b"SQLite format 3\0"), Loading.DATA)  # fmt: skip
-ELF = _declare("elf", "ELF executable or library", _NATIVE, _elf)
-PE = _declare("pe", "Windows executable or library", _NATIVE, _pe)
-MACH_O = _declare("mach-o", "macOS executable or library", _NATIVE, _mach_o)
-RAR = _declare("rar", "RAR archive", "its members were not read", _starts(b"Rar!\x1a\x07"),
-               Loading.CONTAINER)  # fmt: skip
-CAB = _declare("cab", "Cabinet archive", "its members were not read", _starts(b"MSCF\0\0\0\0"),
-               Loading.CONTAINER)  # fmt: skip
-JAVA = _declare("java-class", "Java class", "its byte code was not read",
-                lambda s: s.head[:4] == b"\xca\xfe\xba\xbe" and 44 < s.head[7] < 80)  # fmt: skip
-LFS = _declare("git-lfs-pointer", "Git LFS pointer", "the real file was never downloaded",
-               _starts(b"version https://git-lfs.github.com/spec/v1\n"), Loading.DATA)  # fmt: skip
-RDS = _declare("r-data", "R data", "promises inside it may run code", _starts(b"RDX", b"X\n\0\0"))
+SAVED_MODEL = _declare(
+    "saved-model", "TensorFlow SavedModel", _MARSHALLED, _saved_model, first=b"\x08"
+)
+PARQUET = _declare(
+    "parquet", "Parquet table", "its rows were not read", _starts(b"PAR1"), Loading.DATA, first=b"P"
+)
+ARROW = _declare(
+    "arrow",
+    "Arrow table",
+    "its rows were not read",
+    _starts(b"ARROW1\0\0"),
+    Loading.DATA,
+    first=b"A",
+)
+SQLITE = _declare(
+    "sqlite",
+    "SQLite database",
+    "its tables were not read",
+    _starts(b"SQLite format 3\0"),
+    Loading.DATA,
+    first=b"S",
+)
+ELF = _declare("elf", "ELF executable or library", _NATIVE, _elf, first=b"\x7f")
+PE = _declare("pe", "Windows executable or library", _NATIVE, _pe, first=b"M")
+MACH_O = _declare("mach-o", "macOS executable or library", _NATIVE, _mach_o, first=b"\xfe\xce\xcf")
+RAR = _declare(
+    "rar",
+    "RAR archive",
+    "its members were not read",
+    _starts(b"Rar!\x1a\x07"),
+    Loading.CONTAINER,
+    first=b"R",
+)
+CAB = _declare(
+    "cab",
+    "Cabinet archive",
+    "its members were not read",
+    _starts(b"MSCF\0\0\0\0"),
+    Loading.CONTAINER,
+    first=b"M",
+)
+JAVA = _declare(
+    "java-class",
+    "Java class",
+    "its byte code was not read",
+    lambda s: s.head[:4] == b"\xca\xfe\xba\xbe" and 44 < s.head[7] < 80,
+    first=b"\xca",
+)
+LFS = _declare(
+    "git-lfs-pointer",
+    "Git LFS pointer",
+    "the real file was never downloaded",
+    _starts(b"version https://git-lfs.github.com/spec/v1\n"),
+    Loading.DATA,
+    first=b"v",
+)
+RDS = _declare(
+    "r-data", "R data", "promises inside it may run code", _starts(b"RDX", b"X\n\0\0"), first=b"RX"
+)
 UBJSON = _declare(
-    "ubjson", "Universal Binary JSON (XGBoost)", "its values were not read",
-    lambda sample: sample.head[:2] == b"{L" and sample.head[2:9] == bytes(7), Loading.DATA,
-)  # fmt: skip
+    "ubjson",
+    "Universal Binary JSON (XGBoost)",
+    "its values were not read",
+    lambda sample: sample.head[:2] == b"{L" and sample.head[2:9] == bytes(7),
+    Loading.DATA,
+    first=b"{",
+)

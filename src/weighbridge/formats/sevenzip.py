@@ -360,6 +360,7 @@ SEVEN_ZIP = Format(
     title="7z archive",
     loading=Loading.CONTAINER,
     sniff=_sniff,
+    first=MAGIC[:1],
     parse=_parse,
     document=SevenZip,
     limits="PPMd, BCJ2 and encrypted folders are gaps.",

@@ -19,6 +19,8 @@ CHUNK: Final = 1 << 20
 TEXT_LIMIT: Final = 256 << 20
 JSON_LIMIT: Final = 32 << 20
 _CONTROL: Final = bytes(range(9)) + b"\x0b\x0e\x0f" + bytes(range(16, 27)) + b"\x1c\x1d\x1e\x1f"
+_FIRST: Final = bytes(b for b in range(256) if b not in _CONTROL and not 0x80 <= b < 0xC2)
+"""What a text can begin with."""
 _BOMS: Final = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16"),
                 (codecs.BOM_UTF16_BE, "utf-16"))  # fmt: skip
 _PYTHON: Final = re.compile(
@@ -164,20 +166,22 @@ def _empty(blob: Blob, where: Location, limits: Limits) -> Empty:
 
 TEXT = Format(
     name="text", title="Text", loading=Loading.DATA, sniff=lambda s: _kind(s) == "text",
-    parse=_text, document=Text, limits="Validated as text; a template in it is a gap.",
+    first=_FIRST, parse=_text, document=Text,
+    limits="Validated as text; a template in it is a gap.",
 )  # fmt: skip
 JSON = Format(
     name="json", title="JSON", loading=Loading.DATA, sniff=lambda s: _kind(s) == "json",
-    parse=_json, document=Json,
+    first=_FIRST, parse=_json, document=Json,
     limits="Up to 32 MiB, larger ones are validated as text; a template in it is a gap.",
 )  # fmt: skip
 PYTHON = Format(
     name="python", title="Python source", loading=Loading.CODE,
-    sniff=lambda s: _kind(s) == "python", parse=_source("python"), document=Source,
+    sniff=lambda s: _kind(s) == "python", first=_FIRST, parse=_source("python"), document=Source,
     limits="Recognised as code; what it does is not read, which is a gap.",
 )  # fmt: skip
 SCRIPT = Format(
-    name="script", title="Script", loading=Loading.CODE, sniff=lambda s: _kind(s) == "script",
+    name="script", title="Script", loading=Loading.CODE,
+    sniff=lambda s: _kind(s) == "script", first=b"#",
     parse=_source("script"), document=Source,
     limits="Recognised as code; what it does is not read, which is a gap.",
 )  # fmt: skip

@@ -51,9 +51,18 @@ _OTHER: Final = re.compile(
 _OFFSETS: Final = 257
 
 
+_NOTED: Final = re.compile(rb"(?:little|big|[0-9]{1,40})\n?")
+
+
+NOTED_LIMIT: Final = 264
+"""How many bytes of a member's beginning `is_plainly_raw` looks at."""
+
+
 def is_plainly_raw(role: str, head: bytes) -> bool:
-    """Whether a tensor's bytes begin like nothing else that is known, so that no format need be
-    asked: by far the most members of most archives are such."""
+    """Whether a member's bytes need no format to be asked: a tensor's that begin like nothing else
+    that is known, a note that holds one of the values it can have. Most members are such."""
+    if role == "torch-note":
+        return bool(_NOTED.fullmatch(head))
     return role == "tensor-storage" and not _OTHER.match(head) and head[_OFFSETS:262] != b"ustar"
 
 
@@ -109,6 +118,7 @@ TORCH_TAR_PART = Format(
     title="Part of a torch tar checkpoint",
     loading=Loading.CODE,
     sniff=_sniff,
+    first=b"\x80",
     parse=_parse,
     document=TorchTarPart,
     limits="Pickles are found by their header; one of protocol 0 or 1 behind tensor bytes is not.",

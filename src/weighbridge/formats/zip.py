@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+import msgspec
+
 from weighbridge.core.document import Document, Malformed
 from weighbridge.core.finding import Gap, GapKind
 from weighbridge.core.format import TAIL, Format, Limits, Loading, Sample
@@ -42,8 +44,7 @@ MEMBERS_LIMIT: Final = 200_000
 LINK: Final = 0o120000
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(msgspec.Struct, frozen=True):
     """A member as one of the two readings states it. Sizes and offsets in bytes."""
 
     name: str
@@ -101,10 +102,10 @@ class Zip(Document):
         if method is None:
             why = f"compression method {member.method} is not read"
             return Gap(kind=GapKind.UNSUPPORTED, message=why, at=at)
-        packed = Piece(name, self.blob, member.data, member.packed)
         if method == "stored":
             opened: Blob = Piece(name, self.blob, member.data, min(member.packed, member.size))
         else:
+            packed = Piece(name, self.blob, member.data, member.packed)
             opened = Inflated(name, packed, OPENERS[method], self.limits.ratio, member.size)
         if member.flags & (ENCRYPTED | STRONG) and not self._is_plain(opened, member):
             return Gap(kind=GapKind.ENCRYPTED, message="the member is encrypted", at=at)

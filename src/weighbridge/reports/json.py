@@ -20,7 +20,10 @@ def render(report: Report) -> bytes:
     terminal in peace. The one exception are lone surrogates, which stand for undecodable bytes in
     file names and which strict JSON readers refuse: they become the text `\xff`.
     """
-    text = json.dumps(msgspec.to_builtins(report), ensure_ascii=False, separators=(",", ":"))
+    try:
+        text = msgspec.json.encode(report).decode()
+    except UnicodeEncodeError:  # lone surrogates, which the quick encoder refuses
+        text = json.dumps(msgspec.to_builtins(report), ensure_ascii=False, separators=(",", ":"))
     return msgspec.json.format(legible(text).encode(), indent=2) + b"\n"
 
 

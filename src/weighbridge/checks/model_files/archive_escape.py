@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Final
 
 from weighbridge.core.check import check
 from weighbridge.core.document import Document
@@ -73,8 +74,13 @@ def _joined(link: str, target: str) -> str:
     return f"{folder}/{target}" if folder else target
 
 
+_SUSPECT: Final = re.compile(r"\.\.|^[/\\]|^[A-Za-z]:|\0")
+
+
 def leaves(name: str) -> bool:
     """Whether a member's name leads out of the folder, on any operating system."""
+    if not _SUSPECT.search(name):
+        return False
     path = name.replace("\\", "/")
     if path.startswith("/") or re.match(r"[A-Za-z]:", path) or "\0" in path:
         return True
