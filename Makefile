@@ -23,7 +23,7 @@ help:
 	@echo 'make audit, make demo    build a clean and a hostile model, audit both'
 	@echo 'make test                ruff, mypy, import-linter, pytest'
 	@echo 'make lint, make pytest   the one or the other half of it'
-	@echo 'make bench               compare with other tools'
+	@echo 'make bench               compare with other tools, each in an environment of its own'
 	@echo 'make lock                compile requirements/*.txt anew (needs uv; UPGRADE=--upgrade)'
 	@echo 'make clean               remove what make has made'
 
@@ -66,9 +66,12 @@ lock:
 		-o requirements/test.txt
 	$(LOCK) pyproject.toml requirements/build.in --group dev -c requirements/test.txt \
 		-o requirements/dev.txt
+	for peer in picklescan modelscan modelaudit; do \
+		$(LOCK) bench/peers/$$peer.in -o bench/peers/$$peer.txt; \
+	done
 
 clean:
-	rm -rf .venv weighbridge-report dist .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .bench weighbridge-report dist .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 
 .venv/bin/python:
 	@if [ -n "$$PYTHON" ]; then set -- "$$PYTHON"; \

@@ -1,12 +1,12 @@
 """Weighbridge and its peers on the same files, one after the other, as whole processes.
 
-    make bench                       ours, the physical limits, and every peer that is installed
+    make bench                                      the table, on the terminal
     .venv/bin/python bench/run.py --out docs/benchmarks.md
 
-Peers are found on PATH (`picklescan`, `modelscan`, `modelaudit`), each from an environment of its
-own, for instance `uv tool install picklescan==1.0.5`. What is not there is left out and said so.
-Inputs are built anew in a temporary folder. Medians of `--runs` runs; a run that takes longer than
-five minutes is stopped and shown as such.
+Each peer gets an environment of its own under `.bench/`, made once from the pinned and hashed file
+`bench/peers/<peer>.txt` (`make lock` compiles it). A peer that cannot be installed is left out and
+said so. Inputs are built anew in a temporary folder. Medians of `--runs` runs; a run that takes
+longer than five minutes is stopped and shown as such.
 """
 
 from __future__ import annotations
@@ -17,23 +17,28 @@ import os
 import pickle
 import platform
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+import venv
 import zipfile
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
 LIMIT = 300
+MARKER = "## Read honestly"
+"""What stands from here on in the document is written by hand, and kept."""
 GIB = 1 << 30
-PEERS = {
-    "picklescan": ["picklescan", "-p"],
-    "modelscan": ["modelscan", "-p"],
-    "modelaudit": ["modelaudit", "scan"],
-}
+ROOT = Path(__file__).parent.parent
+ENVIRONMENTS = ROOT / ".bench"
+PEERS = {"picklescan": ["-p"], "modelscan": ["-p"], "modelaudit": ["scan"]}
+"""What each peer wants before the path."""
+QUIET = {"DO_NOT_TRACK": "1", "PROMPTFOO_DISABLE_TELEMETRY": "1"}
+"""Nothing is measured that waits for a network."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +52,13 @@ class Measured:
 def measure(command: list[str]) -> Measured:
     """Run a command once."""
     started = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, **QUIET},
+        start_new_session=True,
+    )
     while True:
         pid, _, usage = os.wait4(process.pid, os.WNOHANG)
         elapsed = time.perf_counter() - started
@@ -55,9 +66,10 @@ def measure(command: list[str]) -> Measured:
             process.returncode = 0
             return Measured(elapsed, usage.ru_maxrss // 1024)
         if elapsed > LIMIT:
-            process.kill()
-            os.wait4(process.pid, 0)
-            return Measured(None, 0)
+            os.killpg(process.pid, signal.SIGKILL)
+            _, _, usage = os.wait4(process.pid, 0)
+            process.returncode = -signal.SIGKILL
+            return Measured(None, usage.ru_maxrss // 1024)
         time.sleep(0.002 if elapsed < 2 else 0.05)
 
 
@@ -132,7 +144,27 @@ def build(folder: Path) -> None:
     torch_zip(folder / "model.pt", 64, GIB // 64)
 
 
-def commands(path: Path) -> dict[str, list[str]]:
+def install(peer: str) -> bool:
+    """Make a peer's environment, unless it is there and complete; False where that fails."""
+    folder, wanted = ENVIRONMENTS / peer, ROOT / "bench" / "peers" / f"{peer}.txt"
+    stamp = folder / "installed"
+    if stamp.is_file() and stamp.read_bytes() == wanted.read_bytes():
+        return True
+    print(f"Installing {peer}", file=sys.stderr)
+    venv.create(folder, clear=True, with_pip=True)
+    pip = [str(folder / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "--quiet"]
+    done = subprocess.run([*pip, "install", "--require-hashes", "-r", str(wanted)], check=False)
+    if done.returncode == 0:
+        shutil.copyfile(wanted, stamp)
+    return done.returncode == 0
+
+
+def version(peer: str) -> str:
+    """The pinned version, as `peer 1.2.3`."""
+    return (ROOT / "bench" / "peers" / f"{peer}.in").read_text().strip().replace("==", " ")
+
+
+def commands(path: Path, peers: list[str]) -> dict[str, list[str]]:
     """What runs on an input, by the name of its row."""
     ours = [sys.executable, "-m", "weighbridge.apps.cli.main", "audit", str(path)]
     ours += ["--format", "json"]
@@ -141,15 +173,16 @@ def commands(path: Path) -> dict[str, list[str]]:
         found["cat"] = ["cat", str(path)]
         if shutil.which("openssl"):
             found["openssl dgst -sha256"] = ["openssl", "dgst", "-sha256", str(path)]
-    for name, command in PEERS.items():
-        if shutil.which(command[0]):
-            found[name] = [*command, str(path)]
+    for name in peers:
+        command = str(ENVIRONMENTS / name / "bin" / name)
+        found[version(name)] = [command, *PEERS[name], str(path)]
     return found
 
 
 def table(runs: int) -> str:
     """Measure everything; returns Markdown."""
-    absent = [name for name, command in PEERS.items() if not shutil.which(command[0])]
+    peers = [name for name in PEERS if install(name)]
+    absent = [name for name in PEERS if name not in peers]
     lines = [
         "# Benchmarks",
         "",
@@ -159,7 +192,7 @@ def table(runs: int) -> str:
         "",
     ]
     if absent:
-        lines += [f"Not installed, so not measured: {', '.join(absent)}.", ""]
+        lines += [f"Could not be installed, so not measured: {', '.join(absent)}.", ""]
     lines += [
         "| input | command | seconds | peak MB | time against weighbridge |",
         "|---|---|--:|--:|--:|",
@@ -169,7 +202,7 @@ def table(runs: int) -> str:
         subprocess.run([sys.executable, __file__, "--build", folder], check=True)
         for title, name in INPUTS.items():
             path = Path(folder) / name
-            row = commands(path)
+            row = commands(path, peers)
             taken: dict[str, list[Measured]] = {name: [] for name in row}
             for turn in range(runs):
                 for name, command in row.items():
@@ -209,11 +242,12 @@ def main() -> int:
         build(args.build)
         return 0
     # pip compiles what it installs; ours runs from the checkout, so it is compiled here.
-    compileall.compile_dir(Path(__file__).parent.parent / "src", quiet=1)
+    compileall.compile_dir(ROOT / "src", quiet=1)
     text = table(args.runs)
     print(text)
     if args.out:
-        args.out.write_text(text)
+        _, marker, said = args.out.read_text().partition(MARKER) if args.out.exists() else ("",) * 3
+        args.out.write_text(text + ("\n" + marker + said if marker else ""))
     return 0
 
 
