@@ -67,6 +67,7 @@ def audit(
         checks=tuple(documentation(check) for check in audited.checks),
         waivers=judgement.waivers,
         policy=source,
+        intel=audited.intel,
     )
 
 

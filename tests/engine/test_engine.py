@@ -185,3 +185,10 @@ def test_nothing_of_the_target_runs(tmp_path: Path) -> None:
     done = subprocess.run([*command, "--format", "json"], capture_output=True, check=False)
     assert done.returncode == 1, done.stderr
     assert not made.exists()
+
+
+def test_the_report_says_how_old_its_knowledge_is(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(RUNS)
+    known = run(tmp_path).intel
+    assert known
+    assert all(len(k.date.split("-")) == 3 and k.name for k in known)

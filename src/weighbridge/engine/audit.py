@@ -16,7 +16,7 @@ from weighbridge.core.check import Artifact, Audit, Check
 from weighbridge.core.finding import Action, Finding, Gap, GapKind
 from weighbridge.core.format import Limits
 from weighbridge.core.location import Location
-from weighbridge.core.report import Coverage, Examined, FileRecord, LeftOut, Target
+from weighbridge.core.report import Coverage, Examined, FileRecord, Intel, LeftOut, Target
 from weighbridge.core.tree import Blob
 from weighbridge.engine.examine import examine
 from weighbridge.engine.ruleset import Ruleset, load
@@ -45,6 +45,7 @@ class Audited:
     ran: Mapping[str, int]
     checks: tuple[Check, ...]
     ruleset: str
+    intel: tuple[Intel, ...]
 
 
 def run(
@@ -93,6 +94,7 @@ def run(
         ran=dict(sorted(ran.items())),
         checks=ruleset.checks,
         ruleset=ruleset.digest,
+        intel=ruleset.intel,
     )
 
 

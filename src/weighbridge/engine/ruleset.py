@@ -14,11 +14,12 @@ from typing import TypeVar
 
 import weighbridge.checks
 import weighbridge.formats
+import weighbridge.intel
 from weighbridge import __version__
 from weighbridge.core.check import Artifact, Audit, Check
 from weighbridge.core.document import Document
 from weighbridge.core.format import Format
-from weighbridge.intel import names
+from weighbridge.core.report import Intel
 
 JUDGING_ROOMS = ("analysis", "checks", "formats", "intel")
 
@@ -28,12 +29,14 @@ class Ruleset:
     """What this Weighbridge can recognise, parse and judge, sorted by name.
 
     `digest` is the sha256 over every source and data file that takes part in a judgement: two
-    reports with the same digest were made by the same rules.
+    reports with the same digest were made by the same rules. `intel` is what is known of the
+    world, with dates.
     """
 
     formats: tuple[Format, ...]
     checks: tuple[Check, ...]
     digest: str
+    intel: tuple[Intel, ...]
 
     def checks_of(self, document: type[Document]) -> tuple[Check, ...]:
         """The checks that read documents of this type, or of a base of it."""
@@ -112,9 +115,10 @@ def _digest() -> str:
 @cache
 def load() -> Ruleset:
     """Import formats and checks and read the intel, once. `ValueError` if two share a name."""
-    names.load()
+    intel = tuple(module.load() for module in _modules(weighbridge.intel))
     return Ruleset(
         formats=tuple(_declared(weighbridge.formats, Format).values()),
         checks=tuple(_declared(weighbridge.checks, Check).values()),
         digest=_digest(),
+        intel=intel,
     )

@@ -16,6 +16,8 @@ from typing import Final
 
 import msgspec
 
+from weighbridge.core.report import Intel
+
 FOLDER: Final = Path(__file__).parent / "names"
 
 
@@ -36,17 +38,20 @@ class Name(msgspec.Struct, frozen=True):
 
 
 class _Needed(msgspec.Struct):
+    reviewed: str
     library: str
     why: str
     names: dict[str, list[str]]
 
 
 class _Acting(msgspec.Struct):
+    reviewed: str
     library: str
     names: dict[str, dict[str, str]]
 
 
 class _Judged(msgspec.Struct):
+    reviewed: str
     names: dict[str, str]
 
 
@@ -54,6 +59,7 @@ class _Lists(msgspec.Struct):
     needed: dict[tuple[str, str], str]
     judged: dict[str, str]
     acting: dict[str, dict[str, str]]
+    reviewed: str
 
 
 REACHES_OUT: Final = frozenset(
@@ -72,21 +78,25 @@ REACHES_OUT: Final = frozenset(
 def _lists() -> _Lists:
     needed: dict[tuple[str, str], str] = {}
     acting: dict[str, dict[str, str]] = {}
+    judged = msgspec.json.decode((FOLDER / "judged.json").read_bytes(), type=_Judged)
+    dates = [judged.reviewed]
     for path in sorted(FOLDER.glob("needed/*.json")):
         entry = msgspec.json.decode(path.read_bytes(), type=_Needed)
+        dates.append(entry.reviewed)
         for module, names in entry.names.items():
             for name in names:
                 needed[module, name] = entry.library
     for path in sorted(FOLDER.glob("acting/*.json")):
-        for module, effects in msgspec.json.decode(path.read_bytes(), type=_Acting).names.items():
+        known = msgspec.json.decode(path.read_bytes(), type=_Acting)
+        dates.append(known.reviewed)
+        for module, effects in known.names.items():
             acting.setdefault(module, {}).update(effects)
-    judged = msgspec.json.decode((FOLDER / "judged.json").read_bytes(), type=_Judged).names
-    return _Lists(needed, judged, acting)
+    return _Lists(needed, judged.names, acting, min(dates))
 
 
-def load() -> None:
-    """Read the lists now: the jail that they are used in cannot open files."""
-    _lists()
+def load() -> Intel:
+    """Read the lists now (the jail that they are used in cannot open files); their oldest date."""
+    return Intel(name="names that models use", date=_lists().reviewed)
 
 
 @cache
