@@ -41,7 +41,7 @@ def test_what_nobody_knows_is_reviewed(case: str) -> None:
 @pytest.mark.parametrize("case", QUIET)
 def test_data_is_quiet(case: str) -> None:
     examined = look(QUIET[case])
-    assert [f.message for f in examined.findings] == []
+    assert [f.message for f in examined.findings if f.action is not Action.NOTE] == []
     assert examined.gaps == ()
     assert "pickle" in examined.record.formats
 

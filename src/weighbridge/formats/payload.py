@@ -1,6 +1,6 @@
-"""Payloads inside strings and bytes: raw, in base64 or hexadecimal, or compressed.
+"""Payloads inside strings (pickles, archives, programs): raw, in base64, hex, or compressed.
 
-A cheap look at the first bytes decides; nothing is searched for in the middle of data, because
+A cheap look at the beginning decides; nothing is searched for in the middle of data, because
 whoever unpacks a payload unpacks it from its start.
 """
 
@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+EMBEDDED: Final = "embedded"
+CONCEALED: Final = "concealed"
 LAYERS: Final = 4
 EXPANDED: Final = 8 << 20
 
@@ -27,6 +29,13 @@ class Payload:
     how: str
     offset: int
     data: bytes
+    concealed: bool = False
+    """Whether it had to be decoded or decompressed."""
+
+    @property
+    def role(self) -> str:
+        """What the payload is to the artifact that it was found in."""
+        return CONCEALED if self.concealed else EMBEDDED
 
 
 _STARTS: Final = re.compile(
@@ -44,6 +53,17 @@ _PROTOCOL_0: Final = re.compile(
 )
 _BASE64: Final = re.compile(rb"[A-Za-z0-9+/_\-\s]{20,}={0,2}\s*")
 _HEX: Final = re.compile(rb"(?:[0-9a-fA-F]{2}){16,}")
+
+
+_CODE: Final = re.compile(
+    rb"(?:^|[\n;])[ \t]*(?:import +\w|from +[\w.]+ +import\b|exec\s*\(|eval\s*\(|__import__\s*\()"
+    rb"|\b(?:os\.system|subprocess\.\w+|__import__)\s*\("
+)
+
+
+def is_code(data: bytes) -> bool:
+    """Whether a string's beginning looks like Python; whether it is, the parser tells."""
+    return bool(_CODE.search(data, 0, 4096))
 
 
 def _inflate(data: bytes) -> bytes:
@@ -78,8 +98,8 @@ def payloads(data: bytes, offset: int) -> Iterator[Payload]:
 
 
 def _peel(data: bytes, offset: int, how: str, layers: int) -> Iterator[Payload]:
-    if _STARTS.match(data) or _PROTOCOL_0.match(data):
-        yield Payload(how, offset, data)
+    if _STARTS.match(data) or _PROTOCOL_0.match(data) or is_code(data):
+        yield Payload(how, offset, data, layers < LAYERS)
         return
     if not layers:
         return
@@ -103,6 +123,7 @@ def _promising(head: bytes) -> bool:
     return bool(
         _STARTS.match(head)
         or _PROTOCOL_0.match(head)
+        or is_code(head)
         or any(magic.match(head) for magic, _, _ in _COMPRESSED)
         or _BASE64.match(head)
     )

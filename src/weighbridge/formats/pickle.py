@@ -39,7 +39,7 @@ class Pickle(Document):
     def walk(self) -> Iterator[Blob | Gap]:
         """The payloads found inside strings: each is examined like a file of its own."""
         for payload in self.embedded:
-            yield Held(f"{payload.how} at byte {payload.offset}", payload.data, "embedded")
+            yield Held(f"{payload.how} at byte {payload.offset}", payload.data, payload.role)
 
 
 STREAMS_KEPT: Final = 10_000

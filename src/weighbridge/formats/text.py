@@ -1,4 +1,4 @@
-"""Text: validated through the whole file. JSON, Python source and scripts are told apart."""
+"""Text: validated through the whole file; JSON and scripts are told apart from prose."""
 
 from __future__ import annotations
 
@@ -68,8 +68,9 @@ def _encoding(head: bytes) -> str | None:
     return "utf-8"
 
 
-def _kind(sample: Sample) -> str | None:
-    """Which of the text formats a blob is; asked by each of them, worked out once."""
+def text_kind(sample: Sample) -> str | None:
+    """Which text a blob is (`text`, `json`, `python`, `script`), or None where it is none; asked by
+    each of the text formats, worked out once."""
     if "text" not in sample.notes:
         sample.notes["text"] = _work_out(sample)
     return sample.notes["text"]
@@ -82,12 +83,13 @@ def _work_out(sample: Sample) -> str | None:
     start = head.removeprefix(codecs.BOM_UTF8).lstrip()[:1]
     if head.startswith(b"version https://git-lfs"):
         return None
-    if head.startswith(b"#!"):
+    name = sample.blob.path.lower()
+    if head.startswith(b"#!") and b"python" not in head.split(b"\n", 1)[0]:
         return "script"
     if start in (b"{", b"[") and (b'"' in head or start == b"["):
         return "json"
-    name = sample.blob.path.lower()
-    if _PYTHON.search(head) and (name.endswith((".py", ".pyi")) or _compiles(sample)):
+    # What is called Python and is text is held to it; under other names it must prove to be.
+    if name.endswith((".py", ".pyi", ".pyw")) or (_PYTHON.search(head) and _compiles(sample)):
         return "python"
     return "text"
 
@@ -165,23 +167,18 @@ def _empty(blob: Blob, where: Location, limits: Limits) -> Empty:
 
 
 TEXT = Format(
-    name="text", title="Text", loading=Loading.DATA, sniff=lambda s: _kind(s) == "text",
+    name="text", title="Text", loading=Loading.DATA, sniff=lambda s: text_kind(s) == "text",
     first=_FIRST, parse=_text, document=Text,
     limits="Validated as text; a template in it is a gap.",
 )  # fmt: skip
 JSON = Format(
-    name="json", title="JSON", loading=Loading.DATA, sniff=lambda s: _kind(s) == "json",
+    name="json", title="JSON", loading=Loading.DATA, sniff=lambda s: text_kind(s) == "json",
     first=_FIRST, parse=_json, document=Json,
     limits="Up to 32 MiB, larger ones are validated as text; a template in it is a gap.",
 )  # fmt: skip
-PYTHON = Format(
-    name="python", title="Python source", loading=Loading.CODE,
-    sniff=lambda s: _kind(s) == "python", first=_FIRST, parse=_source("python"), document=Source,
-    limits="Recognised as code; what it does is not read, which is a gap.",
-)  # fmt: skip
 SCRIPT = Format(
     name="script", title="Script", loading=Loading.CODE,
-    sniff=lambda s: _kind(s) == "script", first=b"#",
+    sniff=lambda s: text_kind(s) == "script", first=b"#",
     parse=_source("script"), document=Source,
     limits="Recognised as code; what it does is not read, which is a gap.",
 )  # fmt: skip

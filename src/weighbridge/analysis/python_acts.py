@@ -1,0 +1,407 @@
+"""What Python source does that reaches outside of computing: when, with what, how openly.
+
+One walk over the syntax tree. Code counts as run on import where it stands outside functions and
+the `__main__` guard, or in a function or class of the file that such code calls or hands on.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from enum import StrEnum
+from functools import lru_cache
+from typing import Final
+
+import msgspec
+
+from weighbridge.analysis.python_values import DECODERS, STEPS, Names
+from weighbridge.core.evidence import Text
+from weighbridge.core.finding import Action
+from weighbridge.core.location import Location
+from weighbridge.formats.payload import CONCEALED, EMBEDDED, is_code
+from weighbridge.formats.python_source import PythonSource
+from weighbridge.intel.source_calls import collector, effects, place
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+class Origin(StrEnum):
+    """Where the argument of a call comes from, as far as that can be told."""
+
+    PLAIN = "plain"
+    DECODED = "decoded"
+    DOWNLOADED = "downloaded"
+
+
+class Act(msgspec.Struct, frozen=True):
+    """A call that acts. `text` is its first constant argument, if it has one.
+
+    `on_import`: importing the file makes it. `built`: the source does not spell its name.
+    `scope` is the name of the function that it stands in, empty for the module.
+    """
+
+    name: str
+    effect: str
+    node: ast.AST
+    scope: str
+    on_import: bool
+    built: bool
+    origin: Origin
+    text: str = ""
+    fixed: bool = False
+    """Whether its first argument is a constant of the file."""
+
+
+class Hidden(msgspec.Struct, frozen=True):
+    """A constant that only decoding shows: an address, a command, a program."""
+
+    text: str
+    what: str
+    node: ast.AST
+
+
+class Place(msgspec.Struct, frozen=True):
+    """A path of credentials or of start-up files that the source spells."""
+
+    kind: str
+    mark: str
+    node: ast.AST
+
+
+class Acts(msgspec.Struct, frozen=True):
+    """All that was found in one file. `whole` is false where the budget ended first."""
+
+    acts: tuple[Act, ...]
+    hidden: tuple[Hidden, ...]
+    places: tuple[Place, ...]
+    collectors: tuple[tuple[str, ast.AST], ...]
+    unverified: tuple[ast.AST, ...]
+    imports: tuple[str, ...]
+    is_script: bool
+    whole: bool
+
+    def with_effect(self, *wanted: str) -> Iterator[Act]:
+        """The acts of these effects."""
+        return (a for a in self.acts if a.effect in wanted)
+
+
+def excerpt(source: PythonSource, node: ast.AST, title: str) -> Text:
+    """The lines of a statement, at most twelve, numbered."""
+    lines = source.text.splitlines()
+    first = getattr(node, "lineno", 1)
+    last = min(getattr(node, "end_lineno", first) or first, first + 11)
+    shown = [f"{n:>5}  {lines[n - 1][:400]}" for n in range(first, last + 1) if n <= len(lines)]
+    return Text(title, text="\n".join(shown), language="python")
+
+
+def place_of(source: PythonSource, node: ast.AST) -> Location:
+    """Where a node's line begins, in bytes."""
+    before = source.text.splitlines(keepends=True)[: getattr(node, "lineno", 1) - 1]
+    return source.at(len("".join(before).encode("utf-8", "surrogatepass")))
+
+
+def capped(source: PythonSource, action: Action) -> Action:
+    """An action as far as it fits the source: a string does not run by itself.
+
+    One that had to be decoded was concealed by somebody: a person must look at it. One that stands
+    there plainly is a text, and only noted.
+    """
+    if source.role == EMBEDDED:
+        return Action.NOTE
+    if source.role == CONCEALED and action is Action.BLOCK:
+        return Action.REVIEW
+    return action
+
+
+def moment(act: Act) -> str:
+    """When a call is made, in words."""
+    if act.on_import:
+        return "when the file is imported"
+    return f"in {act.scope}()" if act.scope else "when the file is run"
+
+
+class _Scope(msgspec.Struct):
+    name: str
+    nodes: list[ast.AST]
+    on_import: bool
+
+
+@lru_cache(maxsize=2)
+def read(source: PythonSource) -> Acts:
+    """Read a file's acts, once for all checks."""
+    return _Reading(source.tree).acts()
+
+
+class _Reading:
+    def __init__(self, tree: ast.Module) -> None:
+        self.tree = tree
+        self.names = Names()
+        self.names.learn(tree)
+        self.scopes = list(_scopes(tree))
+        _mark_imported(self.scopes, tree)
+
+    def acts(self) -> Acts:
+        acts: list[Act] = []
+        hidden: list[Hidden] = []
+        places: list[Place] = []
+        collectors: list[tuple[str, ast.AST]] = []
+        unverified: list[ast.AST] = []
+        for scope in self.scopes:
+            tainted = self._tainted(scope)
+            for node in scope.nodes:
+                if isinstance(node, ast.Call):
+                    acts += self._call(node, scope, tainted)
+                    found = self._hidden(node)
+                    if found is not None:
+                        hidden.append(found)
+                    if _turns_off_tls(node):
+                        unverified.append(node)
+                elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                    met = place(node.value) if len(node.value) < 500 else None
+                    if met is not None:
+                        places.append(Place(*met, node))
+                    host = collector(node.value) if len(node.value) < 5_000 else None
+                    if host is not None:
+                        collectors.append((host, node))
+                elif isinstance(node, ast.Attribute) and node.attr in (
+                    "_create_unverified_context",
+                    "CERT_NONE",
+                ):
+                    unverified.append(node)
+        for secret in hidden:
+            host = collector(secret.text)
+            if host is not None:
+                collectors.append((host, secret.node))
+        return Acts(
+            acts=tuple(acts),
+            hidden=tuple(_distinct(hidden)),
+            places=tuple(places),
+            collectors=tuple(collectors),
+            unverified=tuple(unverified),
+            imports=tuple(sorted({p.dotted for p in self.names.paths.values() if not p.made})),
+            is_script=_is_script(self.tree),
+            whole=self.names.steps < STEPS,
+        )
+
+    def _call(self, node: ast.Call, scope: _Scope, tainted: dict[str, Origin]) -> Iterator[Act]:
+        path = self.names.resolve(node.func)
+        if path is None:
+            return
+        known = effects(path.dotted)
+        exact = path.dotted in _exact(path.dotted, known)
+        for effect in known:
+            if path.made and not exact and effect != "send":
+                continue  # a method of what was counted when it was made
+            first = node.args[0] if node.args else None
+            value = self.names.constant(first) if first is not None else None
+            yield Act(
+                name=path.dotted,
+                effect=effect,
+                node=node,
+                scope=scope.name,
+                on_import=scope.on_import,
+                built=path.built,
+                origin=self._origin(node, tainted),
+                text=str(value)[:2000] if isinstance(value, str | bytes | list) else "",
+                fixed=value is not None,
+            )
+
+    # -- where data come from --------------------------------------------------------------------
+
+    def _tainted(self, scope: _Scope) -> dict[str, Origin]:
+        """The names of a scope that hold something decoded or downloaded."""
+        found: dict[str, Origin] = {}
+        for _ in range(2):  # a loop can use a name above the line that sets it
+            for node in scope.nodes:
+                targets: list[ast.expr] = []
+                value: ast.AST | None = None
+                if isinstance(node, ast.Assign):
+                    targets, value = node.targets, node.value
+                elif isinstance(node, ast.AnnAssign | ast.AugAssign | ast.NamedExpr):
+                    targets, value = [node.target], node.value
+                elif isinstance(node, ast.withitem) and node.optional_vars is not None:
+                    targets, value = [node.optional_vars], node.context_expr
+                if value is None:
+                    continue
+                origin = self._origin(value, found)
+                if origin is Origin.PLAIN:
+                    continue
+                for target in targets:
+                    if isinstance(target, ast.Name):
+                        found[target.id] = origin
+        return found
+
+    def _origin(self, node: ast.AST, tainted: dict[str, Origin]) -> Origin:
+        """The worst origin of anything within an expression (its own callee left out)."""
+        parts: list[ast.AST] = [node]
+        if isinstance(node, ast.Call) and not isinstance(node.func, ast.Name):
+            parts = [node.func, *node.args, *(k.value for k in node.keywords)]
+        worst = Origin.PLAIN
+        for part in parts:
+            for inner in ast.walk(part):
+                if isinstance(inner, ast.Name) and inner.id in tainted:
+                    worst = tainted[inner.id]
+                elif isinstance(inner, ast.Call):
+                    path = self.names.resolve(inner.func)
+                    if path is None:
+                        continue
+                    if path.dotted in DECODERS:
+                        worst = Origin.DECODED if worst is Origin.PLAIN else worst
+                    elif inner is not node and "connect" in effects(path.dotted):
+                        worst = Origin.DOWNLOADED
+                if worst is Origin.DOWNLOADED:
+                    return worst
+        return worst
+
+    def _hidden(self, node: ast.Call) -> Hidden | None:
+        """What a call of a decoder makes of a constant, where that is worth hiding."""
+        path = self.names.resolve(node.func)
+        joined = isinstance(node.func, ast.Attribute) and node.func.attr == "join"
+        if not joined and (path is None or path.dotted not in DECODERS):
+            return None
+        if joined and node.args and isinstance(node.args[0], ast.List | ast.Tuple):
+            return None  # a list of words that are spelled out is not hidden
+        value = self.names.constant(node)
+        if isinstance(value, bytes):
+            value = value.decode("utf-8", "replace")
+        if not isinstance(value, str):
+            return None
+        what = _worth_hiding(value)
+        return Hidden(value[:2000], what, node) if what else None
+
+
+_URL: Final = re.compile(r"(?:https?|ftp|wss?)://[\w.\-]+", re.ASCII)
+_COMMAND: Final = re.compile(
+    r"(?:^|[;&|]\s*)(?:curl|wget|bash|sh|nc|ncat|powershell|cmd(?:\.exe)?|python3?|perl|chmod|nohup)"
+    r"\s+[-/\w]|/dev/tcp/|/bin/(?:ba)?sh\b"
+)
+
+
+def _worth_hiding(text: str) -> str:
+    if _URL.search(text):
+        return "an address"
+    if _COMMAND.search(text):
+        return "a command"
+    if is_code(text[:4096].encode("utf-8", "replace")):
+        return "a program"
+    return ""
+
+
+def _exact(dotted: str, known: tuple[str, ...]) -> tuple[str, ...]:
+    """The name itself where the list has it, nothing where only a beginning of it stands there."""
+    owner = dotted.rpartition(".")[0]
+    return (dotted,) if known and effects(owner) != known else ()
+
+
+def _distinct(hidden: list[Hidden]) -> Iterator[Hidden]:
+    """Decoders around decoders show the same text: each line once, with the innermost text."""
+    seen: set[int] = set()
+    for found in hidden:
+        line = getattr(found.node, "lineno", 0)
+        if line not in seen:
+            seen.add(line)
+            yield found
+
+
+def _turns_off_tls(node: ast.Call) -> bool:
+    return any(
+        k.arg == "verify" and isinstance(k.value, ast.Constant) and k.value.value is False
+        for k in node.keywords
+    )
+
+
+# -- what runs on import --------------------------------------------------------------------------
+
+
+def _is_guard(node: ast.AST) -> bool:
+    """`if __name__ == "__main__":`"""
+    return (
+        isinstance(node, ast.If)
+        and isinstance(node.test, ast.Compare)
+        and any(
+            isinstance(side, ast.Name) and side.id == "__name__"
+            for side in (node.test.left, *node.test.comparators)
+        )
+    )
+
+
+def _is_script(tree: ast.Module) -> bool:
+    """Whether the file is made to be started, not imported."""
+    for node in tree.body:
+        if _is_guard(node):
+            return True
+        if isinstance(node, ast.Import) and any(n.name == "argparse" for n in node.names):
+            return True
+    return not any(isinstance(n, ast.ClassDef | ast.FunctionDef) for n in tree.body)
+
+
+def _scopes(tree: ast.Module) -> Iterator[_Scope]:
+    """The module without its functions, each function without those inside it, each guard."""
+    pending: list[tuple[str, list[ast.AST], bool]] = [("", list(tree.body), True)]
+    while pending:
+        name, roots, on_import = pending.pop()
+        nodes: list[ast.AST] = []
+        stack = list(reversed(roots))
+        prefixes: dict[int, str] = {}
+        while stack:
+            node = stack.pop()
+            if isinstance(node, Function):
+                inner = f"{prefixes.get(id(node), name)}.{node.name}".lstrip(".")
+                pending.append((inner, list(node.body), False))
+                # decorators and defaults run where the function is defined
+                stack += [*node.decorator_list, *node.args.defaults]
+                stack += [d for d in node.args.kw_defaults if d is not None]
+                continue
+            if _is_guard(node):
+                assert isinstance(node, ast.If)
+                pending.append(("__main__", list(node.body), False))
+                continue
+            nodes.append(node)
+            children = list(ast.iter_child_nodes(node))
+            if isinstance(node, ast.ClassDef):
+                for child in node.body:
+                    prefixes[id(child)] = f"{prefixes.get(id(node), name)}.{node.name}".lstrip(".")
+            stack += reversed(children)
+        yield _Scope(name, nodes, on_import)
+
+
+_CONSTRUCTORS: Final = ("__init__", "__new__", "__call__", "__enter__", "run")
+
+
+def _mark_imported(scopes: list[_Scope], tree: ast.Module) -> None:
+    """Mark the functions that import reaches: those whose names the importing code mentions."""
+    by_name = {scope.name: scope for scope in scopes if scope.name}
+    pending = [scope for scope in scopes if scope.on_import]
+    while pending:
+        scope = pending.pop()
+        called = {
+            callee.id
+            for node in scope.nodes
+            if isinstance(node, ast.Call)
+            for callee in (node.func, *node.args, *(k.value for k in node.keywords))
+            if isinstance(callee, ast.Name)
+        }
+        called |= {
+            f"{node.func.value.id}.{node.func.attr}"
+            for node in scope.nodes
+            if isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and isinstance(node.func.value, ast.Name)
+        }
+        if "." in scope.name:
+            owner = scope.name.rpartition(".")[0]
+            called |= {
+                f"{owner}.{node.func.attr}"
+                for node in scope.nodes
+                if isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Attribute)
+                and isinstance(node.func.value, ast.Name)
+                and node.func.value.id in ("self", "cls")
+            }
+        for name in called:
+            for reached in (name, *(f"{name}.{method}" for method in _CONSTRUCTORS)):
+                found = by_name.get(reached)
+                if found is not None and not found.on_import:
+                    found.on_import = True
+                    pending.append(found)

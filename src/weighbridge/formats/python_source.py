@@ -1,0 +1,119 @@
+"""Python source: a file, TorchScript's own code, or a string of another artifact that is code.
+
+It is parsed with `ast` and never compiled further; encoding by PEP 263. TorchScript's serialised
+code (torch/csrc/jit/serialization/python_print.cpp) keeps Python's grammar.
+"""
+
+from __future__ import annotations
+
+import ast
+import io
+import tokenize
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from weighbridge.core.document import Document, Malformed
+from weighbridge.core.finding import Gap
+from weighbridge.core.format import Format, Limits, Loading, Sample
+from weighbridge.core.location import Location
+from weighbridge.core.tree import Blob, Held
+from weighbridge.formats.payload import CONCEALED, EMBEDDED, is_code, payloads
+from weighbridge.formats.text import text_kind
+
+SOURCE_LIMIT: Final = 2 << 20
+"""In bytes: the syntax tree takes about a hundred times as much."""
+PAYLOADS_KEPT: Final = 50
+TORCHSCRIPT: Final = "torchscript-code"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PythonSource(Document):
+    """A module's text and syntax tree.
+
+    `role` says what it is where it is no file: `torchscript-code`, or `embedded` in a string, or
+    `concealed` in one that had to be decoded.
+    """
+
+    text: str
+    tree: ast.Module
+    role: str
+
+    def walk(self) -> Iterator[Blob | Gap]:
+        """What its constants hide: pickles, archives, compiled code, also in base64."""
+        kept = 0
+        for node in ast.walk(self.tree):
+            if not isinstance(node, ast.Constant) or not isinstance(node.value, str | bytes):
+                continue
+            data = node.value if isinstance(node.value, bytes) else _raw(node.value)
+            if len(data) < 22:
+                continue
+            for payload in payloads(data, node.lineno):
+                yield Held(f"{payload.how} in line {node.lineno}", payload.data, payload.role)
+                kept += 1
+                if kept == PAYLOADS_KEPT:
+                    return
+
+    def line(self, node: ast.AST) -> str:
+        """The source line that a node begins on, without its indentation."""
+        lines = self.text.splitlines()
+        at = getattr(node, "lineno", 1) - 1
+        return lines[at].strip() if at < len(lines) else ""
+
+
+def _raw(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _sniff(sample: Sample) -> bool:
+    if sample.blob.role == TORCHSCRIPT:
+        return True
+    return text_kind(sample) == "python" or (
+        sample.blob.role in (EMBEDDED, CONCEALED) and is_code(sample.head)
+    )
+
+
+def read_tree(data: bytes) -> tuple[str, ast.Module]:
+    """Decode and parse. Raises `Malformed` where that is no Python 3, or nested too deeply."""
+    try:
+        encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
+        text = data.decode(encoding).replace("\r\n", "\n")
+    except (SyntaxError, UnicodeDecodeError, LookupError) as error:
+        raise Malformed(f"its encoding cannot be read: {str(error)[:100]}", 0) from None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return text, ast.parse(text)
+    except SyntaxError as error:
+        why = f"line {error.lineno} is not Python 3: {error.msg}"
+        raise Malformed(why[:200], None) from None
+    except (ValueError, RecursionError, MemoryError) as error:
+        why = f"it cannot be parsed: {type(error).__name__}: {str(error)[:80]}"
+        raise Malformed(why, None) from None
+
+
+def _parse(blob: Blob, where: Location, limits: Limits) -> PythonSource:
+    if blob.size > SOURCE_LIMIT:
+        raise Malformed(f"source above {SOURCE_LIMIT:,} bytes is not read", SOURCE_LIMIT)
+    data = blob.read(0, blob.size)
+    text, tree = read_tree(data)
+    if blob.role in (EMBEDDED, CONCEALED) and not any(
+        isinstance(n, ast.Call) for n in ast.walk(tree)
+    ):
+        raise Malformed("a text that calls nothing is not a program", 0)
+    return PythonSource(
+        where=where, size=blob.size, seen=len(data), text=text, tree=tree, role=blob.role
+    )
+
+
+PYTHON = Format(
+    name="python",
+    title="Python source",
+    loading=Loading.CODE,
+    sniff=_sniff,
+    parse=_parse,
+    document=PythonSource,
+    limits="Up to 2 MiB, Python 3 only; what is neither is a gap. Names that are computed at run "
+    "time are followed where they come from constants.",
+)
