@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import base64
+import io
+import json
+import zipfile
 import zlib
 
 import pytest
@@ -158,3 +161,40 @@ def test_source_inside_a_pickle_is_shown(text: str, action: str | None) -> None:
 )
 def test_hostile_source_ends_soon(text: str) -> None:
     assert not [f for f in all_findings(text) if f.action is Action.BLOCK]
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ({"auto_map": {"AutoModel": "modeling_x.X"}}, {"review"}),
+        ({"auto_map": {"AutoTokenizer": ["tokenization_x.X", None]}}, {"review"}),
+        ({"auto_map": {"AutoModel": "other/model--modeling_x.X"}}, {"block"}),
+        ({"text_config": {"auto_map": {"AutoConfig": "o/m--c.C"}}}, {"block"}),
+        ({"custom_pipelines": {"t": {"impl": "pipeline.P"}}}, {"review"}),
+        ({"model_type": "llama", "auto_map": None}, set()),
+    ],
+)
+def test_code_that_a_configuration_names(value: object, expected: set[str]) -> None:
+    found = examine(Held("config.json", json.dumps(value).encode()), load(), Limits()).findings
+    assert {f.action.value for f in found} == expected
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ("    return torch.add(x, 1)\n", set()),
+        ("    _0 = ops.prim.NumToTensor(1)\n    return ops.torchvision.nms(x, x, 0.5)\n", set()),
+        ("    torch.save(x, 'somewhere')\n    return x\n", {"block"}),
+        ("    return torch.from_file('somewhere', True, 4)\n", {"block"}),
+        ("    return ops.my_extension.run(x)\n", {"review"}),
+        ("    return (((\n", {"gap"}),
+    ],
+)
+def test_torchscript(body: str, expected: set[str]) -> None:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as archive:
+        archive.writestr("m/constants.pkl", b"\x80\x02).")
+        archive.writestr("m/code/__torch__.py", f"def forward(self, x: Tensor) -> Tensor:\n{body}")
+    examined = examine(Held("m.pt", made.getvalue()), load(), Limits())
+    found = {f.action.value for f in examined.findings if f.check != "loading-runs-code"}
+    assert found | {"gap" for _ in examined.gaps} == expected

@@ -72,3 +72,24 @@ class Piece(msgspec.Struct, frozen=True, eq=False):
         """See `Blob.read`."""
         n = min(n, self.size - offset)
         return self.whole.read(self.start + offset, n) if n > 0 else b""
+
+
+class Roled(msgspec.Struct, frozen=True, eq=False):
+    """A blob with what its container says it is."""
+
+    whole: Blob
+    role: str
+
+    @property
+    def path(self) -> str:
+        """See `Blob.path`."""
+        return self.whole.path
+
+    @property
+    def size(self) -> int:
+        """See `Blob.size`."""
+        return self.whole.size
+
+    def read(self, offset: int, n: int) -> bytes:
+        """See `Blob.read`."""
+        return self.whole.read(offset, n)

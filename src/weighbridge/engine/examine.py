@@ -15,7 +15,7 @@ from weighbridge.core.finding import Finding, Gap, GapKind
 from weighbridge.core.format import Format, Limits, Sample
 from weighbridge.core.location import Location
 from weighbridge.core.report import ArtifactCoverage, Examined, FileRecord
-from weighbridge.core.tree import Blob, Tree
+from weighbridge.core.tree import Blob, Roled, Tree
 from weighbridge.engine.ruleset import Ruleset
 from weighbridge.formats.torch import NOTED_LIMIT, is_plainly_raw
 from weighbridge.formats.torch import role as torch_role
@@ -154,7 +154,10 @@ class _Examination:
                 return
             role = member.role or torch_role(member.path, names)
             plain = bool(role) and _is_raw(member, role)
-            known = () if plain else self.visit(member, where.into(member.path), depth, role)
+            known: tuple[str, ...] = ()
+            if not plain:
+                given = Roled(member, role) if role and not member.role else member
+                known = self.visit(given, where.into(member.path), depth, role)
             if role and not known:
                 raw[role] += 1
                 raw_bytes[role] += getattr(member, "declared", None) or member.size

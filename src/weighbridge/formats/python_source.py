@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from weighbridge.core.document import Document, Malformed
-from weighbridge.core.finding import Gap
+from weighbridge.core.finding import Gap, GapKind
 from weighbridge.core.format import Format, Limits, Loading, Sample
 from weighbridge.core.location import Location
 from weighbridge.core.tree import Blob, Held
@@ -97,13 +97,21 @@ def _parse(blob: Blob, where: Location, limits: Limits) -> PythonSource:
     if blob.size > SOURCE_LIMIT:
         raise Malformed(f"source above {SOURCE_LIMIT:,} bytes is not read", SOURCE_LIMIT)
     data = blob.read(0, blob.size)
-    text, tree = read_tree(data)
+    gaps: tuple[Gap, ...] = ()
+    try:
+        text, tree = read_tree(data)
+    except Malformed as error:
+        if blob.role != TORCHSCRIPT:
+            raise
+        # Its container says that this is code: what cannot be read of it is not raw data.
+        gaps = (Gap(kind=GapKind.MALFORMED, message=error.why, at=where),)
+        text, tree = "", ast.Module(body=[], type_ignores=[])
     if blob.role in (EMBEDDED, CONCEALED) and not any(
         isinstance(n, ast.Call) for n in ast.walk(tree)
     ):
         raise Malformed("a text that calls nothing is not a program", 0)
     return PythonSource(
-        where=where, size=blob.size, seen=len(data), text=text, tree=tree, role=blob.role
+        where=where, size=blob.size, seen=len(data), gaps=gaps, text=text, tree=tree, role=blob.role
     )
 
 

@@ -21,18 +21,26 @@ from weighbridge.core.tree import Blob, Piece
 _STORAGE: Final = re.compile(
     r"(.*/)?(?:data|constants|xl_model_weights|tensors|weights)/(?:weight_)?\d+$"
 )
+_CODE: Final = re.compile(r"(.*/)?code/.*\.py$")
 _NOTE: Final = re.compile(
     r"(.*/)?(?:version|byteorder|\.format_version|\.storage_alignment|\.data/serialization_id"
     r"|archive_format|archive_version)$"
 )
 
 
+_ROLES: Final = (
+    (_STORAGE, "tensor-storage"),
+    (_NOTE, "torch-note"),
+    (_CODE, "torchscript-code"),
+)
+
+
 def role(path: str, members: Collection[str]) -> str:
-    """`tensor-storage`, `torch-note`, or the empty string, for a member of an archive.
+    """What a member of an archive is: one of `_ROLES`, or the empty string.
 
     Only within a folder that has a torch pickle beside it: elsewhere the names mean nothing.
     """
-    for pattern, name in ((_STORAGE, "tensor-storage"), (_NOTE, "torch-note")):
+    for pattern, name in _ROLES:
         found = pattern.match(path)
         if found:
             root = found[1] or ""
