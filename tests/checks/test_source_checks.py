@@ -117,6 +117,12 @@ def test_what_real_code_does_is_quiet(text: str) -> None:
     assert said(text) == set()
 
 
+def test_a_program_is_counted_once() -> None:
+    text = "import subprocess\np = subprocess.Popen('id')\np.wait()\nsubprocess.run('id').check()\n"
+    found = [f for f in all_findings(text) if f.check == "source-starts-program"]
+    assert [f.symbol for f in found] == ["subprocess.Popen", "subprocess.run"]
+
+
 def test_the_finding_shows_the_line_and_the_hidden_text() -> None:
     found = [f for f in all_findings(f"\nimport base64\nexec(base64.b64decode('{B64}'))\n")
              if f.check == "source-hides-code"]  # fmt: skip

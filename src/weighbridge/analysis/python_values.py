@@ -38,7 +38,7 @@ class Unfoldable(Exception):
 class Path(msgspec.Struct, frozen=True):
     """An importable name. `built`: the source does not spell it, it is put together or looked up.
 
-    `made`: the expression is an instance that calling the name gave.
+    `made`: the expression is what calling the name gave, or an attribute of that.
     """
 
     dotted: str
@@ -188,7 +188,7 @@ class Names(msgspec.Struct):
                 return None
             if node.attr == "__builtins__":
                 return Path("builtins", True)
-            return Path(f"{owner.dotted}.{node.attr}", owner.built)
+            return Path(f"{owner.dotted}.{node.attr}", owner.built, owner.made)
         if isinstance(node, ast.Subscript):
             return self._looked_up(node, depth)
         if isinstance(node, ast.Call):
