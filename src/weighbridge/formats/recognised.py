@@ -74,14 +74,6 @@ def _mach_o(sample: Sample) -> bool:
 
 _NATIVE: Final = "a native program: it runs when something starts or loads it"
 
-GGUF = _declare(
-    "gguf",
-    "GGUF model",
-    "its header and chat template were not read",
-    _starts(b"GGUF"),
-    Loading.DATA,
-    first=b"G",
-)
 HDF5 = _declare(
     "hdf5",
     "HDF5 file (Keras)",
