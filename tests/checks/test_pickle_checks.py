@@ -8,6 +8,7 @@ import pickle
 import pytest
 
 from pickles import BLOCKED, QUIET, REVIEWED, RUNS
+from programs import elf
 from weighbridge.core.finding import Action
 from weighbridge.core.format import Limits
 from weighbridge.core.report import Examined
@@ -89,7 +90,6 @@ class _Plain(pickle.Unpickler):
 
 
 def test_a_program_inside_a_string_is_shown() -> None:
-    program = b"\x7fELF\x02\x01\x01" + bytes(9) + b"\x02\x00\x3e\x00" + bytes(60)
-    examined = look(pickle.dumps({"data": program}))
+    examined = look(pickle.dumps({"data": elf()}))
     assert [f.check for f in examined.findings] == ["native-program"]
     assert [g.kind for g in examined.gaps] == ["unsupported"]

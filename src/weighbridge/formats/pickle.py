@@ -11,7 +11,7 @@ from weighbridge.core.document import Document, Malformed
 from weighbridge.core.finding import Gap, GapKind
 from weighbridge.core.format import Format, Limits, Loading, Sample
 from weighbridge.core.location import Location
-from weighbridge.core.tree import Blob, Held
+from weighbridge.core.tree import Blob, Held, Piece
 from weighbridge.formats.payload import Payload
 from weighbridge.formats.pickle_machine import PAYLOADS_KEPT, WINDOW, Machine, Stream
 from weighbridge.formats.pickle_values import Call, Extension, Global
@@ -35,11 +35,16 @@ class Pickle(Document):
     embedded: tuple[Payload, ...]
     storages: int | None
     trailing: int
+    blob: Blob
 
     def walk(self) -> Iterator[Blob | Gap]:
-        """The payloads found inside strings: each is examined like a file of its own."""
+        """The payloads found inside strings, each like a file of its own, and what follows."""
         for payload in self.embedded:
             yield Held(f"{payload.how} at byte {payload.offset}", payload.data, payload.role)
+        if self.trailing > 1:
+            start = self.size - self.trailing
+            name = f"bytes in no pickle, from byte {start}"
+            yield Piece(name, self.blob, start, self.trailing, "leftover")
 
 
 STREAMS_KEPT: Final = 10_000
@@ -145,6 +150,7 @@ def _parse(blob: Blob, where: Location, limits: Limits) -> Pickle:
         embedded=tuple(machine.embedded),
         storages=storages,
         trailing=0 if storages is not None or broken else max(0, blob.size - _end(machine)),
+        blob=blob,
     )
 
 

@@ -50,30 +50,6 @@ def _saved_model(sample: Sample) -> bool:
     return bool(re.match(rb"\x08\x01\x12[\x80-\xff]{1,4}[\x00-\x7f]\x0a", sample.head))
 
 
-def _pe(sample: Sample) -> bool:
-    head = sample.head
-    at = int.from_bytes(head[0x3C:0x40], "little") if head[:2] == b"MZ" else 0
-    return 0 < at < len(head) - 4 and head[at : at + 4] == b"PE\0\0"
-
-
-def _elf(sample: Sample) -> bool:
-    head = sample.head
-    kind = head[16:18].strip(b"\0")
-    return bool(re.match(rb"\x7fELF[\x01\x02]{2}\x01", head)) and kind in (
-        b"\1",
-        b"\2",
-        b"\3",
-        b"\4",
-    )
-
-
-def _mach_o(sample: Sample) -> bool:
-    thin = (b"\xfe\xed\xfa\xce", b"\xfe\xed\xfa\xcf", b"\xce\xfa\xed\xfe", b"\xcf\xfa\xed\xfe")
-    return sample.head.startswith(thin) and sample.blob.size > 4096
-
-
-_NATIVE: Final = "a native program: it runs when something starts or loads it"
-
 HDF5 = _declare(
     "hdf5",
     "HDF5 file (Keras)",
@@ -108,9 +84,6 @@ SQLITE = _declare(
     Loading.DATA,
     first=b"S",
 )
-ELF = _declare("elf", "ELF executable or library", _NATIVE, _elf, first=b"\x7f")
-PE = _declare("pe", "Windows executable or library", _NATIVE, _pe, first=b"M")
-MACH_O = _declare("mach-o", "macOS executable or library", _NATIVE, _mach_o, first=b"\xfe\xce\xcf")
 RAR = _declare(
     "rar",
     "RAR archive",
@@ -126,13 +99,6 @@ CAB = _declare(
     _starts(b"MSCF\0\0\0\0"),
     Loading.CONTAINER,
     first=b"M",
-)
-JAVA = _declare(
-    "java-class",
-    "Java class",
-    "its byte code was not read",
-    lambda s: s.head[:4] == b"\xca\xfe\xba\xbe" and 44 < s.head[7] < 80,
-    first=b"\xca",
 )
 LFS = _declare(
     "git-lfs-pointer",

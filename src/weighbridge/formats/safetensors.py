@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
 from weighbridge.core.document import Document, Malformed
+from weighbridge.core.finding import Gap
 from weighbridge.core.format import Format, Limits, Loading, Sample
 from weighbridge.core.location import Location
-from weighbridge.core.tree import Blob
+from weighbridge.core.tree import Blob, Piece
 
 HEADER_LIMIT: Final = 100_000_000
 FLAWS_KEPT: Final = 100
+LEFTOVER_KEPT: Final = 1_000
 BITS: Final = {
     "BOOL": 8, "U8": 8, "I8": 8, "F8_E5M2": 8, "F8_E4M3": 8, "F8_E8M0": 8, "F8_E4M3FNUZ": 8,
     "F8_E5M2FNUZ": 8, "I16": 16, "U16": 16, "F16": 16, "BF16": 16, "I32": 32, "U32": 32,
@@ -54,6 +57,15 @@ class Safetensors(Document):
     metadata: dict[str, str]
     flaws: tuple[Flaw, ...]
     data: int
+    blob: Blob
+    leftover: tuple[tuple[int, int], ...]
+
+    def walk(self) -> Iterator[Blob | Gap]:
+        """The bytes that no tensor accounts for."""
+        for start, size in self.leftover:
+            yield Piece(
+                f"bytes in no tensor, from byte {start}", self.blob, start, size, "leftover"
+            )
 
 
 _START: Final = re.compile(rb"\s*\{\s*(?:\"|\})")
@@ -109,18 +121,21 @@ def _parse(blob: Blob, where: Location, limits: Limits) -> Safetensors:
     tensors = [_tensor(name, entry, note) for name, entry in header.items()]
     placed = sorted((t for t in tensors if t is not None), key=lambda t: (t.start, t.end))
     reached = 0
+    leftover: list[tuple[int, int]] = []
     for tensor in placed:
         name = tensor.name[:80]
         if tensor.start < reached:
             note("overlap", f"tensor {name!r} begins inside the one before it")
         elif tensor.start > reached:
             note("hole", f"{tensor.start - reached:,} bytes before tensor {name!r} are in none")
+            leftover.append((8 + length + reached, min(tensor.start, available) - reached))
         if tensor.end > available:
             note("beyond", f"tensor {name!r} ends {tensor.end - available:,} bytes behind the file")
         reached = max(reached, tensor.end)
     if reached < available:
         extra = available - reached
         note("trailing", f"{extra:,} bytes follow the last tensor", 8 + length + reached)
+        leftover.append((8 + length + reached, extra))
     return Safetensors(
         where=where,
         size=blob.size,
@@ -129,6 +144,8 @@ def _parse(blob: Blob, where: Location, limits: Limits) -> Safetensors:
         metadata={str(k): v if isinstance(v, str) else json.dumps(v) for k, v in metadata.items()},
         flaws=tuple(flaws),
         data=8 + length,
+        blob=blob,
+        leftover=tuple((start, size) for start, size in leftover[:LEFTOVER_KEPT] if size > 0),
     )
 
 

@@ -29,21 +29,28 @@ _PYTHON: Final = re.compile(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Text(Document):
+class Written(Document):
+    """Anything that is text, for what is looked for in all of it."""
+
+    blob: Blob
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Text(Written):
     """A text file."""
 
     encoding: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Json(Document):
+class Json(Written):
     """A JSON file and what it holds."""
 
     value: Any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Source(Document):
+class Source(Written):
     """Program text: what language, for the checks of code that come along."""
 
     language: str
@@ -138,7 +145,7 @@ def _text(blob: Blob, where: Location, limits: Limits) -> Text:
     seen, gaps, encoding = _validate(blob, where)
     if blob.path.lower().endswith(_TEMPLATE_NAMES) and _TEMPLATE.search(blob.read(0, CHUNK)):
         gaps = (*gaps, _unread(where, "a template"))
-    return Text(where=where, size=blob.size, seen=seen, gaps=gaps, encoding=encoding)
+    return Text(where=where, size=blob.size, seen=seen, gaps=gaps, blob=blob, encoding=encoding)
 
 
 def _json(blob: Blob, where: Location, limits: Limits) -> Document:
@@ -150,14 +157,16 @@ def _json(blob: Blob, where: Location, limits: Limits) -> Document:
     except (ValueError, RecursionError):
         return _text(blob, where, limits)  # JSON lines, a template, a list in prose: still text
     gaps = (_unread(where, "a template"),) if _TEMPLATE.search(data) else ()
-    return Json(where=where, size=blob.size, seen=len(data), gaps=gaps, value=value)
+    return Json(where=where, size=blob.size, seen=len(data), gaps=gaps, blob=blob, value=value)
 
 
 def _source(language: str) -> Callable[[Blob, Location, Limits], Source]:
     def parse(blob: Blob, where: Location, limits: Limits) -> Source:
         seen, gaps, _ = _validate(blob, where)
         gaps = (*gaps, _unread(where, f"code ({language})"))
-        return Source(where=where, size=blob.size, seen=seen, gaps=gaps, language=language)
+        return Source(
+            where=where, size=blob.size, seen=seen, gaps=gaps, blob=blob, language=language
+        )
 
     return parse
 

@@ -80,10 +80,11 @@ class Zip(Document):
     members: tuple[Member, ...]
     hidden: tuple[Member, ...]
     discrepancies: tuple[Discrepancy, ...]
+    leftover: tuple[tuple[int, int], ...]
     limits: Limits
 
     def walk(self) -> Iterator[Blob | Gap]:
-        """Every member, hidden ones too."""
+        """Every member, hidden ones too, and the bytes that are in none."""
         seen: set[str] = set()
         for member in self.members:
             name = member.name
@@ -95,6 +96,9 @@ class Zip(Document):
             yield self._open(member, name)
         for member in self.hidden:
             yield self._open(member, f"{member.name} (not in the directory)")
+        for start, stop in self.leftover:
+            name = f"bytes in no member, from byte {start}"
+            yield Piece(name, self.blob, start, stop - start, "leftover")
 
     def _open(self, member: Member, name: str) -> Blob | Gap:
         at = self.where.into(name)
@@ -150,6 +154,7 @@ def _parse(blob: Blob, where: Location, limits: Limits) -> Zip:
         members=tuple(reader.members),
         hidden=tuple(reader.hidden),
         discrepancies=tuple(reader.discrepancies),
+        leftover=tuple(reader.leftover[:1000]),
         limits=limits,
     )
 
@@ -160,6 +165,7 @@ class _Reader:
         self.members: list[Member] = []
         self.hidden: list[Member] = []
         self.discrepancies: list[Discrepancy] = []
+        self.leftover: list[tuple[int, int]] = []
         self.gaps: list[tuple[GapKind, str]] = []
         self.seen = 0
 
@@ -186,7 +192,8 @@ class _Reader:
         after = size - (end + _END.size + comment)
         if after > 0:
             message = f"{after:,} bytes follow the archive"
-            self.note("appended", "", message, end + _END.size + comment, hides=False)
+            self.note("appended", "", message, size - after, hides=False)
+            self.leftover.append((size - after, size))
         if 0xFFFFFFFF in (length, offset) or count == 0xFFFF:
             count, length, offset, end = self.end64(end, count, length, offset)
         directory = end - length
@@ -323,6 +330,8 @@ class _Reader:
         elif head.strip(b"\0") and start > 0:
             message = f"{stop - start:,} bytes between two members belong to none"
             self.note("between", "", message, start, hides=False)
+        if head.strip(b"\0") or stop - start > len(head):
+            self.leftover.append((start, stop))
 
     def stream(self, start: int, stop: int, why: str) -> None:
         """Follow local headers from `start`, as a loader does that reads the file as a stream."""
