@@ -14,13 +14,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from weighbridge.core.document import Document, Malformed
+from weighbridge.core.document import Malformed
 from weighbridge.core.finding import Gap, GapKind
 from weighbridge.core.format import Format, Limits, Loading, Sample
 from weighbridge.core.location import Location
 from weighbridge.core.tree import Blob, Held
 from weighbridge.formats.payload import CONCEALED, EMBEDDED, is_code, payloads
-from weighbridge.formats.text import text_kind
+from weighbridge.formats.text import Written, text_kind
 
 SOURCE_LIMIT: Final = 2 << 20
 """In bytes: the syntax tree takes about a hundred times as much."""
@@ -29,7 +29,7 @@ TORCHSCRIPT: Final = "torchscript-code"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class PythonSource(Document):
+class PythonSource(Written):
     """A module's text and syntax tree.
 
     `role` says what it is where it is no file: `torchscript-code`, or `embedded` in a string, or
@@ -111,7 +111,14 @@ def _parse(blob: Blob, where: Location, limits: Limits) -> PythonSource:
     ):
         raise Malformed("a text that calls nothing is not a program", 0)
     return PythonSource(
-        where=where, size=blob.size, seen=len(data), gaps=gaps, text=text, tree=tree, role=blob.role
+        where=where,
+        size=blob.size,
+        seen=len(data),
+        gaps=gaps,
+        blob=blob,
+        text=text,
+        tree=tree,
+        role=blob.role,
     )
 
 
