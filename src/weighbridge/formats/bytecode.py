@@ -52,9 +52,8 @@ def _sniff(sample: Sample) -> bool:
     return _code_at(head, 0) or (head[2:4] == b"\r\n" and _code_at(head, PYC_HEADER))
 
 
-def _parse(blob: Blob, where: Location, limits: Limits) -> Bytecode:
-    size = min(blob.size, READ_LIMIT)
-    data = blob.read(0, size)
+def names_in(data: bytes) -> tuple[str, ...]:
+    """The short strings of marshalled code, each once: the names that it uses and its texts."""
     names: dict[str, None] = {}
     for found in _SHORT.finditer(data):
         text = data[found.end() : found.end() + found[1][0]]
@@ -62,11 +61,17 @@ def _parse(blob: Blob, where: Location, limits: Limits) -> Bytecode:
             names[text.decode()] = None
         if len(names) >= NAMES_KEPT:
             break
+    return tuple(names)
+
+
+def _parse(blob: Blob, where: Location, limits: Limits) -> Bytecode:
+    size = min(blob.size, READ_LIMIT)
+    data = blob.read(0, size)
     gaps: tuple[Gap, ...] = ()
     if blob.size > size:
         why = f"only the first {size:,} bytes of this code were looked at"
         gaps = (Gap(kind=GapKind.TOO_LARGE, message=why, at=where),)
-    return Bytecode(where=where, size=blob.size, seen=size, gaps=gaps, names=tuple(names))
+    return Bytecode(where=where, size=blob.size, seen=size, gaps=gaps, names=names_in(data))
 
 
 BYTECODE = Format(

@@ -1,0 +1,51 @@
+"""Check `keras-config`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from weighbridge.analysis.keras_config import is_keras, reached
+from weighbridge.core.check import check
+from weighbridge.core.evidence import Text
+from weighbridge.core.finding import Action, Finding
+from weighbridge.formats.bytecode import names_in
+from weighbridge.formats.text import Json
+
+
+@check("keras-config", control="payload-scan", reads=Json)
+def keras_config(document: Json) -> Iterator[Finding]:
+    """A Keras configuration carries code, or has the loader import something that no layer is.
+
+    ## Why it matters
+    A Keras model is rebuilt from its configuration. A Lambda layer in it is Python bytecode; a
+    `module` and `class_name` are imported by name. Loaders have been made to run `os.system`, to
+    download files and to turn their own safe mode off that way.
+
+    ## What to do
+    Do not load a model whose configuration is blocked, whatever `safe_mode` says. Ask for a model
+    whose Lambda layers are replaced by registered layers.
+
+    ## Limits
+    Configurations in JSON are read, also inside `.keras` archives; those inside HDF5 files are a
+    gap. What a custom object does stands in code that is not part of the model.
+
+    ## References
+    - https://nvd.nist.gov/vuln/detail/CVE-2024-3660
+    - https://nvd.nist.gov/vuln/detail/CVE-2025-1550
+    - https://nvd.nist.gov/vuln/detail/CVE-2025-8747
+    - https://nvd.nist.gov/vuln/detail/CVE-2025-12058
+    """
+    if not is_keras(document.value):
+        return
+    for found in reached(document.value):
+        evidence = [Text(f"At {found.path or 'the root'}", text=found.shown, language="json")]
+        if found.code:
+            names = "\n".join(names_in(found.code))
+            evidence.insert(0, Text("Names and texts in the bytecode", text=names[:4000]))
+        yield Finding(
+            message=found.message,
+            at=document.where,
+            action=Action(found.severity),
+            symbol=found.symbol,
+            evidence=tuple(evidence),
+        )
