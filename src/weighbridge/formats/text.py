@@ -14,6 +14,7 @@ from weighbridge.core.finding import Gap, GapKind
 from weighbridge.core.format import Format, Limits, Loading, Sample
 from weighbridge.core.location import Location
 from weighbridge.core.tree import Blob
+from weighbridge.formats.git import is_lfs_hook
 
 CHUNK: Final = 1 << 20
 TEXT_LIMIT: Final = 256 << 20
@@ -88,7 +89,7 @@ def _work_out(sample: Sample) -> str | None:
     if not head or _encoding(head) is None:
         return None
     start = head.removeprefix(codecs.BOM_UTF8).lstrip()[:1]
-    if head.startswith(b"version https://git-lfs"):
+    if head.startswith(b"version https://git-lfs") or is_lfs_hook(head):
         return None
     name = sample.blob.path.lower()
     if head.startswith(b"#!") and b"python" not in head.split(b"\n", 1)[0]:

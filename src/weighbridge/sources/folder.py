@@ -113,14 +113,16 @@ class Folder:
                     yield _gap(GapKind.TOO_LARGE, why, folder or ".")
                     return
                 path = f"{folder}/{entry.name}" if folder else entry.name
+                in_git = path.startswith(".git/")
+                if in_git and not _acts_in_git(path, entry.is_dir(follow_symlinks=False)):
+                    continue
                 if entry.is_symlink():
                     yield self._link(path, entry)
                 elif entry.is_dir(follow_symlinks=False):
                     if path == ".git":
-                        why = "the version control's own store, which is not deployed"
+                        why = "the version control's own store, but for its settings and hooks"
                         self.left_out.append(LeftOut(path=path, why=why))
-                    else:
-                        inner.append(path)
+                    inner.append(path)
                 elif entry.is_file(follow_symlinks=False):
                     yield self._file(path, entry.path)
                 else:
@@ -162,6 +164,19 @@ class Folder:
                 blobs = folder / "blobs"
                 return blobs if blobs.is_dir() else None
         return None
+
+
+_GIT_DATA: Final = frozenset({"objects", "refs", "logs", "lfs", "info", "worktrees"})
+
+
+def _acts_in_git(path: str, folder: bool) -> bool:
+    """Whether something in `.git` can make git run a command, or is a folder of such files."""
+    _, *parts = path.split("/")
+    if folder:
+        inside = parts[0] == "modules" and not _GIT_DATA.intersection(parts)
+        return inside or parts == ["hooks"]
+    hook = parts[-2:-1] == ["hooks"] and not parts[-1].endswith(".sample")
+    return hook or parts[-1] in ("config", "config.worktree")
 
 
 def _gap(kind: GapKind, message: str, path: str) -> Gap:
