@@ -23,9 +23,9 @@ LOOSE: Final = "template-like"
 
 LIMIT: Final = 1 << 20
 """How long a template may be, in bytes; the longest in use have some 30 thousand."""
-DEPTH: Final = 400
+DEPTH: Final = 200
 """How deep its tree may be."""
-NODES: Final = 200_000
+NODES: Final = 100_000
 
 MARK: Final = re.compile(r"\{%[-+]?\s*\w|\{\{[-+]?\s*[\w'\"(\[{]|\{#")
 _STATEMENT: Final = re.compile(r"\{%[-+]?\s*[a-z]\w*|\{\{[-+]?\s*[\w'\"(\[{][^{}]{0,4000}\}\}")
