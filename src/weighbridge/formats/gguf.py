@@ -94,9 +94,6 @@ class Gguf(Document):
                     if isinstance(text, str):
                         data = text.encode("utf-8", "surrogateescape")
                         yield Held(key, data, CHAT_TEMPLATE)
-                        why = "a chat template is here and was not read"
-                        at = self.where.into(key)
-                        yield Gap(kind=GapKind.UNSUPPORTED, message=why, at=at)
 
 
 class _Reader:
