@@ -105,7 +105,8 @@ _SPEAKERS: Final = frozenset({
 
 _MARKUP: Final = re.compile(r"[<>\[\]{}|\\`#@$=_]|^\s*/|\n|^\W*$")
 _THINK: Final = re.compile(
-    r"^\W*(?:no_?|skip_?|detailed )?(?:think|reason)(?:ing)?(?: (?:on|off)|_budget)?\W*$", re.IGNORECASE
+    r"^\W*(?:no_?|skip_?|detailed )?(?:think|reason)(?:ing)?(?: (?:on|off)|_budget)?\W*$",
+    re.IGNORECASE,
 )
 _TAGS: Final = re.compile(r"<[^<>]{1,200}>|\[/?[A-Z_ ]{2,40}\]|<[|｜][^<>]{1,80}[|｜]>")
 _WORD: Final = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
@@ -147,14 +148,20 @@ class Flow:
         self.kinds: dict[str, set[Kind]] = defaultdict(set)
         self.flags: dict[str, set[Trigger]] = defaultdict(set)
         self._memo: dict[nodes.Node, frozenset[Kind]] = {}
+        self._looked: dict[nodes.Node, frozenset[Trigger]] = {}
+        self._macros: dict[str, str] = {}
         for _ in range(PASSES):
             before = sum(map(len, self.kinds.values())) + sum(map(len, self.flags.values()))
-            self._memo.clear()
+            self._forget()
             self._settle(tree.body, frozenset())
             after = sum(map(len, self.kinds.values())) + sum(map(len, self.flags.values()))
             if before == after:
                 break
+        self._forget()
+
+    def _forget(self) -> None:
         self._memo.clear()
+        self._looked.clear()
 
     # What names hold
 
@@ -196,7 +203,8 @@ class Flow:
             self._calls(value)
         for name in _targets(target):
             self.kinds[name] |= kinds
-            lasting = carried if Kind.CONTENT in kinds else carried | under
+            holds_text = Kind.CONTENT in self.kinds[name] or name.rpartition(".")[2] in _TEXTS
+            lasting = carried if holds_text else carried | under
             # A switch for thinking is meant to be kept, and to choose between two instructions.
             self.flags[name] |= {t for t in lasting if t.cause is not Cause.THINKING}
         if isinstance(value, nodes.Call) and spell(value.node) == "namespace":
@@ -291,6 +299,11 @@ class Flow:
         """The conditions on the conversation's text in an expression, and in what it reads."""
         if node is None:
             return frozenset()
+        if node not in self._looked:
+            self._looked[node] = self._look(node)
+        return self._looked[node]
+
+    def _look(self, node: nodes.Node) -> frozenset[Trigger]:
         if isinstance(node, nodes.Not):
             inside = self.triggers(node.node)
             return frozenset(Trigger(t.cause, t.text, _OPPOSITE[t.when]) for t in inside)
@@ -348,10 +361,9 @@ class Flow:
             for part in (c for s in texts for c in _all(s, (nodes.Call, nodes.Filter))):
                 for trigger in self._looked_for(part.args):
                     yield Trigger(trigger.cause, trigger.text, When.EITHER)
-        elif any(o.op in ("lt", "lteq", "gt", "gteq", "eq") for o in node.ops):
-            if any(self._measures(s) for s in sides):
-                numbers = [n for s in sides for n in self.values.constants(s) if isinstance(n, int)]
-                yield from (Trigger(Cause.MEASURE, f"{n:,}", When.EITHER) for n in numbers if n > 2)
+        elif any(self._measures(s) for s in sides):
+            numbers = [n for s in sides for n in self.values.constants(s) if isinstance(n, int)]
+            yield from (Trigger(Cause.MEASURE, f"{n:,}", When.EITHER) for n in numbers if n > 2)
 
     def _measures(self, node: nodes.Node) -> bool:
         """Whether an expression is the length of something that was said."""
@@ -375,56 +387,62 @@ class Flow:
 
     # What is said
 
-    def said(self, body: Iterable[nodes.Node], depth: int = 6) -> str:
+    def said(self, body: Iterable[nodes.Node]) -> str:
         """All constant text that a body can put out or keep for later."""
         found: list[str] = []
         for node in body:
             match node:
                 case nodes.Output():
                     for part in node.nodes:
-                        found.extend(self._said_by(part, depth))
+                        found.extend(self._said_by(part))
                 case nodes.Assign():
-                    found.extend(self._said_by(node.node, depth))
+                    found.extend(self._said_by(node.node))
                 case nodes.If():
-                    found.append(self.said([*node.body, *node.elif_, *node.else_], depth))
+                    found.append(self.said([*node.body, *node.elif_, *node.else_]))
                 case nodes.For():
-                    found.append(self.said([*node.body, *node.else_], depth))
+                    found.append(self.said([*node.body, *node.else_]))
                 case nodes.Macro():
                     pass
                 case nodes.Expr():
-                    found.extend(self._said_by(node, depth))
+                    found.extend(self._said_by(node))
                 case _:
-                    found.append(self.said(getattr(node, "body", ()) or (), depth))
-        return "".join(found)
+                    found.append(self.said(getattr(node, "body", ()) or ()))
+        return "".join(dict.fromkeys(found))  # what is said twice is not twice as much
 
-    def _said_by(self, node: nodes.Node | None, depth: int) -> Iterator[str]:
+    def _said_by(self, node: nodes.Node | None) -> Iterator[str]:
         match node:
             case None:
                 return
             case nodes.TemplateData():
                 yield node.data
             case nodes.CondExpr():
-                yield from self._said_by(node.expr1, depth)
-                yield from self._said_by(node.expr2, depth)
+                yield from self._said_by(node.expr1)
+                yield from self._said_by(node.expr2)
             case nodes.Compare() | nodes.Test():
                 return
             case nodes.Call() if spell(node.node) in _QUIET_CALLS:
                 return
-            case nodes.Call() if (macro := self.values.macros.get(spell(node.node))) and depth:
-                yield self.said(macro.body, depth - 1)
+            case nodes.Call() if spell(node.node) in self.values.macros:
+                yield self._said_by_macro(spell(node.node))
                 for argument in (*node.args, *(k.value for k in node.kwargs)):
-                    yield from self._said_by(argument, depth)
+                    yield from self._said_by(argument)
             case nodes.Call() | nodes.Filter() | nodes.Getitem() if self._is_text(
                 node.node.node if isinstance(node.node, nodes.Getattr) else node.node
             ):
-                yield from self._said_by(node.node, depth)
+                yield from self._said_by(node.node)
             case _:
                 known = self.values.strings(node)
                 if known:
-                    yield from known
+                    yield max(known, key=len)
                 else:
                     for child in node.iter_child_nodes():
-                        yield from self._said_by(child, depth)
+                        yield from self._said_by(child)
+
+    def _said_by_macro(self, name: str) -> str:
+        if name not in self._macros:
+            self._macros[name] = ""  # what it adds by calling itself has been said
+            self._macros[name] = self.said(self.values.macros[name].body)
+        return self._macros[name]
 
     def dependents(self) -> Iterator[Dependent]:
         """Text that is said only under a condition on the conversation, outermost branches."""
@@ -467,13 +485,13 @@ class Flow:
         for choice in _all(part, nodes.CondExpr):
             triggers = self.triggers(choice.test)
             for way, when in ((choice.expr1, When.PRESENT), (choice.expr2, When.ABSENT)):
-                said = "".join(self._said_by(way, 6))
+                said = "".join(self._said_by(way))
                 if because := _because(_if(triggers, when), said):
                     yield Dependent(because, said, choice, spell(choice))
                     return
         if isinstance(part, nodes.CondExpr):
             return
-        shown = "".join(self._said_by(part, 6))
+        shown = "".join(self._said_by(part))
         if because := _because(self.triggers(part), shown):
             yield Dependent(because, shown, part, spell(part))
 
@@ -511,7 +529,7 @@ class Flow:
                 if self._is_text(part) and not isinstance(part, nodes.CondExpr):
                     after, said = part, ""
                 elif after is not None:
-                    text = "".join(self._said_by(part, 6))
+                    text = "".join(self._said_by(part))
                     turn = _TURN.search(text)
                     said += text[: turn.start()] if turn else text
                     if words(said) >= APPENDED:

@@ -148,9 +148,13 @@ def _attribute(name: str) -> Iterator[tuple[str, Way]]:
 
 def _all_macros(node: nodes.Node, values: Values) -> bool:
     """Whether an expression is a list of the template's own macros."""
-    kept = values.assigned.get(spell(node), [])
-    return bool(kept) and all(
-        isinstance(v, nodes.List) and all(spell(i) in values.macros for i in v.items) for v in kept
+    name = spell(node)
+    kept = [v for v in values.assigned.get(name, []) if v is not None]
+    inside = {n.name for v in kept for n in (v, *v.find_all(nodes.Name)) if hasattr(n, "name")}
+    return (
+        bool(kept)
+        and all(isinstance(v, nodes.List | nodes.Add) for v in kept)
+        and inside <= {name, *values.macros}
     )
 
 

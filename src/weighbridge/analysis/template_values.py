@@ -77,7 +77,7 @@ def _replace(text: str, old: str, new: str) -> str:
 def _percent(text: str, values: Any) -> str:
     if not _SIMPLE_PERCENT.fullmatch(text) or len(text) + len(str(values)) > LENGTH:
         raise Unfolded
-    return text % values
+    return str(text % values)
 
 
 def _braces(text: str, *values: Any, **named: Any) -> str:
@@ -347,7 +347,7 @@ def _method(of: Any, name: str, given: tuple[Any, ...], keyed: dict[str, Any]) -
         if name == "join":
             return folded_join(of, given[0])
         if name == "replace":
-            return _replace(of, *map(str, given[:2]))  # type: ignore[call-arg]
+            return _replace(of, *map(str, given[:2]))
         if name == "format":
             return _braces(of, *given, **keyed)
     if name in ("encode", "decode"):
