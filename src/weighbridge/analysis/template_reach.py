@@ -12,7 +12,7 @@ from jinja2 import nodes
 
 from weighbridge.analysis.template_values import Values, spell
 
-_DUNDER: Final = re.compile(r"__\w+__")
+_DUNDER: Final = re.compile(r"__[a-zA-Z]\w*?__")
 _HARMLESS: Final = frozenset({"__class__", "__name__", "__len__", "__doc__", "__str__"})
 """By themselves they tell what something is; with any other one they are the way out."""
 
@@ -126,8 +126,8 @@ def _of(node: nodes.Node, values: Values, called: bool) -> Iterator[tuple[str, W
         case nodes.Call() if isinstance(node.node, nodes.Getattr):
             if node.node.attr in ("format", "format_map", "vformat"):
                 for text in values.strings(node.node.node):
-                    for name in re.findall(r"\{[^{}]{0,200}?[.\[](__\w+__)", text):
-                        yield name, Way.OBJECT
+                    for field in re.findall(r"\{[^{}]{0,400}[}:!]", text):
+                        yield from ((name, Way.OBJECT) for name in _DUNDER.findall(field))
         case nodes.Include() | nodes.Import() | nodes.FromImport() | nodes.Extends():
             yield from _taken_in(node, values)
 

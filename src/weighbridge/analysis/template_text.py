@@ -71,13 +71,14 @@ class Reading:
     def place(self, node: nodes.Node) -> Location:
         """Where a node's line is."""
         at = self.template.where
-        return Location(at.path, at.inside, line=node.lineno)
+        return Location(at.path, at.inside, line=node.lineno or None)
 
     def excerpt(self, node: nodes.Node, title: str, needle: str = "") -> Text:
         """The source around a node: whole lines, or what stands around `needle` in a long one."""
         lines = self.template.source.splitlines()
-        last = max((n.lineno for n in node.find_all(nodes.Node) if n.lineno), default=node.lineno)
-        shown = "\n".join(lines[max(0, node.lineno - 1) : max(last, node.lineno) + 1])
+        first = max(1, node.lineno or 1)
+        last = max((n.lineno or 0 for n in node.find_all(nodes.Node)), default=first)
+        shown = "\n".join(lines[first - 1 : max(last, first) + 1])
         if len(shown) > QUOTED:
             at = max(0, shown.find(needle[:40]) if needle else 0)
             start = max(0, at - QUOTED // 3)

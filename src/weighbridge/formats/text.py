@@ -242,9 +242,12 @@ def _text(blob: Blob, where: Location, limits: Limits) -> Text:
     )
 
 
+_ESCAPED_BRACE: Final = re.compile(r"\\(?:x|u00|U000000)7[bB]")
+
+
 def _yaml(text: str, where: Location) -> tuple[tuple[Held, ...], tuple[Gap, ...]]:
     """The templates among the strings of YAML; a gap if one declared there was not found."""
-    if not jinja.MARK.search(text):
+    if not (jinja.MARK.search(text) or _ESCAPED_BRACE.search(text)):
         return (), ()
     held: list[Held] = []
     for scalar in scalars(text):

@@ -70,6 +70,8 @@ def _action(reach: Reach, document: Template) -> Action:
         return Action.REVIEW if reach.way in CERTAIN else Action.NOTE
     if reach.way in CERTAIN:
         return Action.BLOCK
+    if reach.names == ("__class__", "__name__"):
+        return Action.NOTE  # the name of a type: clumsy, and leads nowhere
     if reach.way is Way.HOST and reach.names[0].startswith(_DANGEROUS_HOST):
         return Action.BLOCK
     if reach.way is Way.INCLUDE and not document.where.inside:
