@@ -50,13 +50,6 @@ def _saved_model(sample: Sample) -> bool:
     return bool(re.match(rb"\x08\x01\x12[\x80-\xff]{1,4}[\x00-\x7f]\x0a", sample.head))
 
 
-HDF5 = _declare(
-    "hdf5",
-    "HDF5 file (Keras)",
-    "layers that run code (Lambda) may be in it",
-    _starts(b"\x89HDF\r\n\x1a\n"),
-    first=b"\x89",
-)
 ONNX = _declare("onnx", "ONNX model", _MARSHALLED, _onnx, Loading.DATA, first=b"\x08")
 TFLITE = _declare(
     "tflite", "TensorFlow Lite model", _MARSHALLED, _starts(b"TFL3", at=4), Loading.DATA
