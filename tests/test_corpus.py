@@ -28,7 +28,7 @@ RELABELLED = {
 }
 """Labels that are wrong, after reading the bytes, with the reason."""
 
-LATER = ("/keras/", "/tensorflow/", "/manifests/")
+LATER = ("/tensorflow/", "/manifests/")
 """Samples of formats that are recognised and not read yet: they must be gaps, never silent."""
 
 ACCUSING = "loading-runs-code"

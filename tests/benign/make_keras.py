@@ -57,6 +57,9 @@ def main(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for make in (cnn, rnn, attention, augmenting):
         (folder / f"{make.__name__}.json").write_text(make().to_json() + "\n")
+    rnn().save(folder / "rnn.keras")
+    attention().save(folder / "attention.keras")
+    attention().save(folder / "attention.h5")
 
 
 if __name__ == "__main__":

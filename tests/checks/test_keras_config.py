@@ -38,6 +38,7 @@ def said(value: Any) -> set[tuple[str, str]]:
          ("block", "Lambda")),
         (layer("Lambda", {"function": [B64, None, None], "function_type": "lambda"}, None),
          ("block", "Lambda")),
+        (layer("Lambda", {"function": "lambda x: eval('1')"}, None), ("block", "Lambda")),
         (layer("Lambda", {"function": "scale", "function_type": "function"}, None),
          ("review", "Lambda scale")),
         (layer("function", "system", "os"), ("block", "os.system")),

@@ -11,6 +11,7 @@ import sys
 import tarfile
 import zipfile
 import zlib
+from pathlib import Path
 
 import lz4.frame
 import pytest
@@ -30,6 +31,7 @@ else:
     from backports import zstd
 
 LIMITS = Limits()
+BENIGN = Path(__file__).parents[1] / "benign" / "files"
 FORMATS = {f.name: f for f in load().formats if f.parse is not None}
 
 
@@ -76,6 +78,7 @@ REAL: dict[str, bytes] = {
     "safetensors": safetensors(),
     "npy": npy(),
     "pickle": RUNS,
+    "hdf5": (BENIGN / "keras" / "attention.h5").read_bytes(),
     "json": b'{"a": [1, 2, {"b": "c"}]}',
     "text": "plain words, ümlaut\n".encode(),
 }

@@ -130,6 +130,9 @@ def _lambda(config: dict[str, Any], path: str, text: str) -> Iterator[Reached]:
     if data is not None:
         message = "a Lambda layer carries Python bytecode, which runs when the model is used"
         yield Reached("block", message, "Lambda", path, text, data)
+    elif re.match(r"\s*lambda\b", code) or not re.fullmatch(r"[\w.<>:/-]+", code):
+        message = f"a Lambda layer carries Python source: {code[:100]!r}"
+        yield Reached("block", message, "Lambda", path, text)
     else:
         message = f"a Lambda layer calls the function {code[:80]!r}, which the model does not hold"
         yield Reached("review", message, f"Lambda {code[:80]}", path, text)

@@ -26,8 +26,7 @@ def keras_config(document: Json) -> Iterator[Finding]:
     whose Lambda layers are replaced by registered layers.
 
     ## Limits
-    Configurations in JSON are read, also inside `.keras` archives; those inside HDF5 files are a
-    gap. What a custom object does stands in code that is not part of the model.
+    What a custom object does stands in code that is not part of the model.
 
     ## References
     - https://nvd.nist.gov/vuln/detail/CVE-2024-3660
