@@ -51,8 +51,10 @@ _COMMAND: Final = re.compile(
     re.IGNORECASE,
 )
 _SPACES: Final = str.maketrans({"Ġ": " ", "▁": " ", "Ċ": "\n", "ĉ": "\t"})
-_TAGS: Final = re.compile(r"<[^<>\s]{1,60}>|\[[A-Z_]{1,40}\]|\\[pP]\{[^{}]*\}|\[:\^?\w+:\]|\\[a-zA-Z]|"
-                          r"\(\?[a-zA-Z]*|\\u[0-9a-fA-F]{4}|\\x[0-9a-fA-F]{2}|\[[^\[\]]*\]")  # fmt: skip
+_TAGS: Final = re.compile(
+    r"<[^<>\s]{1,60}>|\[[A-Z_]{1,40}\]|\\[pP]\{[^{}]*\}|\[:\^?\w+:\]|\\u[0-9a-fA-F]{4}"
+    r"|\\x[0-9a-fA-F]{2}|\\[a-zA-Z]|\(\?[a-zA-Z]*|\[[^\[\]]*\]"
+)
 _LETTERS: Final = re.compile(r"[^\W\d_]{3,}")
 _WORD: Final = re.compile(r"[^\W\d_]{3,}")
 _LONG_ASCII: Final = re.compile(r"[A-Za-z]{6,}|://")
