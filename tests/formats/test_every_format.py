@@ -11,6 +11,7 @@ import sys
 import tarfile
 import zipfile
 import zlib
+from pathlib import Path
 
 import lz4.frame
 import pytest
@@ -29,6 +30,7 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
+BENIGN = Path(__file__).parents[1] / "benign" / "files"
 LIMITS = Limits()
 FORMATS = {f.name: f for f in load().formats if f.parse is not None}
 
@@ -76,6 +78,7 @@ REAL: dict[str, bytes] = {
     "safetensors": safetensors(),
     "npy": npy(),
     "pickle": RUNS,
+    "gguf": (BENIGN / "gguf" / "adapter.gguf").read_bytes(),
     "json": b'{"a": [1, 2, {"b": "c"}]}',
     "text": "plain words, ümlaut\n".encode(),
 }
