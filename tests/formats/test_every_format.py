@@ -18,6 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from formats.test_ggml import FILES as GGML_FILES
 from pickles import RUNS
 from weighbridge.core.document import Malformed
 from weighbridge.core.format import Format, Limits, Sample
@@ -79,6 +80,7 @@ REAL: dict[str, bytes] = {
     "npy": npy(),
     "pickle": RUNS,
     "gguf": (BENIGN / "gguf" / "adapter.gguf").read_bytes(),
+    "ggml": GGML_FILES["ggjt v3"][0],
     "json": b'{"a": [1, 2, {"b": "c"}]}',
     "text": "plain words, ümlaut\n".encode(),
 }
