@@ -18,6 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from formats.test_ggml import FILES as GGML_FILES
 from pickles import RUNS
 from weighbridge.core.document import Malformed
 from weighbridge.core.format import Format, Limits, Sample
@@ -30,8 +31,8 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-LIMITS = Limits()
 BENIGN = Path(__file__).parents[1] / "benign" / "files"
+LIMITS = Limits()
 FORMATS = {f.name: f for f in load().formats if f.parse is not None}
 
 
@@ -79,6 +80,8 @@ REAL: dict[str, bytes] = {
     "npy": npy(),
     "pickle": RUNS,
     "hdf5": (BENIGN / "keras" / "attention.h5").read_bytes(),
+    "gguf": (BENIGN / "gguf" / "adapter.gguf").read_bytes(),
+    "ggml": GGML_FILES["ggjt v3"][0],
     "json": b'{"a": [1, 2, {"b": "c"}]}',
     "text": "plain words, ümlaut\n".encode(),
 }

@@ -51,9 +51,6 @@ def _saved_model(sample: Sample) -> bool:
 
 
 ONNX = _declare("onnx", "ONNX model", _MARSHALLED, _onnx, Loading.DATA, first=b"\x08")
-TFLITE = _declare(
-    "tflite", "TensorFlow Lite model", _MARSHALLED, _starts(b"TFL3", at=4), Loading.DATA
-)
 ORT = _declare("ort", "ONNX Runtime model", _MARSHALLED, _starts(b"ORTM", at=4), Loading.DATA)
 SAVED_MODEL = _declare(
     "saved-model", "TensorFlow SavedModel", _MARSHALLED, _saved_model, first=b"\x08"

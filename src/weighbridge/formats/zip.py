@@ -202,7 +202,7 @@ class _Reader:
             raise Malformed("the directory lies outside the file or is too large", end)
         if prefix > 0 and self.get(offset, 4) == CENTRAL and self.get(directory, 4) != CENTRAL:
             prefix, directory = 0, offset
-        if prefix:
+        if prefix and self.get(4, 4) != b"TFL3":  # files packed behind a TensorFlow Lite model
             message = f"{prefix:,} bytes stand before the archive"
             self.note("prefix", "", message, 0, hides=False)
         self.directory(self.get(directory, length), directory, count, prefix)

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from weighbridge.core.check import Artifact, check
 from weighbridge.core.finding import Action, Finding
 
+TOGETHER = frozenset({"tflite", "zip"})
+"""TensorFlow Lite packs label files behind a model; both are read."""
 PLAIN = frozenset({"text", "json", "markdown", "csv", "python", "script", "empty"})
 
 
@@ -29,7 +31,7 @@ def polyglot(artifact: Artifact) -> Iterator[Finding]:
     - https://attack.mitre.org/techniques/T1036/008/
     """
     formats = [f for f in artifact.formats if f not in PLAIN]
-    if len(formats) > 1:
+    if len(formats) > 1 and set(formats) != TOGETHER:
         yield Finding(
             message=f"this file reads as {' and as '.join(formats)}",
             at=artifact.where,
