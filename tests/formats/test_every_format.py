@@ -18,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pickles import RUNS
+from programs import elf, pe
 from weighbridge.core.document import Malformed
 from weighbridge.core.format import Format, Limits, Sample
 from weighbridge.core.location import Location
@@ -78,6 +79,8 @@ REAL: dict[str, bytes] = {
     "pickle": RUNS,
     "json": b'{"a": [1, 2, {"b": "c"}]}',
     "text": "plain words, ümlaut\n".encode(),
+    "elf": elf(),
+    "pe": pe(),
 }
 
 

@@ -44,7 +44,12 @@ class Text(Written):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Json(Written):
+class Configuration(Document):
+    """Values that a program reads from text, for the checks that ask what they make it do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Json(Written, Configuration):
     """A JSON file and what it holds."""
 
     value: Any

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from weighbridge.core.check import Artifact, check
 from weighbridge.core.finding import Action, Finding
 
-PLAIN = frozenset({"text", "json", "markdown", "csv", "python", "script", "empty"})
+PLAIN = frozenset(
+    {"text", "json", "yaml", "xml", "git-config", "csv", "python", "script", "empty", "leftover"}
+)
 
 
 @check("polyglot", control="payload-scan", reads=Artifact)
