@@ -42,7 +42,7 @@ class Yaml(Configuration):
     """The documents of the stream as mappings, lists and texts; parts may be shared.
 
     `overwritten` holds a mapping for each key and value whose key stands again later, `tagged` the
-    nodes with a tag that YAML itself does not define, `lines` the line of a mapping by its identity.
+    nodes with a tag that YAML does not define, `lines` the line of a mapping by its identity.
     """
 
     documents: tuple[Any, ...]
