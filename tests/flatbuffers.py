@@ -15,7 +15,7 @@ Table = dict[int, Any]
 class Raw(bytes):
     """A vector's bytes and how many elements they are."""
 
-    count: int
+    elements: int
 
 
 def u8(value: int) -> bytes:
@@ -32,7 +32,7 @@ def u64(value: int) -> bytes:
 
 def vector(code: str, *values: int) -> Raw:
     made = Raw(struct.pack(f"<{len(values)}{code}", *values))
-    made.count = len(values)
+    made.elements = len(values)
     return made
 
 
@@ -78,7 +78,7 @@ def flatbuffer(root: Table, identifier: bytes) -> bytes:
             out.extend(struct.pack("<I", len(data)) + data + b"\0")
         elif isinstance(value, Raw):
             offset_to(at)
-            out.extend(struct.pack("<I", value.count) + value)
+            out.extend(struct.pack("<I", value.elements) + value)
         else:
             offset_to(at)
             out.extend(struct.pack("<I", len(value)))

@@ -16,6 +16,7 @@ TEXT = (
     "def main(argv): return os.path.join(argv[0], 'name') # curl and sudo are words",
     "Größe, naïve, 東京 и москва: letters of other scripts, 1234 and 5,678.90",
 )
+TOOLS = "{% if tools %}{{ tools|tojson }}{% endif %}"
 TEMPLATE = (
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content']"
     " + '<|im_end|>' + '\\n' }}{% endfor %}{% if add_generation_prompt %}"
@@ -92,8 +93,8 @@ def make(folder: Path) -> None:
     save("albert-tokenizer", albert)
 
     clip = Tokenizer(models.BPE(end_of_word_suffix="</w>", unk_token="<|endoftext|>"))
-    clip.normalizer = normalizers.Sequence([
-        normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()])  # fmt: skip
+    spaces = normalizers.Replace(Regex(r"\s+"), " ")
+    clip.normalizer = normalizers.Sequence([normalizers.NFC(), spaces, normalizers.Lowercase()])
     clip.pre_tokenizer = pre_tokenizers.Split(
         Regex(r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"), "removed", invert=True
     )
@@ -104,8 +105,8 @@ def make(folder: Path) -> None:
     clip.post_processor = processors.RobertaProcessing(("<|endoftext|>", 1), ("<|startoftext|>", 0))
     save("clip-tokenizer", clip)
 
-    speech = Tokenizer(models.WordLevel(
-        {"<pad>": 0, "<s>": 1, "</s>": 2, "<unk>": 3, "|": 4, "E": 5, "T": 6}, unk_token="<unk>"))  # fmt: skip
+    letters = {"<pad>": 0, "<s>": 1, "</s>": 2, "<unk>": 3, "|": 4, "E": 5, "T": 6}
+    speech = Tokenizer(models.WordLevel(letters, unk_token="<unk>"))
     speech.pre_tokenizer = pre_tokenizers.CharDelimiterSplit("|")
     speech.decoder = decoders.CTC(pad_token="<pad>", word_delimiter_token="|")
     save("speech-tokenizer", speech)
@@ -122,7 +123,7 @@ def make(folder: Path) -> None:
         "pad_token": None,
         "chat_template": [
             {"name": "default", "template": TEMPLATE},
-            {"name": "tool_use", "template": "{% if tools %}{{ tools|tojson }}{% endif %}" + TEMPLATE},
+            {"name": "tool_use", "template": TOOLS + TEMPLATE},
         ],
         "model_max_length": 1000000000000000019884624838656,
         "tokenizer_class": "LlamaTokenizer",

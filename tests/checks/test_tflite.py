@@ -116,7 +116,7 @@ def test_a_compiled_operator_is_a_gap() -> None:
     assert "Edge TPU" in examined.gaps[0].message
 
 
-BROKEN = {
+BROKEN: dict[str, tuple[dict[str, Any], str]] = {
     "no such tensor": ({"operators": [{**ADD, 1: vector("i", 0, 7)}]}, "no number 7"),
     "a negative tensor": ({"operators": [{**ADD, 2: vector("i", -2)}]}, "no number -2"),
     "no such input": ({"inputs": vector("i", 9)}, "the inputs of subgraph 0"),

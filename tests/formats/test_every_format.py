@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from formats.test_ggml import FILES as GGML_FILES
 from pickles import RUNS
+from programs import elf, pe
 from weighbridge.core.document import Malformed
 from weighbridge.core.format import Format, Limits, Sample
 from weighbridge.core.location import Location
@@ -84,6 +85,8 @@ REAL: dict[str, bytes] = {
     "ggml": GGML_FILES["ggjt v3"][0],
     "json": b'{"a": [1, 2, {"b": "c"}]}',
     "text": "plain words, ümlaut\n".encode(),
+    "elf": elf(),
+    "pe": pe(),
 }
 
 

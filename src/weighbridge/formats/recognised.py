@@ -98,9 +98,6 @@ LFS = _declare(
     Loading.DATA,
     first=b"v",
 )
-RDS = _declare(
-    "r-data", "R data", "promises inside it may run code", _starts(b"RDX", b"X\n\0\0"), first=b"RX"
-)
 UBJSON = _declare(
     "ubjson",
     "Universal Binary JSON (XGBoost)",

@@ -1,6 +1,6 @@
 """Text: validated through the whole file; JSON and scripts are told apart from prose.
 
-Templates that stand in JSON and YAML are handed out.
+Templates that stand in a configuration are handed out.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from weighbridge.core.location import Location
 from weighbridge.core.tree import Blob, Held
 from weighbridge.formats import jinja
 from weighbridge.formats.git import is_lfs_hook
-from weighbridge.formats.yaml_scalars import scalars
 
 CHUNK: Final = 1 << 20
 TEXT_LIMIT: Final = 256 << 20
@@ -31,7 +30,9 @@ JSON_SMALL: Final = 8 << 20
 """Up to here JSON is read by Python's own module, which sees a key that is given twice."""
 JSON_WEIGHT: Final = 360 << 20
 """How much memory, roughly reckoned, the values of a JSON file may take."""
-YAML_LIMIT: Final = 4 << 20
+YAML_NAMES: Final = (".yaml", ".yml", "/mlmodel")
+_YAML_KEYS: Final = re.compile(rb"^[ -]*[\"']?_target_[\"']? *:|!!python/|^flavors:", re.MULTILINE)
+"""What a configuration says that makes a reader act, whatever its name."""
 TEMPLATES: Final = 5_000
 """How many templates of one file are handed out."""
 _CONTROL: Final = bytes(range(9)) + b"\x0b\x0e\x0f" + bytes(range(16, 27)) + b"\x1c\x1d\x1e\x1f"
@@ -53,30 +54,23 @@ class Written(Document):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Text(Written):
-    """A text file, and the templates in it if it is YAML."""
+    """A text file."""
 
     encoding: str
-    templates: tuple[Held, ...] = ()
-
-    def walk(self) -> Iterator[Blob | Gap]:
-        """The templates in it."""
-        yield from self.templates
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Json(Written):
-    """A JSON file and what it holds.
+class Configuration(Written):
+    """Values that a program reads from text, for the checks that ask what they make it do."""
 
-    `shadowed` are the values that a later one under the same key hides from most readers.
-    """
-
-    value: Any
-    shadowed: tuple[tuple[str, Any], ...] = ()
+    def roots(self) -> Iterator[tuple[str, Any]]:
+        """Every value that it holds, hidden ones too, each under a name (often none)."""
+        yield from ()
 
     def walk(self) -> Iterator[Blob | Gap]:
         """The templates among its strings, named by the keys that lead to them."""
         found = 0
-        for place, key, text in _strings((("", self.value), *self.shadowed)):
+        for place, key, text in _strings(self.roots()):
             role = jinja.role_of(key, text)
             if not role:
                 continue
@@ -88,11 +82,32 @@ class Json(Written):
             yield Held(place, text.encode("utf-8", "surrogatepass"), role)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Json(Configuration):
+    """A JSON file and what it holds.
+
+    `shadowed` are the values that a later one under the same key hides from most readers.
+    """
+
+    value: Any
+    shadowed: tuple[tuple[str, Any], ...] = ()
+
+    def roots(self) -> Iterator[tuple[str, Any]]:
+        """The value, then what it shadows."""
+        yield "", self.value
+        yield from self.shadowed
+
+
 def _strings(roots: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, str, str]]:
     """Every string with an opening brace: its place, the nearest key that says anything, itself."""
     stack = [(name, name, value) for name, value in reversed(tuple(roots))]
+    shared: set[int] = set()
     while stack:
         place, key, value = stack.pop()
+        if isinstance(value, dict | list):
+            if id(value) in shared:  # YAML's aliases
+                continue
+            shared.add(id(value))
         if isinstance(value, str):
             if "{" in value:
                 yield place or "text", key, value
@@ -137,8 +152,8 @@ def _encoding(head: bytes) -> str | None:
 
 
 def text_kind(sample: Sample) -> str | None:
-    """Which text a blob is (`text`, `json`, `python`, `script`, `template`), or None where it is
-    none; asked by each of the text formats, worked out once."""
+    """Which text a blob is (`text`, `json`, `yaml`, `python`, `script`, `template`), or None where
+    it is none; asked by each of the text formats, worked out once."""
     if "text" not in sample.notes:
         sample.notes["text"] = _work_out(sample)
     return sample.notes["text"]
@@ -153,7 +168,7 @@ def _work_out(sample: Sample) -> str | None:
     start = head.removeprefix(codecs.BOM_UTF8).lstrip()[:1]
     if head.startswith(b"version https://git-lfs") or is_lfs_hook(head):
         return None
-    name = sample.blob.path.lower()
+    name = f"/{sample.blob.path.lower()}"
     if head.startswith(b"#!") and b"python" not in head.split(b"\n", 1)[0]:
         return "script"
     if _is_template(sample):
@@ -163,7 +178,7 @@ def _work_out(sample: Sample) -> str | None:
     # What is called Python and is text is held to it; under other names it must prove to be.
     if name.endswith((".py", ".pyi", ".pyw")) or (_PYTHON.search(head) and _compiles(sample)):
         return "python"
-    return "text"
+    return "yaml" if name.endswith(YAML_NAMES) or _YAML_KEYS.search(head) else "text"
 
 
 def _compiles(sample: Sample) -> bool:
@@ -220,44 +235,15 @@ def _unread(where: Location, what: str) -> Gap:
     return Gap(kind=GapKind.UNSUPPORTED, message=f"{what} is here and was not read", at=where)
 
 
-def _text(blob: Blob, where: Location, limits: Limits) -> Text:
+def read_text(blob: Blob, where: Location, limits: Limits) -> Text:
+    """A blob as plain text. Raises `Malformed` where it is none."""
     seen, gaps, encoding = _validate(blob, where)
     name = blob.path.lower()
-    templates: tuple[Held, ...] = ()
     if name.endswith(_TEMPLATE_NAMES[:3]) and jinja.MARK.search(
         blob.read(0, CHUNK).decode("latin-1")
     ):
         gaps = (*gaps, _unread(where, "a template that Jinja does not take"))
-    elif name.endswith((".yaml", ".yml")):
-        templates, more = _yaml(blob.read(0, YAML_LIMIT).decode(encoding, "replace"), where)
-        gaps += more
-    return Text(
-        where=where,
-        size=blob.size,
-        seen=seen,
-        gaps=gaps,
-        blob=blob,
-        encoding=encoding,
-        templates=templates,
-    )
-
-
-_ESCAPED_BRACE: Final = re.compile(r"\\(?:x|u00|U000000)7[bB]")
-
-
-def _yaml(text: str, where: Location) -> tuple[tuple[Held, ...], tuple[Gap, ...]]:
-    """The templates among the strings of YAML; a gap if one declared there was not found."""
-    if not (jinja.MARK.search(text) or _ESCAPED_BRACE.search(text)):
-        return (), ()
-    held: list[Held] = []
-    for scalar in scalars(text):
-        role = jinja.role_of(scalar.key, scalar.text)
-        if role and len(held) < TEMPLATES:
-            data = scalar.text.encode("utf-8", "surrogatepass")
-            held.append(Held(scalar.key or "text", data, role))
-    if "chat_template" in text and not held:
-        return (), (_unread(where, "a template"),)
-    return tuple(held), ()
+    return Text(where=where, size=blob.size, seen=seen, gaps=gaps, blob=blob, encoding=encoding)
 
 
 def _json(blob: Blob, where: Location, limits: Limits) -> Document:
@@ -270,7 +256,7 @@ def _json(blob: Blob, where: Location, limits: Limits) -> Document:
     try:
         value, shadowed = _load(data)
     except (ValueError, RecursionError):
-        return _text(blob, where, limits)  # JSON lines, a template, a list in prose: still text
+        return read_text(blob, where, limits)  # JSON lines, a template, a list in prose: still text
     return Json(
         where=where, size=blob.size, seen=len(data), blob=blob, value=value, shadowed=shadowed
     )
@@ -294,7 +280,7 @@ def _load(data: bytes) -> tuple[Any, tuple[tuple[str, Any], ...]]:
 
 def _large(blob: Blob, where: Location, limits: Limits, what: str) -> Text:
     """JSON that is too large to hold: a gap only if it says that it holds a template."""
-    text = _text(blob, where, limits)
+    text = read_text(blob, where, limits)
     for offset in range(0, min(blob.size, TEXT_LIMIT), CHUNK):
         if b"chat_template" in blob.read(max(0, offset - 16), CHUNK + 16):
             why = f"{what}: the template in it was not read"
@@ -320,8 +306,8 @@ def _empty(blob: Blob, where: Location, limits: Limits) -> Empty:
 
 TEXT = Format(
     name="text", title="Text", loading=Loading.DATA, sniff=lambda s: text_kind(s) == "text",
-    first=_FIRST, parse=_text, document=Text,
-    limits="Validated as text; of YAML the templates are read, without following anchors.",
+    first=_FIRST, parse=read_text, document=Text,
+    limits="Validated as text.",
 )  # fmt: skip
 JSON = Format(
     name="json", title="JSON", loading=Loading.DATA, sniff=lambda s: text_kind(s) == "json",

@@ -9,7 +9,9 @@ from weighbridge.core.finding import Action, Finding
 
 TOGETHER = frozenset({"tflite", "zip"})
 """TensorFlow Lite packs label files behind a model; both are read."""
-PLAIN = frozenset({"text", "json", "markdown", "csv", "python", "script", "empty"})
+PLAIN = frozenset(
+    {"text", "json", "yaml", "xml", "git-config", "csv", "python", "script", "empty", "leftover"}
+)
 
 
 @check("polyglot", control="payload-scan", reads=Artifact)

@@ -62,7 +62,7 @@ def tokenizer_token(document: Json) -> Iterator[Finding]:
             message=f"entry {vocab[text]} of the vocabulary is {_means(text)}: {text[:100]!r}"
             + ("; no merge makes it, so it was put there by hand" if unmade else ""),
             at=document.at(),
-            action=Action.BLOCK if unmade else Action.REVIEW,
+            action=_weight(text, made),
             symbol=text[:80],
         )
     for special in (True, False):
@@ -87,6 +87,14 @@ def tokenizer_token(document: Json) -> Iterator[Finding]:
                     ),
                 ),
             )
+
+
+def _weight(text: str, made: frozenset[str] | None) -> Action:
+    """What merges make was learned from text. Without them an address is a question to ask; a
+    command stands in many a vocabulary of code, and is only text until somebody runs it."""
+    if made is not None:
+        return Action.NOTE if text in made else Action.BLOCK
+    return Action.REVIEW if is_address(text) else Action.NOTE
 
 
 def _means(text: str) -> str:
