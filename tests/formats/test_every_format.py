@@ -18,6 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from checks.test_onnx import QUIET as ONNX_FILES
 from formats.test_ggml import FILES as GGML_FILES
 from pickles import RUNS
 from programs import elf, pe
@@ -81,6 +82,7 @@ REAL: dict[str, bytes] = {
     "npy": npy(),
     "pickle": RUNS,
     "hdf5": (BENIGN / "keras" / "attention.h5").read_bytes(),
+    "onnx": ONNX_FILES["function"],
     "gguf": (BENIGN / "gguf" / "adapter.gguf").read_bytes(),
     "ggml": GGML_FILES["ggjt v3"][0],
     "json": b'{"a": [1, 2, {"b": "c"}]}',

@@ -13,6 +13,7 @@ from weighbridge.core.finding import Finding, Gap
 from weighbridge.core.format import Loading
 from weighbridge.core.location import Location
 from weighbridge.core.report import FileRecord
+from weighbridge.core.tree import Reference
 
 SECTIONS = ("Why it matters", "What to do", "Limits", "References")
 
@@ -38,10 +39,12 @@ class Artifact:
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """What a check across files sees: every file and every artifact of the target, in order."""
+    """What a check across files sees: every file and every artifact of the target, in order, and
+    what they read of each other."""
 
     files: tuple[FileRecord, ...]
     artifacts: tuple[Artifact, ...]
+    references: tuple[Reference, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,8 @@ class Document:
     `where` is the artifact it was read from, `size` its bytes, `seen` how many of them the parser
     took into account (tensor bytes stay lazy), `gaps` what it met and could not read.
     Two documents are never equal: each is one reading of one artifact.
-    A document that is also a `Tree` (it has `walk()`) is descended into by the engine.
+    A document that is also a `Tree` (it has `walk()`) is descended into by the engine; one that
+    needs other files says which parts of them (`refers()`, see `Reference`).
     """
 
     where: Location

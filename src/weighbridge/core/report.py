@@ -7,6 +7,7 @@ import msgspec
 from weighbridge.core.control import ControlVerdict, Verdict
 from weighbridge.core.finding import Finding, Gap
 from weighbridge.core.location import Location
+from weighbridge.core.tree import Reference
 
 SCHEMA = "weighbridge/report/1"
 
@@ -145,3 +146,4 @@ class Examined(msgspec.Struct, frozen=True, kw_only=True):
     gaps: tuple[Gap, ...] = ()
     coverage: tuple[ArtifactCoverage, ...] = ()
     identified: tuple[tuple[Location, int, tuple[str, ...]], ...] = ()
+    references: tuple[Reference, ...] = ()

@@ -8,6 +8,7 @@ from typing import Protocol, runtime_checkable
 import msgspec
 
 from weighbridge.core.finding import Gap
+from weighbridge.core.location import Location
 
 
 @runtime_checkable
@@ -93,3 +94,18 @@ class Roled(msgspec.Struct, frozen=True, eq=False):
     def read(self, offset: int, n: int) -> bytes:
         """See `Blob.read`."""
         return self.whole.read(offset, n)
+
+
+class Reference(msgspec.Struct, frozen=True, kw_only=True):
+    """A part of another file that an artifact is read together with.
+
+    `at` is what refers, `path` the other file as it is written there (relative to the folder of
+    the artifact's own file), `start` and `size` the part in bytes (`size` None: to the end), `what`
+    names what is there.
+    """
+
+    at: Location
+    path: str
+    start: int = 0
+    size: int | None = None
+    what: str = ""

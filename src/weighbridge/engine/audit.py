@@ -12,13 +12,22 @@ from typing import Final
 
 import msgspec
 
+from weighbridge.analysis.references import resolve
 from weighbridge.core.check import Artifact, Audit, Check
 from weighbridge.core.finding import Action, Finding, Gap, GapKind
 from weighbridge.core.format import Limits
 from weighbridge.core.location import Location
-from weighbridge.core.report import Coverage, Examined, FileRecord, Intel, LeftOut, Target
+from weighbridge.core.report import (
+    ArtifactCoverage,
+    Coverage,
+    Examined,
+    FileRecord,
+    Intel,
+    LeftOut,
+    Target,
+)
 from weighbridge.core.tree import Blob
-from weighbridge.engine.examine import examine
+from weighbridge.engine.examine import UNRECOGNISED, examine
 from weighbridge.engine.ruleset import Ruleset, load
 from weighbridge.engine.supervisor import Progress, Settings, Supervisor
 from weighbridge.sources.folder import Folder, open_target
@@ -69,12 +78,13 @@ def run(
         blobs, folder.readable, partial(_examine, ruleset, settings.limits), settings
     )
     results = sorted(supervisor.run(progress), key=lambda r: blobs[r[0]].path)
-    examined = [e for _, e in results]
+    examined = _explained([e for _, e in results])
     gaps += [_concerns(g, e, ruleset) for e in examined for g in e.gaps]
     files = tuple(e.record for e in examined)
     findings = [f for e in examined for f in e.findings]
     ran = Counter(check for e in examined for row in e.coverage for check in row.checks)
-    across = Audit(files, tuple(_artifacts(examined, ruleset)))
+    references = tuple(r for e in examined for r in e.references)
+    across = Audit(files, tuple(_artifacts(examined, ruleset)), references)
     for check in ruleset.audit_checks if files else ():
         ran[check.id] += 1
         for result in _across(check, across):
@@ -100,6 +110,31 @@ def run(
 
 def _examine(ruleset: Ruleset, limits: Limits, blob: Blob) -> Examined:
     return examine(blob, ruleset, limits)
+
+
+def _explained(examined: list[Examined]) -> list[Examined]:
+    """Files of no format of their own that another one takes its tensors from are raw data, and no
+    gap, like the raw members of an archive."""
+    meant = {resolve(r) for e in examined for r in e.references}
+    return [_raw(e, meant) if meant else e for e in examined]
+
+
+def _raw(examined: Examined, meant: set[Location | None]) -> Examined:
+    raw = [g for g in examined.gaps if g.message == UNRECOGNISED and g.at in meant]
+    if not raw:
+        return examined
+    record = examined.record
+    if not record.formats:
+        record = msgspec.structs.replace(record, formats=("tensor-data",))
+    rows = tuple(
+        ArtifactCoverage(at=g.at, parser="raw", size=record.size, seen=0, checks=()) for g in raw
+    )
+    return msgspec.structs.replace(
+        examined,
+        record=record,
+        gaps=tuple(g for g in examined.gaps if g not in raw),
+        coverage=examined.coverage + rows,
+    )
 
 
 def _all_controls(ruleset: Ruleset) -> tuple[str, ...]:

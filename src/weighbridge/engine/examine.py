@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TypeVar, cast
+from functools import partial
+from typing import Any, Final, TypeVar, cast
 
 import msgspec
 
@@ -15,12 +16,14 @@ from weighbridge.core.finding import Finding, Gap, GapKind
 from weighbridge.core.format import Format, Limits, Sample
 from weighbridge.core.location import Location
 from weighbridge.core.report import ArtifactCoverage, Examined, FileRecord
-from weighbridge.core.tree import Blob, Roled, Tree
+from weighbridge.core.tree import Blob, Reference, Roled, Tree
 from weighbridge.engine.ruleset import Ruleset
 from weighbridge.formats.torch import NOTED_LIMIT, is_plainly_raw
 from weighbridge.formats.torch import role as torch_role
 
 Result = TypeVar("Result")
+REFERENCES_KEPT: Final = 50_000
+UNRECOGNISED: Final = "the format is not recognised"
 
 
 def examine(blob: Blob, ruleset: Ruleset, limits: Limits) -> Examined:
@@ -37,6 +40,7 @@ def examine(blob: Blob, ruleset: Ruleset, limits: Limits) -> Examined:
         gaps=tuple(examination.gaps),
         coverage=tuple(examination.coverage),
         identified=tuple(examination.identified),
+        references=tuple(examination.references),
     )
 
 
@@ -56,6 +60,7 @@ class _Examination:
     gaps: list[Gap] = field(default_factory=list)
     coverage: list[ArtifactCoverage] = field(default_factory=list)
     identified: list[tuple[Location, int, tuple[str, ...]]] = field(default_factory=list)
+    references: list[Reference] = field(default_factory=list)
     entries: int = 0
     expanded: int = 0
 
@@ -76,7 +81,7 @@ class _Examination:
         known = tuple(f.name for f in candidates if not role or f.name in parsed or f.parse is None)
         if not known:
             if not role:
-                self._gap(GapKind.UNSUPPORTED, "the format is not recognised", where)
+                self._gap(GapKind.UNSUPPORTED, UNRECOGNISED, where)
             return ()
         self.identified.append((where, size, known))
         loadings = tuple(f.loading for f in candidates if f.name in known)
@@ -100,6 +105,8 @@ class _Examination:
                     checks=tuple(c.id for c in checks) + ran,
                 )
             )
+            if hasattr(document, "refers"):
+                self._try(where, partial(self._refer, document), self.ruleset.content_controls)
             if hasattr(document, "walk"):  # a Tree; asking the protocol itself is slow
                 self._descend(cast(Tree, document), where, depth + 1)
         return known
@@ -122,6 +129,15 @@ class _Examination:
             met = self.gaps[gaps_before:]
             self.gaps[gaps_before:] = [g for g in met if g.kind is not GapKind.MALFORMED]
         return document
+
+    def _refer(self, document: Any) -> None:
+        """Keep what a document says that it is read together with."""
+        for count, reference in enumerate(document.refers()):
+            if count == REFERENCES_KEPT:
+                why = f"more than {REFERENCES_KEPT:,} references to other files; the rest was not "
+                self._gap(GapKind.TOO_LARGE, why + "looked at", document.where)
+                return
+            self.references.append(reference)
 
     def _descend(self, tree: Tree, where: Location, depth: int) -> None:
         members: list[Blob] = []

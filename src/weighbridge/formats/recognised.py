@@ -40,17 +40,11 @@ def _declare(
     )
 
 
-def _onnx(sample: Sample) -> bool:
-    """A ModelProto begins with ir_version (field 1) and has producer or graph fields behind it."""
-    return bool(re.match(rb"\x08[\x01-\x20](?:\x12[\x00-\x7f][\x20-\x7e]|\x3a|\x42)", sample.head))
-
-
 def _saved_model(sample: Sample) -> bool:
     """A SavedModel begins with saved_model_schema_version (field 1), then a MetaGraphDef."""
     return bool(re.match(rb"\x08\x01\x12[\x80-\xff]{1,4}[\x00-\x7f]\x0a", sample.head))
 
 
-ONNX = _declare("onnx", "ONNX model", _MARSHALLED, _onnx, Loading.DATA, first=b"\x08")
 ORT = _declare("ort", "ONNX Runtime model", _MARSHALLED, _starts(b"ORTM", at=4), Loading.DATA)
 SAVED_MODEL = _declare(
     "saved-model", "TensorFlow SavedModel", _MARSHALLED, _saved_model, first=b"\x08"

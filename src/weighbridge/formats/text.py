@@ -19,7 +19,7 @@ from weighbridge.core.document import Document, Malformed
 from weighbridge.core.finding import Gap, GapKind
 from weighbridge.core.format import Format, Limits, Loading, Sample
 from weighbridge.core.location import Location
-from weighbridge.core.tree import Blob, Held
+from weighbridge.core.tree import Blob, Held, Reference
 from weighbridge.formats import jinja
 from weighbridge.formats.git import is_lfs_hook
 
@@ -96,6 +96,13 @@ class Json(Configuration):
         """The value, then what it shadows."""
         yield "", self.value
         yield from self.shadowed
+
+    def refers(self) -> Iterator[Reference]:
+        """The shards that an index of weights names."""
+        shards = self.value.get("weight_map") if isinstance(self.value, dict) else None
+        if isinstance(shards, dict):
+            for path in sorted({p for p in shards.values() if isinstance(p, str)}):
+                yield Reference(at=self.where, path=path)
 
 
 def _strings(roots: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, str, str]]:
