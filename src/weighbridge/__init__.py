@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from weighbridge.api import (
+        Access,
         Policy,
         PolicyError,
         Report,
@@ -20,7 +21,16 @@ if TYPE_CHECKING:
     )
 
 __version__ = "0.1.0"
-__all__ = ["Policy", "PolicyError", "Report", "Settings", "TargetError", "audit", "read_policy"]
+__all__ = [
+    "Access",
+    "Policy",
+    "PolicyError",
+    "Report",
+    "Settings",
+    "TargetError",
+    "audit",
+    "read_policy",
+]
 
 
 def __getattr__(name: str) -> Any:

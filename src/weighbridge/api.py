@@ -16,8 +16,18 @@ from weighbridge.engine.supervisor import Settings
 from weighbridge.policy.policy import Policy, PolicyError
 from weighbridge.policy.policy import read as read_policy
 from weighbridge.policy.verdict import judge
+from weighbridge.sources.target import Access
 
-__all__ = ["Policy", "PolicyError", "Report", "Settings", "TargetError", "audit", "read_policy"]
+__all__ = [
+    "Access",
+    "Policy",
+    "PolicyError",
+    "Report",
+    "Settings",
+    "TargetError",
+    "audit",
+    "read_policy",
+]
 
 
 def audit(
@@ -26,9 +36,12 @@ def audit(
     policy: Policy | str | os.PathLike[str] | None = None,
     settings: Settings | None = None,
     progress: Callable[[int, int], None] | None = None,
+    access: Access | None = None,
 ) -> Report:
-    """Audit a model folder or file and answer the 14 controls.
+    """Audit a model folder, a file, or a repository on the Hub, and answer the 14 controls.
 
+    `target` is a path, or `org/name`, `org/name@revision`, `hf-dataset:org/name` where no such
+    path exists. `access` says which endpoint is asked, and whether a network may be used at all.
     `policy` is a `Policy`, or the path of a policy file; None means no waivers and no demands (the
     command line looks for `weighbridge.toml` in the working directory, this function does not).
     `settings` are the budgets of the run. `progress` is called with how many files are done, of
@@ -42,7 +55,7 @@ def audit(
         rules, source = policy, "given by the caller"
     elif policy is not None:
         rules, source = read_policy(Path(policy)), os.fspath(policy)
-    audited = engine.run(Path(target), settings or Settings(), progress)
+    audited = engine.run(os.fspath(target), settings or Settings(), progress, access)
     now = datetime.now(UTC)
     judgement = judge(
         findings=audited.findings,
@@ -68,6 +81,7 @@ def audit(
         waivers=judgement.waivers,
         policy=source,
         intel=audited.intel,
+        origin=audited.origin,
     )
 
 

@@ -12,6 +12,7 @@ from weighbridge.core.document import Document
 from weighbridge.core.finding import Finding, Gap
 from weighbridge.core.format import Loading
 from weighbridge.core.location import Location
+from weighbridge.core.origin import Origin
 from weighbridge.core.report import FileRecord
 from weighbridge.core.tree import Reference
 
@@ -40,11 +41,12 @@ class Artifact:
 @dataclass(frozen=True, slots=True)
 class Audit:
     """What a check across files sees: every file and every artifact of the target, in order, and
-    what they read of each other."""
+    what they read of each other; what the source knows beyond the bytes."""
 
     files: tuple[FileRecord, ...]
     artifacts: tuple[Artifact, ...]
     references: tuple[Reference, ...] = ()
+    origin: Origin | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ import msgspec
 from weighbridge.core.control import ControlVerdict, Verdict
 from weighbridge.core.finding import Finding, Gap
 from weighbridge.core.location import Location
+from weighbridge.core.origin import Origin, Transfer
 from weighbridge.core.tree import Reference
 
 SCHEMA = "weighbridge/report/1"
@@ -38,12 +39,16 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
 
 class FileRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A file of the target. `size` in bytes; `sha256` is null where it was not computed;
-    `formats` is what the content is, which may be several things at once."""
+    `formats` is what the content is, which may be several things at once. `declared` is the sha256
+    that the source names and nobody recomputed; `git` the name that git gives to the content,
+    computed where the source names files so."""
 
     path: str
     size: int
     sha256: str | None
     formats: tuple[str, ...] = ()
+    declared: str | None = None
+    git: str | None = None
 
 
 class ArtifactCoverage(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,7 +71,7 @@ class LeftOut(msgspec.Struct, frozen=True, kw_only=True):
 
 class Coverage(msgspec.Struct, frozen=True, kw_only=True):
     """What was looked at, beside the verdict: how many files there are, their bytes, and how many
-    of the files were hashed."""
+    of the files were hashed; what was fetched for it, where a network was used."""
 
     files: int
     bytes: int
@@ -74,6 +79,7 @@ class Coverage(msgspec.Struct, frozen=True, kw_only=True):
     artifacts: tuple[ArtifactCoverage, ...]
     left_out: tuple[LeftOut, ...] = ()
     jail: tuple[str, ...] = ()
+    transfer: Transfer | None = None
 
 
 class ControlResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -135,6 +141,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     waivers: tuple[AppliedWaiver, ...] = ()
     policy: str | None = None
     intel: tuple[Intel, ...] = ()
+    origin: Origin | None = None
 
 
 class Examined(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from weighbridge.core.check import Artifact, Audit, Check
 from weighbridge.core.finding import Action, Finding, Gap, GapKind
 from weighbridge.core.format import Limits
 from weighbridge.core.location import Location
+from weighbridge.core.origin import Origin, Transfer
 from weighbridge.core.report import (
     ArtifactCoverage,
     Coverage,
@@ -30,7 +32,7 @@ from weighbridge.core.tree import Blob
 from weighbridge.engine.examine import UNRECOGNISED, examine
 from weighbridge.engine.ruleset import Ruleset, load
 from weighbridge.engine.supervisor import Progress, Settings, Supervisor
-from weighbridge.sources.folder import Folder, open_target
+from weighbridge.sources.target import Access, Source, open_target
 
 FINDINGS_KEPT: Final = 200
 """How many findings of one check in one file are kept; a further one counts the rest."""
@@ -55,27 +57,32 @@ class Audited:
     checks: tuple[Check, ...]
     ruleset: str
     intel: tuple[Intel, ...]
+    origin: Origin | None = None
 
 
 def run(
-    target: Path, settings: Settings | None = None, progress: Progress | None = None
+    target: Path | str,
+    settings: Settings | None = None,
+    progress: Progress | None = None,
+    access: Access | None = None,
 ) -> Audited:
-    """Audit a folder or file. Raises `TargetError` where there is nothing that can be audited."""
+    """Audit a folder, a file or a repository. Raises `TargetError` where there is nothing that can
+    be audited."""
     settings = settings or Settings()
     ruleset = load()
     try:
-        folder = open_target(target)
+        source = open_target(os.fspath(target), access)
     except (OSError, ValueError) as error:
         raise TargetError(f"{target}: {getattr(error, 'strerror', None) or error}") from error
     blobs: list[Blob] = []
     gaps: list[Gap] = []
-    for met in folder.walk():
+    for met in source.walk():
         if isinstance(met, Gap):
             gaps.append(msgspec.structs.replace(met, controls=_all_controls(ruleset)))
         else:
             blobs.append(met)
     supervisor = Supervisor(
-        blobs, folder.readable, partial(_examine, ruleset, settings.limits), settings
+        blobs, source.readable, partial(_examine, ruleset, settings.limits), settings
     )
     results = sorted(supervisor.run(progress), key=lambda r: blobs[r[0]].path)
     examined = _explained([e for _, e in results])
@@ -84,7 +91,7 @@ def run(
     findings = [f for e in examined for f in e.findings]
     ran = Counter(check for e in examined for row in e.coverage for check in row.checks)
     references = tuple(r for e in examined for r in e.references)
-    across = Audit(files, tuple(_artifacts(examined, ruleset)), references)
+    across = Audit(files, tuple(_artifacts(examined, ruleset)), references, source.origin)
     for check in ruleset.audit_checks if files else ():
         ran[check.id] += 1
         for result in _across(check, across):
@@ -96,16 +103,29 @@ def run(
         why = "the digests were not computed, as asked (--no-digest)"
         gaps.append(_integrity_gap(GapKind.NOT_GIVEN, why, "."))
     return Audited(
-        target=Target(kind=folder.kind, id=str(target)),
+        target=Target(kind=source.kind, id=str(target), **_resolved(source.origin)),
         findings=_sorted(_capped(_fingerprinted(findings))),
         gaps=tuple(sorted(set(gaps), key=_gap_order)),
         files=files,
-        coverage=_coverage(examined, folder, supervisor.protections),
+        coverage=_coverage(examined, source, supervisor),
         ran=dict(sorted(ran.items())),
         checks=ruleset.checks,
         ruleset=ruleset.digest,
         intel=ruleset.intel,
+        origin=source.origin,
     )
+
+
+def _resolved(origin: Origin | None) -> dict[str, str | None]:
+    if origin is None:
+        return {}
+    return {"requested": origin.requested, "resolved": origin.commit}
+
+
+def _sum(*transfers: Transfer | None) -> Transfer | None:
+    known = [t for t in transfers if t is not None]
+    whole = Transfer(bytes=sum(t.bytes for t in known), requests=sum(t.requests for t in known))
+    return whole if whole.requests else None
 
 
 def _examine(ruleset: Ruleset, limits: Limits, blob: Blob) -> Examined:
@@ -231,14 +251,15 @@ def _gap_order(gap: Gap) -> tuple[object, ...]:
     return (gap.kind.value, gap.at.path, gap.at.inside, gap.at.offset or 0, gap.message)
 
 
-def _coverage(examined: list[Examined], folder: Folder, protections: tuple[str, ...]) -> Coverage:
+def _coverage(examined: list[Examined], source: Source, supervisor: Supervisor) -> Coverage:
     records = [e.record for e in examined]
-    left_out: list[LeftOut] = sorted(folder.left_out, key=lambda entry: entry.path)
+    left_out: list[LeftOut] = sorted(source.left_out, key=lambda entry: entry.path)
     return Coverage(
         files=len(records),
         bytes=sum(r.size for r in records),
         hashed=sum(1 for r in records if r.sha256 is not None),
         artifacts=tuple(row for e in examined for row in e.coverage),
         left_out=tuple(left_out),
-        jail=protections,
+        jail=supervisor.protections,
+        transfer=_sum(source.transfer, supervisor.transfer),
     )

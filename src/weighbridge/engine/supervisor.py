@@ -21,16 +21,19 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
 from weighbridge.core.finding import Gap, GapKind
 from weighbridge.core.format import Limits
 from weighbridge.core.location import Location
+from weighbridge.core.origin import Transfer
 from weighbridge.core.report import Examined, FileRecord
 from weighbridge.core.tree import Blob, Held
+from weighbridge.engine.fetcher import Fetched, Fetcher, exactly, send
 from weighbridge.engine.jail import confine
+from weighbridge.sources.remote import RemoteFile
 
 CODECS: Final = ("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "latin-1", "ascii",
                  "cp437", "raw-unicode-escape", "unicode-escape")  # fmt: skip
@@ -41,9 +44,14 @@ Progress = Callable[[int, int], None]
 SMALL: Final = 1 << 20
 """Files below this are read once, whole, and hashed before they are parsed."""
 CHUNK: Final = 1 << 20
+GIT_LIMIT: Final = 12 << 20
+"""Up to this size a file may be kept in git itself and not in its store of large files."""
 BATCH: Final = 16
 ANSWER_LIMIT: Final = 64 << 20
 """The longest answer that a child may send, in bytes."""
+WAITING: Final = 8
+"""How many children wait for a network at once."""
+REMOTE_SECONDS: Final = 300.0
 SECONDS_PER_BYTE: Final = 1 / (20 << 20)
 """Allowance on top of the time-out: reading and hashing 20 MiB in a second."""
 
@@ -96,13 +104,15 @@ class _Child:
 
 @dataclass
 class Supervisor:
-    """Runs `examine` over blobs. `protections` are those that every child had in force."""
+    """Runs `examine` over blobs. `protections` are those that every child had in force, `transfer`
+    is what was fetched from a network."""
 
     blobs: Sequence[Blob]
     readable: Sequence[Path]
     examine: Examine
     settings: Settings
     protections: tuple[str, ...] = ()
+    transfer: Transfer = field(default_factory=lambda: Transfer(bytes=0, requests=0))
 
     def _warm(self) -> None:
         """Load what Python would load at its first use: the jail cannot open those files."""
@@ -116,8 +126,11 @@ class Supervisor:
         self._queue = self._plan()
         self._children: list[_Child] = []
         self._selector = selectors.DefaultSelector()
-        wanted = self.settings.jobs or os.cpu_count() or 1
-        for _ in range(min(wanted, len(self._queue))):
+        self._fetcher: Fetcher | None = None
+        if any(isinstance(blob, RemoteFile) for blob in self.blobs):
+            self._fetcher = Fetcher(self.blobs)
+            self._fetcher.start()
+        for _ in range(min(self._jobs(), len(self._queue))):
             self._start()
         finished = 0
         try:
@@ -131,6 +144,13 @@ class Supervisor:
             for child in list(self._children):
                 self._stop(child)
             self._selector.close()
+            if self._fetcher is not None:
+                self.transfer = self._fetcher.close()
+
+    def _jobs(self) -> int:
+        """How many children: one for each processor, more where they mostly wait for a network."""
+        waiting = WAITING if self._fetcher is not None else 1
+        return self.settings.jobs or max(waiting, os.cpu_count() or 1)
 
     def _plan(self) -> deque[Task]:
         """Large files first, each by itself; small ones in batches."""
@@ -138,7 +158,8 @@ class Supervisor:
         large = [n for n in order if self.blobs[n].size >= SMALL]
         small = [n for n in order if self.blobs[n].size < SMALL]
         jobs = self.settings.jobs or os.cpu_count() or 1
-        batch = max(1, min(BATCH, len(small) // (2 * jobs)))
+        remote = any(isinstance(self.blobs[n], RemoteFile) for n in small)
+        batch = 1 if remote else max(1, min(BATCH, len(small) // (2 * jobs)))
         tasks = [Task((n,)) for n in large]
         tasks += [Task(tuple(small[i : i + batch])) for i in range(0, len(small), batch)]
         return deque(tasks)
@@ -148,6 +169,7 @@ class Supervisor:
     def _start(self) -> None:
         child_reads, to = os.pipe()
         back, child_writes = os.pipe()
+        line = self._fetcher.line() if self._fetcher is not None else None
         pid = os.fork()
         if pid == 0:
             try:
@@ -156,11 +178,16 @@ class Supervisor:
                     os.close(other.back)
                 os.close(to)
                 os.close(back)
+                if self._fetcher is not None:
+                    self._fetcher.leave()
+                self._line = line
                 self._serve(child_reads, child_writes)
             finally:
                 os._exit(1)
         os.close(child_reads)
         os.close(child_writes)
+        if line is not None:
+            line.close()  # the child's alone
         child = _Child(pid, to, back)
         self._children.append(child)
         self._selector.register(back, selectors.EVENT_READ, child)
@@ -179,8 +206,11 @@ class Supervisor:
     def _wind(self, child: _Child) -> None:
         assert child.task is not None
         if child.done < len(child.task.numbers):
-            size = self.blobs[child.task.numbers[child.done]].size
-            child.deadline = time.monotonic() + self.settings.timeout + size * SECONDS_PER_BYTE
+            blob = self.blobs[child.task.numbers[child.done]]
+            seconds = blob.size * SECONDS_PER_BYTE
+            if isinstance(blob, RemoteFile):  # of which only parts are read, at a network's speed
+                seconds = REMOTE_SECONDS
+            child.deadline = time.monotonic() + self.settings.timeout + seconds
 
     def _step(self) -> Iterator[tuple[int, Examined]]:
         now = time.monotonic()
@@ -267,7 +297,7 @@ class Supervisor:
             gap = Gap(kind=kind, message=why, at=Location(blob.path))
             record = FileRecord(path=blob.path, size=blob.size, sha256=None)
             lost = Examined(record=record, gaps=(gap,))
-            if self.settings.digest:
+            if self.settings.digest and not isinstance(blob, RemoteFile):
                 self._lost[number] = lost
                 self._queue.append(Task((number,), hash_only=True))
             else:
@@ -302,15 +332,20 @@ class Supervisor:
         while (message := _receive(reads)) is not None:
             task = _tasks.decode(message)
             for number in task.numbers:
-                examined = self._one(self.blobs[number], task.hash_only)
+                blob = self.blobs[number]
+                if isinstance(blob, RemoteFile) and self._line is not None:
+                    whole = blob.sha256 is None and blob.size <= GIT_LIMIT
+                    line = self._line
+                    blob = Fetched(blob.path, blob.size, number, line, blob.role, whole)
+                examined = self._one(blob, task.hash_only)
                 _send(writes, encoder.encode(Answer(number, examined)))
         os._exit(0)
 
     def _one(self, blob: Blob, hash_only: bool) -> Examined:
         try:
             if hash_only:
-                digest = _hash(blob)
-                return Examined(record=FileRecord(path=blob.path, size=blob.size, sha256=digest))
+                record = FileRecord(path=blob.path, size=blob.size, sha256=None)
+                return _with_digest(Examined(record=record), _hash(blob))
             return self._examine(blob)
         except OSError as error:
             why = error.strerror or type(error).__name__
@@ -323,13 +358,14 @@ class Supervisor:
                 close()
 
     def _examine(self, blob: Blob) -> Examined:
-        if blob.size < SMALL:
+        if blob.size < SMALL or (isinstance(blob, Fetched) and blob.whole):
             data = blob.read(0, blob.size)
-            digest = hashlib.sha256(data).hexdigest() if self.settings.digest else None
-            return _with_digest(self.examine(Held(blob.path, data, blob.role)), digest)
-        if not self.settings.digest:
+            held = Held(blob.path, data, blob.role)
+            digest = _hash(held) if self.settings.digest else None
+            return _with_digest(self.examine(held), digest)
+        if not self.settings.digest or isinstance(blob, Fetched):
             return self.examine(blob)
-        hashed: list[str] = []
+        hashed: list[Digest] = []
         failed: list[Exception] = []
 
         def hash_beside() -> None:
@@ -355,34 +391,37 @@ class Supervisor:
         return _with_digest(examined, hashed[0])
 
 
-def _with_digest(examined: Examined, digest: str | None) -> Examined:
-    record = msgspec.structs.replace(examined.record, sha256=digest)
+class Digest(NamedTuple):
+    """A file's sha256, and the name that git gives to a small file's content."""
+
+    sha256: str
+    git: str | None
+
+
+def _with_digest(examined: Examined, digest: Digest | None) -> Examined:
+    if digest is None:
+        return examined
+    record = msgspec.structs.replace(examined.record, sha256=digest.sha256, git=digest.git)
     return msgspec.structs.replace(examined, record=record)
 
 
-def _hash(blob: Blob) -> str:
+def _hash(blob: Blob) -> Digest:
     digest = hashlib.sha256()
+    git = None
+    if blob.size <= GIT_LIMIT:
+        git = hashlib.sha1(b"blob %d\0" % blob.size, usedforsecurity=False)
     for offset in range(0, blob.size, CHUNK):
-        digest.update(blob.read(offset, CHUNK))
-    return digest.hexdigest()
+        data = blob.read(offset, CHUNK)
+        digest.update(data)
+        if git is not None:
+            git.update(data)
+    return Digest(digest.hexdigest(), git.hexdigest() if git is not None else None)
 
 
 def _send(to: int, message: bytes) -> None:
-    view = memoryview(len(message).to_bytes(4, "little") + message)
-    while view:
-        view = view[os.write(to, view) :]
+    send(to, len(message).to_bytes(4, "little") + message)
 
 
 def _receive(source: int) -> bytes | None:
-    head = _exactly(source, 4)
-    return _exactly(source, int.from_bytes(head, "little")) if head else None
-
-
-def _exactly(source: int, n: int) -> bytes:
-    data = b""
-    while len(data) < n:
-        more = os.read(source, n - len(data))
-        if not more:
-            return b""
-        data += more
-    return data
+    head = exactly(source, 4)
+    return exactly(source, int.from_bytes(head, "little")) if head else None

@@ -13,6 +13,7 @@ from typing import Final
 from weighbridge.core.document import Malformed
 from weighbridge.core.finding import Gap, GapKind
 from weighbridge.core.location import Location
+from weighbridge.core.origin import Origin, Transfer
 from weighbridge.core.report import LeftOut
 from weighbridge.core.tree import Blob
 
@@ -75,6 +76,8 @@ class Folder:
     root: Path
     only: str | None = None
     left_out: list[LeftOut] = field(default_factory=list)
+    origin: Origin | None = None
+    transfer: Transfer | None = None
 
     @property
     def kind(self) -> str:

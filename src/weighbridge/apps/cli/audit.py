@@ -38,7 +38,12 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
         "2 usage or infrastructure, 3 incomplete.",
         allow_abbrev=False,
     )
-    parser.add_argument("target", metavar="TARGET", type=Path, help="the folder or file to audit")
+    parser.add_argument(
+        "target",
+        metavar="TARGET",
+        help="the folder or file to audit, or a repository on the Hub: org/name, "
+        "org/name@revision, hf-dataset:org/name, hf-space:org/name",
+    )
     parser.add_argument(
         "--format",
         metavar="FORMAT[=FILE]",
@@ -54,6 +59,15 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
         type=Path,
         help="use this policy (default: weighbridge.toml or [tool.weighbridge] of pyproject.toml "
         "in the working directory, unless that is what is audited)",
+    )
+    parser.add_argument(
+        "--endpoint",
+        metavar="URL",
+        help="the Hub to ask (default: HF_ENDPOINT, or the Hugging Face Hub); your token is sent "
+        "to the endpoint it belongs to and nowhere else",
+    )
+    parser.add_argument(
+        "--offline", action="store_true", help="use no network: audit what is on this machine"
     )
     parser.add_argument(
         "--no-digest",
@@ -96,7 +110,8 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Audit, write the reports, and return the exit code. Raises `UsageError`."""
     outputs: list[Output] = arguments.outputs or [Output("terminal", None)]
-    _check(outputs, arguments.target)
+    local = Path(arguments.target)
+    _check(outputs, local)
 
     from msgspec.structs import replace
 
@@ -108,7 +123,7 @@ def run(arguments: argparse.Namespace) -> int:
     notice = None
     try:
         if source is None:
-            source, notice = policy.locate(Path(), arguments.target)
+            source, notice = policy.locate(Path(), local)
             if notice and not arguments.quiet:
                 sys.stderr.write(f"weighbridge: {notice}\n")
         report = api.audit(
@@ -121,6 +136,7 @@ def run(arguments: argparse.Namespace) -> int:
                 memory=arguments.memory << 20,
             ),
             progress=progress,
+            access=api.Access(endpoint=arguments.endpoint, offline=arguments.offline),
         )
     except (api.PolicyError, api.TargetError) as error:
         raise UsageError(str(error)) from error
