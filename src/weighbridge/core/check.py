@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, TypeVar
 
 from weighbridge.core.document import Document
+from weighbridge.core.fact import AnyFact
 from weighbridge.core.finding import Finding, Gap
 from weighbridge.core.format import Loading
 from weighbridge.core.location import Location
 from weighbridge.core.origin import Origin
 from weighbridge.core.report import FileRecord
-from weighbridge.core.tree import Reference
+from weighbridge.core.tree import Blob, Reference
 
 SECTIONS = ("Why it matters", "What to do", "Limits", "References")
 
@@ -40,13 +41,22 @@ class Artifact:
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """What a check across files sees: every file and every artifact of the target, in order, and
-    what they read of each other; what the source knows beyond the bytes."""
+    """What a check across files sees: every file and every artifact of the target, in order, what
+    they read of each other and what they say; what the source knows beyond the bytes.
+
+    Such checks run in a jailed child of their own. `blobs` are the target's files by path, to be
+    read in parts; `parts` are what was audited beside the target, by role (`base`: the model that
+    it derives from); `missing` says of a part that could not be had why not.
+    """
 
     files: tuple[FileRecord, ...]
     artifacts: tuple[Artifact, ...]
     references: tuple[Reference, ...] = ()
     origin: Origin | None = None
+    facts: tuple[AnyFact, ...] = ()
+    blobs: Mapping[str, Blob] = field(default_factory=dict)
+    parts: Mapping[str, Audit] = field(default_factory=dict)
+    missing: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

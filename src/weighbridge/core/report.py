@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from weighbridge.core.control import ControlVerdict, Verdict
+from weighbridge.core.fact import AnyFact
 from weighbridge.core.finding import Finding, Gap
 from weighbridge.core.location import Location
 from weighbridge.core.origin import Origin, Transfer
@@ -154,3 +155,4 @@ class Examined(msgspec.Struct, frozen=True, kw_only=True):
     coverage: tuple[ArtifactCoverage, ...] = ()
     identified: tuple[tuple[Location, int, tuple[str, ...]], ...] = ()
     references: tuple[Reference, ...] = ()
+    facts: tuple[AnyFact, ...] = ()

@@ -12,6 +12,7 @@ import msgspec
 
 from weighbridge.core.check import Artifact, Check
 from weighbridge.core.document import Document, Malformed
+from weighbridge.core.fact import AnyFact
 from weighbridge.core.finding import Finding, Gap, GapKind
 from weighbridge.core.format import Format, Limits, Sample
 from weighbridge.core.location import Location
@@ -23,6 +24,7 @@ from weighbridge.formats.torch import role as torch_role
 
 Result = TypeVar("Result")
 REFERENCES_KEPT: Final = 50_000
+FACTS_KEPT: Final = 1_000
 UNRECOGNISED: Final = "the format is not recognised"
 
 
@@ -41,6 +43,7 @@ def examine(blob: Blob, ruleset: Ruleset, limits: Limits) -> Examined:
         coverage=tuple(examination.coverage),
         identified=tuple(examination.identified),
         references=tuple(examination.references),
+        facts=tuple(examination.facts),
     )
 
 
@@ -61,6 +64,7 @@ class _Examination:
     coverage: list[ArtifactCoverage] = field(default_factory=list)
     identified: list[tuple[Location, int, tuple[str, ...]]] = field(default_factory=list)
     references: list[Reference] = field(default_factory=list)
+    facts: list[AnyFact] = field(default_factory=list)
     entries: int = 0
     expanded: int = 0
 
@@ -107,6 +111,8 @@ class _Examination:
             )
             if hasattr(document, "refers"):
                 self._try(where, partial(self._refer, document), self.ruleset.content_controls)
+            if hasattr(document, "facts"):
+                self._try(where, partial(self._hear, document), self.ruleset.across_controls)
             if hasattr(document, "walk"):  # a Tree; asking the protocol itself is slow
                 self._descend(cast(Tree, document), where, depth + 1)
         return known
@@ -138,6 +144,16 @@ class _Examination:
                 self._gap(GapKind.TOO_LARGE, why + "looked at", document.where)
                 return
             self.references.append(reference)
+
+    def _hear(self, document: Any) -> None:
+        """Keep what a document says to the questions that go across files."""
+        for fact in document.facts():
+            if len(self.facts) == FACTS_KEPT:
+                why = f"more than {FACTS_KEPT:,} facts for other questions; the rest was left out"
+                controls = self.ruleset.across_controls
+                self._gap(GapKind.TOO_LARGE, why, document.where, controls)
+                return
+            self.facts.append(fact)
 
     def _descend(self, tree: Tree, where: Location, depth: int) -> None:
         members: list[Blob] = []

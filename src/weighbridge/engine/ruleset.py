@@ -72,6 +72,11 @@ class Ruleset:
         return tuple(sorted({c.control for c in self.checks if _reads_content(c)}))
 
     @cached_property
+    def across_controls(self) -> tuple[str, ...]:
+        """The controls that are answered across files."""
+        return tuple(sorted({c.control for c in self.audit_checks}))
+
+    @cached_property
     def _by_type(self) -> dict[type[Document], tuple[Check, ...]]:
         return {}
 

@@ -1,0 +1,57 @@
+"""What an artifact says, in a form that crosses from the jailed child to the questions that are
+asked across files: a tagged union, so that every kind has its own shape.
+
+A document that has `facts()` says them; the engine keeps them, in order.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from weighbridge.core.location import Location
+
+
+class Fact(msgspec.Struct, frozen=True, kw_only=True, tag_field="fact"):
+    """Base of the union. `at` is the artifact that says it."""
+
+    at: Location
+
+
+class Card(Fact, frozen=True, tag="card"):
+    """A model card: the declarations of its header and its text, shortened to what is kept."""
+
+    header: dict[str, Any]
+    text: str
+
+
+class Settings(Fact, frozen=True, tag="settings"):
+    """A small JSON file of a known kind, or the scalar keys of a container of weights.
+
+    `kind` is `config`, `generation`, `adapter`, `tokenizer`, `weight-index` or `gguf`.
+    """
+
+    kind: str
+    values: dict[str, Any]
+
+
+class TensorEntry(msgspec.Struct, frozen=True, array_like=True):
+    """A tensor: its element type as the format names it, its shape in row-major order, and where
+    its bytes stand in the file (`start` -1: not in one piece), both in bytes."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    start: int
+    size: int
+
+
+class Weights(Fact, frozen=True, tag="weights"):
+    """The tensors of one artifact. `format` names the format that they are laid out by."""
+
+    format: str
+    tensors: tuple[TensorEntry, ...]
+
+
+AnyFact = Card | Settings | Weights
