@@ -111,7 +111,7 @@ def repository() -> Repository:
         names |= dict.fromkeys(json.loads(head[8 : 8 + length]).keys() - {"__metadata__"}, path)
     files |= {
         "pytorch_model.bin": torch_zip(9 * GIB),
-        "model-f16.gguf": gguf(20 * GIB),
+        "model-f16.gguf": gguf(21 * GIB),
         "config.json": json.dumps({"model_type": "llama", "architectures": ["X"]}).encode(),
         "README.md": b"---\nlicense: apache-2.0\n---\n# A large model\n",
         "model.safetensors.index.json": json.dumps({"weight_map": names}).encode(),
