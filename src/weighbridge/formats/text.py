@@ -20,7 +20,7 @@ from weighbridge.core.finding import Gap, GapKind
 from weighbridge.core.format import Format, Limits, Loading, Sample
 from weighbridge.core.location import Location
 from weighbridge.core.tree import Blob, Held, Reference
-from weighbridge.formats import jinja
+from weighbridge.formats import jinja, tfjs
 from weighbridge.formats.git import is_lfs_hook
 
 CHUNK: Final = 1 << 20
@@ -97,8 +97,14 @@ class Json(Configuration):
         yield "", self.value
         yield from self.shadowed
 
+    def walk(self) -> Iterator[Blob | Gap]:
+        """The templates, and what a model of TensorFlow.js holds."""
+        yield from super(Json, self).walk()  # slots: the short form does not find its class
+        yield from tfjs.parts(self.value)
+
     def refers(self) -> Iterator[Reference]:
-        """The shards that an index of weights names."""
+        """The files that an index of weights names."""
+        yield from tfjs.weights(self.value, self.where)
         shards = self.value.get("weight_map") if isinstance(self.value, dict) else None
         if isinstance(shards, dict):
             for path in sorted({p for p in shards.values() if isinstance(p, str)}):
@@ -168,7 +174,7 @@ def text_kind(sample: Sample) -> str | None:
 
 def _work_out(sample: Sample) -> str | None:
     head = sample.head
-    if sample.blob.role in (jinja.ROLE, jinja.LOOSE):
+    if sample.blob.role in (jinja.ROLE, jinja.LOOSE, tfjs.TOPOLOGY):
         return None  # its container has said what it is
     if not head or _encoding(head) is None:
         return None
