@@ -190,7 +190,7 @@ def main(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     keras.utils.set_random_seed(1)
     if LEGACY:
-        for make in (dense, lstm, words):
+        for make in (dense, words):
             model = make()
             model.compile("adam", "mse")
             model.save(folder / f"legacy_{make.__name__}", save_format="tf")

@@ -27,6 +27,9 @@ HANDED_OUT: Final = 1_000
 NOTEWORTHY: Final = 256
 """From how many bytes on a text in the model is looked at by itself, in bytes."""
 
+Place = tuple[int, int]
+"""Where bytes stand: `(start, end)` in bytes of the document's `blob`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Text:
@@ -202,7 +205,7 @@ class MetaGraph:
     assets: tuple[Asset, ...]
     on_load: tuple[str, ...]
     queues: tuple[str, ...]
-    saver: Saver | None
+    savers: tuple[Saver, ...]
     objects: tuple[SavedObject, ...]
     bound: Mapping[str, tuple[int, ...]]
 

@@ -162,7 +162,7 @@ class _Builder:
             ),
             on_load=tuple(_on_load(collections, signatures)),
             queues=tuple(_queues(collections, blob)),
-            saver=_saver(message),
+            savers=tuple(_savers(message, collections, blob)),
             objects=_objects(saved.get("nodes", [])),
             bound={
                 c.get("key", ""): tuple(c.get("value", {}).get("bound_inputs", ()))
@@ -201,12 +201,16 @@ def _assets(collections: Mapping[str, Message], blob: Blob) -> Iterator[Message]
             yield Wire(blob).decode(schema.ASSET, *packed["value"])
 
 
-def _saver(message: Message) -> Saver | None:
-    saver = message.get("saver_def")
-    if saver is None:
-        return None
-    names = ("filename_tensor_name", "save_tensor_name", "restore_op_name")
-    return Saver(*(saver.get(name, "") for name in names))
+def _savers(
+    message: Message, collections: Mapping[str, Message], blob: Blob
+) -> Iterator[Saver]:
+    """The saver of the graph, and those that TensorFlow 1 kept in a collection."""
+    found = [message["saver_def"]] if "saver_def" in message else []
+    for place in collections.get("savers", {}).get("bytes_list", {}).get("value", ()):
+        found.append(Wire(blob).decode(schema.SAVER, *place))
+    for saver in found:
+        names = ("filename_tensor_name", "save_tensor_name", "restore_op_name")
+        yield Saver(*(saver.get(name, "") for name in names))
 
 
 def _signatures(entries: list[Message]) -> Iterator[Signature]:

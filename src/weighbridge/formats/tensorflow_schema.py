@@ -100,7 +100,7 @@ GRAPH: Final = Schema("GraphDef", {1: many("node", NODE), 2: one("library", _LIB
 _META: Final = Schema("MetaInfoDef", {
     4: many("tags", Kind.TEXT), 5: one("tensorflow_version", Kind.TEXT),
 })  # fmt: skip
-_SAVER: Final = Schema("SaverDef", {
+SAVER: Final = Schema("SaverDef", {
     1: one("filename_tensor_name", Kind.TEXT), 2: one("save_tensor_name", Kind.TEXT),
     3: one("restore_op_name", Kind.TEXT),
 })  # fmt: skip
@@ -117,7 +117,7 @@ _INFO.fields |= {
 _SIGNATURE: Final = Schema("SignatureDef", {
     1: mapping("inputs", _INFO), 2: mapping("outputs", _INFO), 3: one("method_name", Kind.TEXT),
 })  # fmt: skip
-_ASSET: Final = Schema(
+ASSET: Final = Schema(
     "AssetFileDef", {1: one("tensor_info", _INFO), 2: one("filename", Kind.TEXT)}
 )
 _ANY: Final = Schema("Any", {1: one("type_url", Kind.TEXT), 2: one("value", Kind.RANGE)})
@@ -126,7 +126,6 @@ _COLLECTION: Final = Schema("CollectionDef", {
     2: one("bytes_list", Schema("BytesList", {1: many("value", Kind.RANGE)})),
     5: one("any_list", Schema("AnyList", {1: many("value", _ANY)})),
 })  # fmt: skip
-ASSET: Final = _ASSET
 QUEUE_RUNNER: Final = Schema("QueueRunnerDef", {
     2: many("enqueue_op_name", Kind.TEXT), 3: one("close_op_name", Kind.TEXT),
     4: one("cancel_op_name", Kind.TEXT),
@@ -160,9 +159,9 @@ _OBJECTS: Final = Schema(
     "SavedObjectGraph", {1: many("nodes", _OBJECT), 2: mapping("concrete_functions", _BOUND)}
 )
 META_GRAPH: Final = Schema("MetaGraphDef", {
-    1: one("meta_info_def", _META), 2: one("graph_def", GRAPH), 3: one("saver_def", _SAVER),
+    1: one("meta_info_def", _META), 2: one("graph_def", GRAPH), 3: one("saver_def", SAVER),
     4: mapping("collection_def", _COLLECTION), 5: mapping("signature_def", _SIGNATURE),
-    6: many("asset_file_def", _ASSET), 7: one("object_graph_def", _OBJECTS),
+    6: many("asset_file_def", ASSET), 7: one("object_graph_def", _OBJECTS),
 })  # fmt: skip
 SAVED_MODEL: Final = Schema("SavedModel", {
     1: one("saved_model_schema_version", Kind.INT), 2: many("meta_graphs", META_GRAPH),

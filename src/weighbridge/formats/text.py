@@ -99,7 +99,7 @@ class Json(Configuration):
 
     def walk(self) -> Iterator[Blob | Gap]:
         """The templates, and what a model of TensorFlow.js holds."""
-        yield from super(Json, self).walk()  # slots: the short form does not find its class
+        yield from Configuration.walk(self)
         yield from tfjs.parts(self.value)
 
     def refers(self) -> Iterator[Reference]:
