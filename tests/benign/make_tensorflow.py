@@ -137,7 +137,8 @@ def frozen(folder: Path) -> None:
                 "model_config": json.loads(made.to_json())}  # fmt: skip
     listed = [{"name": w.path, "shape": list(w.shape), "dtype": "float32"} for w in weights]
     whole = {"format": "layers-model", "modelTopology": topology,
-             "weightsManifest": [{"paths": ["group1-shard1of1.bin"], "weights": listed}]}  # fmt: skip
+             "weightsManifest": [{"paths": ["group1-shard1of1.bin"],
+                                  "weights": listed}]}  # fmt: skip
     (layers / "model.json").write_text(json.dumps(whole))
 
 
@@ -146,9 +147,7 @@ def first_version(folder: Path) -> None:
     for name in ("version1", "version1_saved", "version1_text"):
         with V1.Graph().as_default(), V1.Session() as session:
             x = V1.placeholder(tf.float32, [None, 2], "x")
-            w = V1.get_variable(
-                "w", [2, 2], initializer=V1.zeros_initializer(), use_resource=False
-            )
+            w = V1.get_variable("w", [2, 2], initializer=V1.zeros_initializer(), use_resource=False)
             y = V1.cond(V1.reduce_sum(x) > 1, lambda: tf.matmul(x, w), lambda: x)  # noqa: B023
             session.run(V1.global_variables_initializer())
             if name == "version1":

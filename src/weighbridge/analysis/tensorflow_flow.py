@@ -15,10 +15,17 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Final
 
-from weighbridge.formats.tensorflow import Function, MetaGraph, Node, SavedObject, Tensor, TensorFlow
+from weighbridge.formats.tensorflow import (
+    Function,
+    MetaGraph,
+    Node,
+    SavedObject,
+    Tensor,
+    TensorFlow,
+)
 
-VISITED: Final = 20_000
-"""How many steps one question may look at."""
+VISITED: Final = 500_000
+"""How many steps all questions to one graph may look at together."""
 TEXTS: Final = 50
 FOLDED: Final = 40
 """How deep an expression of texts is worked out."""
@@ -82,6 +89,8 @@ class Flow:
 
     document: TensorFlow
     graph: MetaGraph
+    left: int = VISITED
+    _asked: dict[tuple[str, str], Origins] = field(default_factory=dict)
 
     @cached_property
     def _by_name(self) -> dict[str, dict[str, Node]]:
@@ -173,9 +182,10 @@ class Flow:
         seen: set[tuple[str, str]] = set()
         for scope, name, through in waiting:
             key = (scope, "" if scope else name)
-            if key in seen or len(seen) > VISITED:
+            if key in seen or self.left <= 0:
                 continue
             seen.add(key)
+            self.left -= 1
             if not scope:
                 for lead in nodes.get(name, ()):
                     found.setdefault((lead.run, lead.name), Lead(lead.run, lead.name, through))
@@ -190,16 +200,22 @@ class Flow:
 
     def origins(self, scope: str, reference: str) -> Origins:
         """What feeds an input."""
+        if (scope, reference) not in self._asked:
+            self._asked[scope, reference] = self._origins(scope, reference)
+        return self._asked[scope, reference]
+
+    def _origins(self, scope: str, reference: str) -> Origins:
         made = Origins()
         waiting = [(scope, reference)]
         seen: set[tuple[str, str]] = set()
         for scope, name in waiting:
             if (scope, name) in seen or name.startswith("^"):
                 continue
-            if len(seen) > VISITED:
+            if self.left <= 0:
                 made.whole = False
                 break
             seen.add((scope, name))
+            self.left -= 1
             node = self._node(scope, name)
             if node is None:
                 outer = self._given(scope, name)
@@ -242,7 +258,7 @@ class Flow:
         if node.op == "StringJoin":
             parts = [self.text(scope, name, depth + 1) for name in inputs[:TEXTS]]
             between = node.attributes.get("separator")
-            separator = self.document.text(between) if between else ""  # type: ignore[arg-type]
+            separator = self.document.text(between) if between else ""
             return None if None in parts else separator.join(p for p in parts if p is not None)
         if node.op in _TEXTUAL and inputs:
             inner = self.text(scope, inputs[0], depth + 1)

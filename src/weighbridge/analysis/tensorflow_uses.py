@@ -49,7 +49,8 @@ class Use:
         """Whether it is a step of a saver as TensorFlow writes it: run by nothing else, on files
         that the caller names."""
         runs = {lead.run for lead in self.leads}
-        return runs <= {Run.SAVE, Run.RESTORE} and self.origins.caller and not self.outside
+        given = self.origins.whole and self.origins.caller and not self.outside
+        return given and runs <= {Run.SAVE, Run.RESTORE}
 
 
 @lru_cache(maxsize=2)
@@ -62,8 +63,8 @@ def uses(document: TensorFlow) -> tuple[Use, ...]:
             for node in nodes:
                 does = _effect(document, node)
                 if does is not None:
-                    detailed = len(found) < DETAILED
-                    found.append(_use(flow, scope, node, does) if detailed else _plain(scope, node, does))
+                    judge = _use if len(found) < DETAILED else _plain
+                    found.append(judge(flow, scope, node, does))
     return tuple(found)
 
 
@@ -86,13 +87,15 @@ def _said(document: TensorFlow, node: Node, attribute: str) -> tuple[str, ...]:
     return tuple(document.text(item) for item in items if isinstance(item, Text))
 
 
-def _plain(scope: str, node: Node, does: Effect) -> Use:
+def _plain(flow: Flow, scope: str, node: Node, does: Effect) -> Use:
+    """A step of which only is said that it is there; it counts as run."""
     return Use(scope, node, does, (), True, (), Origins(whole=False), ())
 
 
 def _use(flow: Flow, scope: str, node: Node, does: Effect) -> Use:
     leads = flow.leads(scope, node)
-    origins, paths = Origins(), ()
+    origins = Origins()
+    paths: tuple[str, ...] = ()
     if does.attribute:
         paths = _said(flow.document, node, does.attribute)
     inputs = [name for name in node.inputs if not name.startswith("^")]
@@ -101,7 +104,7 @@ def _use(flow: Flow, scope: str, node: Node, does: Effect) -> Use:
     content: tuple[str, ...] = ()
     if does.content is not None and does.content < len(inputs):
         content, _ = _given(flow, scope, inputs[does.content])
-    run = bool(leads) or not flow.entered
+    run = bool(leads) or not flow.entered or flow.left <= 0
     return Use(scope, node, does, leads, run, paths, origins, content)
 
 
@@ -122,7 +125,7 @@ def action_of(use: Use) -> Action | None:
 def _full_action(use: Use) -> Action | None:
     reach, origins = use.effect.reach, use.origins
     constant = any(use.paths)
-    ours = bool(origins.assets) and not constant
+    ours = bool(origins.assets) and origins.whole and not constant
     if reach is Reach.PYTHON:
         return Action.BLOCK
     if reach in (Reach.SAVES, Reach.RESTORES):
@@ -136,7 +139,7 @@ def _full_action(use: Use) -> Action | None:
     if reach is Reach.READS:
         return None if ours else Action.BLOCK if use.outside else Action.REVIEW
     if reach is Reach.TABLE:
-        return Action.REVIEW if constant else None
+        return Action.REVIEW if constant or not origins.whole else None
     addressed = constant and any("." in p or ":" in p for p in use.paths)
     if reach is Reach.CONNECTS and addressed and not use.paths[0].startswith("/"):
         return Action.BLOCK

@@ -146,7 +146,9 @@ class _Text:
             if kind != "mark" or token != b",":
                 made += self._value(number, field, kind, token, depth)
 
-    def _value(self, number: int, field: Field | None, kind: str, token: bytes, depth: int) -> bytes:
+    def _value(
+        self, number: int, field: Field | None, kind: str, token: bytes, depth: int
+    ) -> bytes:
         wanted = field.kind if field else None
         if kind == "mark" and token in _CLOSE:
             inner = wanted if isinstance(wanted, Schema) else None
@@ -165,7 +167,8 @@ class _Text:
             raise Malformed("a value is missing", self.at)
         if wanted is None or isinstance(wanted, Schema) or wanted in _BYTES:
             return b""
-        return _number(number, wanted, _numbered(token.decode("latin-1"), wanted, self.enums, self.at))
+        value = _numbered(token.decode("latin-1"), wanted, self.enums, self.at)
+        return _number(number, wanted, value)
 
     def _take(self) -> tuple[str, bytes]:
         found = _TOKEN.match(self.data, self.at)

@@ -165,11 +165,7 @@ def _shown(key: bytes) -> str:
 
 def _sniff(sample: Sample) -> bool:
     """A sorted table whose first key is empty, as that of the header is."""
-    return (
-        sample.blob.size >= FOOTER
-        and sample.head[:2] == b"\0\0"
-        and sample.tail.endswith(MAGIC)
-    )
+    return sample.blob.size >= FOOTER and sample.head[:2] == b"\0\0" and sample.tail.endswith(MAGIC)
 
 
 CHECKPOINT = Format(

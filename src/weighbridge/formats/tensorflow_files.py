@@ -138,7 +138,8 @@ class _Builder:
     def meta_graph(self, message: Message, blob: Blob) -> MetaGraph:
         graph, info = message.get("graph_def", {}), message.get("meta_info_def", {})
         library = graph.get("library", {})
-        collections = {c.get("key", ""): c.get("value", {}) for c in message.get("collection_def", [])}
+        listed = message.get("collection_def", [])
+        collections = {c.get("key", ""): c.get("value", {}) for c in listed}
         signatures = tuple(_signatures(message.get("signature_def", [])))
         gradients = [
             (g.get("function_name", ""), g.get("gradient_func", ""))
@@ -201,9 +202,7 @@ def _assets(collections: Mapping[str, Message], blob: Blob) -> Iterator[Message]
             yield Wire(blob).decode(schema.ASSET, *packed["value"])
 
 
-def _savers(
-    message: Message, collections: Mapping[str, Message], blob: Blob
-) -> Iterator[Saver]:
+def _savers(message: Message, collections: Mapping[str, Message], blob: Blob) -> Iterator[Saver]:
     """The saver of the graph, and those that TensorFlow 1 kept in a collection."""
     found = [message["saver_def"]] if "saver_def" in message else []
     for place in collections.get("savers", {}).get("bytes_list", {}).get("value", ()):
@@ -264,7 +263,9 @@ def _objects(messages: list[Message]) -> tuple[SavedObject, ...]:
                 name=names.get(number, f"object {number}"),
                 children=tuple(children),
                 functions=(*functions, *([bare] if bare else [])),
-                savers=tuple((p.get("save_function", 0), p.get("restore_function", 0)) for p in pairs),
+                savers=tuple(
+                    (p.get("save_function", 0), p.get("restore_function", 0)) for p in pairs
+                ),
                 metadata=message.get("user_object", {}).get("metadata"),
             )
         )
@@ -311,9 +312,7 @@ def _is_node(wire: Wire, start: int, end: int, counter: Iterator[int]) -> bool:
     return named.get(1, False) and named.get(2, False)
 
 
-def _holds(
-    wire: Wire, start: int, end: int, path: tuple[int, ...], counter: Iterator[int]
-) -> bool:
+def _holds(wire: Wire, start: int, end: int, path: tuple[int, ...], counter: Iterator[int]) -> bool:
     """Whether a node stands at the end of these fields, one within the other. Fields of other
     numbers are allowed, as TensorFlow allows them."""
     try:

@@ -39,9 +39,7 @@ def mapping(name: str, value: Kind | Schema) -> Field:
 
 
 _DIM: Final = Schema("Dim", {1: one("size", Kind.INT), 2: one("name", Kind.TEXT)})
-SHAPE: Final = Schema(
-    "TensorShapeProto", {2: many("dim", _DIM), 3: one("unknown_rank", Kind.BOOL)}
-)
+SHAPE: Final = Schema("TensorShapeProto", {2: many("dim", _DIM), 3: one("unknown_rank", Kind.BOOL)})
 TENSOR: Final = Schema("TensorProto", {
     1: one("dtype", Kind.INT), 2: one("tensor_shape", SHAPE),
     4: one("tensor_content", Kind.RANGE),
@@ -117,9 +115,7 @@ _INFO.fields |= {
 _SIGNATURE: Final = Schema("SignatureDef", {
     1: mapping("inputs", _INFO), 2: mapping("outputs", _INFO), 3: one("method_name", Kind.TEXT),
 })  # fmt: skip
-ASSET: Final = Schema(
-    "AssetFileDef", {1: one("tensor_info", _INFO), 2: one("filename", Kind.TEXT)}
-)
+ASSET: Final = Schema("AssetFileDef", {1: one("tensor_info", _INFO), 2: one("filename", Kind.TEXT)})
 _ANY: Final = Schema("Any", {1: one("type_url", Kind.TEXT), 2: one("value", Kind.RANGE)})
 _COLLECTION: Final = Schema("CollectionDef", {
     1: one("node_list", Schema("NodeList", {1: many("value", Kind.TEXT)})),
