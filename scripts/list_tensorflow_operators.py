@@ -17,6 +17,14 @@ from tensorflow.python.client import pywrap_tf_session
 OUT = Path(__file__).parents[1] / "src/weighbridge/intel/tensorflow_operators.json"
 
 LIBRARIES = {
+    "TensorFlow.js": "FusedDepthwiseConv2dNative",
+    "TensorFlow Lite": "TFLite_Detection_PostProcess",
+    "TensorFlow 1 (contrib)": """
+        AdjustHsvInYiq BipartiteMatch GatherTree ImageConnectedComponents ImageProjectiveTransform
+        KMC2ChainInitialization KmeansPlusPlusInitialization MaskedMatmul NearestNeighbors
+        PeriodicResample Resampler ResamplerGrad SingleImageRandomDotStereograms
+        SkipGramGenerateCandidates WALSComputePartialLhsAndRhs
+    """,
     "TensorFlow I/O": """
         BigtableClient BigtableDataset BigtableEmptyRowRange BigtableEmptyRowSet
         BigtableLatestFilter BigtablePrefixRowRange BigtablePrintFilter BigtablePrintRowRange

@@ -201,6 +201,13 @@ FINDINGS = {
             5: {1: "s", 2: {2: {1: "y", 2: {1: "c:0"}}}}}}),
         (PYTHON, "block", "PyFunc"),
     ),
+    "a gradient of a step": (
+        message({1: 1, 2: {
+            2: {1: [node("c", "IdentityN", _gradient_op_type={2: b"CustomGradient-1"})],
+                2: {1: [function("g", node("p", "PyFunc"))], 3: {1: "g", 2: "CustomGradient-1"}}},
+            5: {1: "s", 2: {2: {1: "y", 2: {1: "c:0"}}}}}}),
+        (PYTHON, "block", "PyFunc"),
+    ),
     "reads a file of the machine": (
         saved(const("path", "/etc/passwd"), READ, serves="read"), (FILE, "block", "/etc/passwd"),
     ),

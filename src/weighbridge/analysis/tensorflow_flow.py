@@ -1,7 +1,8 @@
 """Where a step of a TensorFlow graph is run from, and where what it is given comes from.
 
 Both are answered by walking backwards from one step, so that only what is asked about costs time.
-A function counts as run as a whole: which of its steps an output needs is not worked out.
+A function counts as run as a whole: which of its steps an output needs is not worked out. A
+gradient counts as run wherever the step is that it is the gradient of.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from weighbridge.formats.tensorflow import (
     SavedObject,
     Tensor,
     TensorFlow,
+    Text,
 )
 
 VISITED: Final = 500_000
@@ -67,6 +69,8 @@ class Origins:
     whole: bool = True
 
 
+_GRADIENT: Final = "_gradient_op_type"
+"""The attribute that names a step's own gradient."""
 _ON_LOAD: Final = ("_create_resource", "_initialize", "_destroy_resource")
 """What loading calls on a resource, and deleting it."""
 _SAME: Final = frozenset({
@@ -105,11 +109,12 @@ class Flow:
                 for name in {node.op, *node.calls()}:
                     if name in known:
                         callers[name].append((scope, node))
-                    elif name in self.graph.gradients:
+                    if name in self.graph.gradients:
                         callers[self.graph.gradients[name]].append((scope, node))
-        for name, gradient in self.graph.gradients.items():
-            if name in known:
-                callers[gradient] += callers.get(name, [])
+                own = node.attributes.get(_GRADIENT)
+                if isinstance(own, Text) and self.graph.gradients:
+                    name = self.document.text(own)
+                    callers[self.graph.gradients.get(name, "")].append((scope, node))
         return callers
 
     @cached_property

@@ -26,6 +26,8 @@ HANDED_OUT: Final = 1_000
 """How many texts of one model are handed out to be looked at by themselves."""
 NOTEWORTHY: Final = 256
 """From how many bytes on a text in the model is looked at by itself, in bytes."""
+CONFIGURATION_LIMIT: Final = 8 << 20
+"""How large a JSON text of configurations may be that is handed out, in bytes."""
 
 Place = tuple[int, int]
 """Where bytes stand: `(start, end)` in bytes of the document's `blob`."""
@@ -61,7 +63,8 @@ class Shape:
 @dataclass(frozen=True, slots=True)
 class Tensor:
     """A constant. `place` is its message, `raw` its bytes where they stand as such; otherwise its
-    values stand in the message as numbers or strings."""
+    values stand in the message as numbers or strings (`tensorflow_schema.WRITTEN_TENSOR` reads
+    them)."""
 
     type: Type
     shape: Shape
@@ -181,10 +184,13 @@ class SavedObject:
     """An object that loading builds anew. `kind` is the field it stands in (`user_object`,
     `variable`, `function` …), `name` what it is called there, `children` lead to other objects by
     name, `functions` are its concrete functions, `savers` the objects of its functions that save
-    and restore, in that order, `metadata` a JSON text of Keras."""
+    and restore, in that order, `metadata` a JSON text of Keras; `type` and `shape` are those of a
+    variable."""
 
     kind: str
     name: str
+    type: Type
+    shape: Shape
     children: tuple[tuple[str, int], ...]
     functions: tuple[str, ...]
     savers: tuple[tuple[int, int], ...]
@@ -298,21 +304,36 @@ class TensorFlow(Document):
 def keras_configurations(
     blob: Blob, where: Location, named: list[tuple[str, Place]]
 ) -> Iterator[Blob | Gap]:
-    """The configurations that Keras rebuilds objects from, as one JSON text under the names of the
-    objects; a gap for those that are no JSON."""
+    """The configurations that Keras rebuilds objects from, as JSON texts under the names of the
+    objects; a gap for those that are no JSON, or too much of it."""
     texts: list[bytes] = []
+    size = 0
     for name, (start, end) in named:
-        data = blob.read(start, end - start)
-        if not data.strip():
+        shown = _plain(name)[:80] or "an object"
+        if end - start > CONFIGURATION_LIMIT:
+            why = f"the Keras configuration of {shown} has {end - start:,} bytes; it was not read"
+            yield Gap(kind=GapKind.TOO_LARGE, message=why, at=where)
             continue
+        data = blob.read(start, end - start)
         try:
-            msgspec.json.decode(data)
-            texts.append(msgspec.json.encode(_plain(name)) + b":" + data)
+            if data.strip():
+                msgspec.json.decode(data)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            why = f"the Keras configuration of {_plain(name)[:80] or 'an object'} is no JSON"
+            why = f"the Keras configuration of {shown} is no JSON"
             yield Gap(kind=GapKind.MALFORMED, message=why, at=where)
+            continue
+        if size + len(data) > CONFIGURATION_LIMIT:
+            yield _joined(texts)
+            texts, size = [], 0
+        if data.strip():
+            texts.append(msgspec.json.encode(_plain(name)) + b":" + data)
+            size += len(texts[-1])
     if texts:
-        yield Held("Keras configuration", b"{" + b",\n".join(texts) + b"}", KERAS_CONFIG)
+        yield _joined(texts)
+
+
+def _joined(texts: list[bytes]) -> Held:
+    return Held("Keras configuration", b"{" + b",\n".join(texts) + b"}", KERAS_CONFIG)
 
 
 def _plain(text: str) -> str:

@@ -211,6 +211,7 @@ CHECKPOINT_STATE = Format(
     title="TensorFlow checkpoint state",
     loading=Loading.DATA,
     sniff=lambda sample: _BEGINS.match(sample.head) is not None,
+    first=b" \t\r\nma",
     parse=_parse_state,
     document=CheckpointState,
     limits="The paths of checkpoints are read.",

@@ -261,6 +261,8 @@ def _objects(messages: list[Message]) -> tuple[SavedObject, ...]:
             SavedObject(
                 kind=kind,
                 name=names.get(number, f"object {number}"),
+                type=Type(message.get("variable", {}).get("dtype", 0)),
+                shape=_shape(message.get("variable", {}).get("shape")),
                 children=tuple(children),
                 functions=(*functions, *([bare] if bare else [])),
                 savers=tuple(
@@ -382,9 +384,22 @@ def _parse(schema_: Schema) -> Callable[[Blob, Location, Limits], TensorFlow]:
 _FULLER: Final = {schema.TENSOR: schema.WRITTEN_TENSOR}
 _WRITTEN: Final[tuple[tuple[re.Pattern[bytes], Schema], ...]] = (
     (re.compile(rb"\s*(?:saved_model_schema_version\s*:|meta_graphs\s*[:{<])"), schema.SAVED_MODEL),
-    (re.compile(rb"\s*(?:meta_info_def|graph_def)\s*:?\s*[{<]"), schema.META_GRAPH),
-    (re.compile(rb"\s*node\s*:?\s*[{<]\s*(?:name|op)\s*:"), schema.GRAPH),
-)
+    (
+        re.compile(
+            rb"\s*(?:meta_info|graph|saver|collection|signature|asset_file|object_graph)_def"
+            rb"\s*:?\s*[{<]"
+        ),
+        schema.META_GRAPH,
+    ),
+    (
+        re.compile(
+            rb"\s*(?:node\s*:?\s*[{<]\s*(?:name|op|input|device|attr)\s*[:{<]"
+            rb"|library\s*:?\s*[{<]\s*(?:function|gradient)\s*[:{<]"
+            rb"|versions\s*:?\s*[{<]\s*(?:producer|min_consumer)\s*:)"
+        ),
+        schema.GRAPH,
+    ),
+)  # fmt: skip
 
 
 def _written(head: bytes) -> Schema | None:
@@ -458,6 +473,7 @@ GRAPH_TEXT = Format(
     title="TensorFlow graph as text (.pbtxt)",
     loading=Loading.CODE,
     sniff=lambda sample: _written(sample.head) is not None,
+    first=b"# \t\r\nmsganlv",
     parse=_parse_text,
     document=TensorFlow,
     limits="As SavedModel; up to 16 MiB.",

@@ -292,14 +292,25 @@ def _load(data: bytes) -> tuple[Any, tuple[tuple[str, Any], ...]]:
 
 
 def _large(blob: Blob, where: Location, limits: Limits, what: str) -> Text:
-    """JSON that is too large to hold: a gap only if it says that it holds a template."""
+    """JSON that is too large to hold: a gap only if it says that it holds something that acts."""
     text = read_text(blob, where, limits)
+    met: set[str] = set()
     for offset in range(0, min(blob.size, TEXT_LIMIT), CHUNK):
-        if b"chat_template" in blob.read(max(0, offset - 16), CHUNK + 16):
-            why = f"{what}: the template in it was not read"
-            gap = Gap(kind=GapKind.TOO_LARGE, message=why, at=where)
-            return replace(text, gaps=(*text.gaps, gap))
-    return text
+        data = blob.read(max(0, offset - 20), CHUNK + 20)
+        met |= {name for mark, name in _ACTING.items() if mark in data}
+    gaps = tuple(
+        Gap(kind=GapKind.TOO_LARGE, message=f"{what}: {name} in it was not read", at=where)
+        for name in sorted(met)
+    )
+    return replace(text, gaps=(*text.gaps, *gaps))
+
+
+_ACTING: Final = {
+    b"chat_template": "the template",
+    b'"modelTopology"': "the graph",
+    b'"class_name"': "the Keras configuration",
+}
+"""What says that JSON holds something that acts, whatever its size."""
 
 
 def _source(language: str) -> Callable[[Blob, Location, Limits], Source]:
