@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from protobufs import message, varint
 from weighbridge.core.document import Malformed
@@ -597,6 +599,31 @@ def test_many_steps_take_bounded_time() -> None:
     reads = [node(f"r{i}", "ReadFile", "n2999") for i in range(600)]
     found = said(saved(*chain, *reads, serves="r0"))
     assert (FILE, "block") in {(c, a) for c, a, _ in found}
+
+
+def test_texts_that_double_take_bounded_time() -> None:
+    doubling = [node(f"t{i}", "StringJoin", *[f"t{i - 1}"] * 50) for i in range(1, 39)]
+    found = said(saved(const("t0", "/x"), *doubling, node("r", "ReadFile", "t38"), serves="r"))
+    assert [(c, a) for c, a, _ in found] == [(FILE, "block")]
+
+
+def test_names_that_are_no_text_can_be_shown(tmp_path: Path) -> None:
+    odd: Fields = {1: b"w\xff", 2: "WriteFile", 3: [b"p\xff"]}
+    data = message({2: {2: {1: [node("first", "NoOp"), odd, {1: b"o", 2: b"Odd\xff"}]}}})
+    (tmp_path / "saved_model.pb").write_bytes(data)
+    assert {(f.check, f.action) for f in run(tmp_path).findings} >= {
+        (FILE, Action.BLOCK), (CUSTOM, Action.REVIEW)
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("case", FINDINGS)
+@given(data=st.data())
+@settings(max_examples=8, deadline=3000)
+def test_broken_models_never_crash(case: str, data: st.DataObject) -> None:
+    broken = bytearray(FINDINGS[case][0])
+    for _ in range(data.draw(st.integers(1, 5))):
+        broken[data.draw(st.integers(0, len(broken) - 1))] = data.draw(st.integers(0, 255))
+    assert not [g for g in look(bytes(broken)).gaps if g.kind is GapKind.CRASHED]
 
 
 def test_numbers_on_the_wire() -> None:

@@ -31,6 +31,8 @@ VISITED: Final = 500_000
 TEXTS: Final = 50
 FOLDED: Final = 40
 """How deep an expression of texts is worked out."""
+TEXT_SIZE: Final = 64 << 10
+"""How long a text may become in that, in characters."""
 
 
 class Run(StrEnum):
@@ -95,6 +97,7 @@ class Flow:
     graph: MetaGraph
     left: int = VISITED
     _asked: dict[tuple[str, str], Origins] = field(default_factory=dict)
+    _folded: dict[tuple[str, str], str | None] = field(default_factory=dict)
 
     @cached_property
     def _by_name(self) -> dict[str, dict[str, Node]]:
@@ -187,10 +190,10 @@ class Flow:
         seen: set[tuple[str, str]] = set()
         for scope, name, through in waiting:
             key = (scope, "" if scope else name)
+            self.left -= 1
             if key in seen or self.left <= 0:
                 continue
             seen.add(key)
-            self.left -= 1
             if not scope:
                 for lead in nodes.get(name, ()):
                     found.setdefault((lead.run, lead.name), Lead(lead.run, lead.name, through))
@@ -214,13 +217,13 @@ class Flow:
         waiting = [(scope, reference)]
         seen: set[tuple[str, str]] = set()
         for scope, name in waiting:
-            if (scope, name) in seen or name.startswith("^"):
-                continue
+            self.left -= 1
             if self.left <= 0:
                 made.whole = False
                 break
+            if (scope, name) in seen or name.startswith("^"):
+                continue
             seen.add((scope, name))
-            self.left -= 1
             node = self._node(scope, name)
             if node is None:
                 outer = self._given(scope, name)
@@ -246,8 +249,14 @@ class Flow:
 
     def text(self, scope: str, reference: str, depth: int = 0) -> str | None:
         """What a text comes to, where it is made of constants alone; else None."""
-        if depth > FOLDED:
-            return None
+        key = (scope, reference)
+        if key not in self._folded:
+            self._folded[key] = None  # a circle comes to nothing
+            made = self._fold(scope, reference, depth) if depth < FOLDED else None
+            self._folded[key] = made if made is None or len(made) <= TEXT_SIZE else None
+        return self._folded[key]
+
+    def _fold(self, scope: str, reference: str, depth: int) -> str | None:
         node = self._node(scope, reference)
         if node is None:
             outer = self._given(scope, reference)
@@ -263,7 +272,7 @@ class Flow:
         if node.op == "StringJoin":
             parts = [self.text(scope, name, depth + 1) for name in inputs[:TEXTS]]
             between = node.attributes.get("separator")
-            separator = self.document.text(between) if between else ""
+            separator = self.document.text(between) if isinstance(between, Text) else ""
             return None if None in parts else separator.join(p for p in parts if p is not None)
         if node.op in _TEXTUAL and inputs:
             inner = self.text(scope, inputs[0], depth + 1)

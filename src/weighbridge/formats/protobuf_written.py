@@ -13,7 +13,7 @@ import math
 import re
 import struct
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from weighbridge.core.document import Malformed
@@ -107,13 +107,15 @@ class _Text:
     enums: Mapping[str, int]
     fuller: Mapping[Schema, Schema]
     at: int = 0
+    back: tuple[str, bytes] | None = None
+    known: dict[Schema, dict[str, tuple[int, Field]]] = field(default_factory=dict)
 
     def message(self, schema: Schema | None, until: bytes, depth: int) -> bytes:
         """The fields up to a mark (none: the end). Without a schema they are passed over."""
         if depth > DEPTH_LIMIT:
             raise Malformed(f"messages nested more than {DEPTH_LIMIT} deep", self.at)
         schema = self.fuller.get(schema, schema) if schema else None
-        known = {f.name: (n, f) for n, f in schema.fields.items()} if schema else {}
+        known = self._known(schema) if schema else {}
         made = bytearray()
         while True:
             kind, token = self._take()
@@ -123,42 +125,49 @@ class _Text:
                 return bytes(made)
             if kind == "mark" and token == b"[":
                 self._until_bracket()
-                number, field = 0, None
+                number, meant = 0, None
             elif kind == "word":
-                number, field = known.get(token.decode("latin-1"), (0, None))
+                number, meant = known.get(token.decode("latin-1"), (0, None))
             else:
                 raise Malformed("a name of a field is missing", self.at)
-            made += self._field(number, field, depth)
+            made += self._field(number, meant, depth)
 
-    def _field(self, number: int, field: Field | None, depth: int) -> bytes:
+    def _known(self, schema: Schema) -> dict[str, tuple[int, Field]]:
+        if schema not in self.known:
+            self.known[schema] = {f.name: (n, f) for n, f in schema.fields.items()}
+        return self.known[schema]
+
+    def _field(self, number: int, wanted: Field | None, depth: int) -> bytes:
         kind, token = self._take()
         if kind == "mark" and token == b":":
             kind, token = self._take()
         elif token not in _CLOSE:
             raise Malformed("a colon is missing", self.at)
         if token != b"[" or kind != "mark":
-            return self._value(number, field, kind, token, depth)
+            return self._value(number, wanted, kind, token, depth)
         made = bytearray()
         while True:
             kind, token = self._take()
             if kind == "mark" and token == b"]":
                 return bytes(made)
             if kind != "mark" or token != b",":
-                made += self._value(number, field, kind, token, depth)
+                made += self._value(number, wanted, kind, token, depth)
 
     def _value(
-        self, number: int, field: Field | None, kind: str, token: bytes, depth: int
+        self, number: int, meant: Field | None, kind: str, token: bytes, depth: int
     ) -> bytes:
-        wanted = field.kind if field else None
+        wanted = meant.kind if meant else None
         if kind == "mark" and token in _CLOSE:
             inner = wanted if isinstance(wanted, Schema) else None
             made = self.message(inner, _CLOSE[token], depth + 1)
             return _bytes(number, made) if inner else b""
         if kind == "string":
             text = bytearray(_unquoted(token))
-            while (following := _TOKEN.match(self.data, self.at)) and following["string"]:
-                self.at = following.end()
-                text += _unquoted(following["string"])
+            kind, token = self._take()
+            while kind == "string":
+                text += _unquoted(token)
+                kind, token = self._take()
+            self.back = kind, token
             return _bytes(number, bytes(text)) if wanted in _BYTES else b""
         if kind == "mark" and token == b"-":
             kind, token = self._take()
@@ -171,6 +180,9 @@ class _Text:
         return _number(number, wanted, value)
 
     def _take(self) -> tuple[str, bytes]:
+        if self.back is not None:
+            taken, self.back = self.back, None
+            return taken
         found = _TOKEN.match(self.data, self.at)
         if found is None or found.lastgroup is None:
             raise Malformed("it is no text format of Protocol Buffers", self.at)
@@ -219,10 +231,10 @@ class _Json:
             raise Malformed(f"a {schema.name} is no object")
         schema = self.fuller.get(schema, schema)
         made = bytearray()
-        for number, field in schema.fields.items():
-            for name in {field.name, _camel(field.name)}:
-                for item in _items(field, value.get(name)):
-                    made += self._value(number, field, item, depth)
+        for number, meant in schema.fields.items():
+            for name in dict.fromkeys((meant.name, _camel(meant.name))):
+                for item in _items(meant, value.get(name)):
+                    made += self._value(number, meant, item, depth)
         return bytes(made)
 
     def _value(self, number: int, field: Field, value: Any, depth: int) -> bytes:

@@ -309,7 +309,7 @@ def keras_configurations(
     texts: list[bytes] = []
     size = 0
     for name, (start, end) in named:
-        shown = _plain(name)[:80] or "an object"
+        shown = name[:80] or "an object"
         if end - start > CONFIGURATION_LIMIT:
             why = f"the Keras configuration of {shown} has {end - start:,} bytes; it was not read"
             yield Gap(kind=GapKind.TOO_LARGE, message=why, at=where)
@@ -326,7 +326,7 @@ def keras_configurations(
             yield _joined(texts)
             texts, size = [], 0
         if data.strip():
-            texts.append(msgspec.json.encode(_plain(name)) + b":" + data)
+            texts.append(msgspec.json.encode(name) + b":" + data)
             size += len(texts[-1])
     if texts:
         yield _joined(texts)
@@ -334,7 +334,3 @@ def keras_configurations(
 
 def _joined(texts: list[bytes]) -> Held:
     return Held("Keras configuration", b"{" + b",\n".join(texts) + b"}", KERAS_CONFIG)
-
-
-def _plain(text: str) -> str:
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
