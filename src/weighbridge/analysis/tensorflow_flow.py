@@ -154,7 +154,9 @@ class Flow:
                         nodes[bare(name)].append(Lead(Run.SIGNATURE, signature.name))
         for saved, lead in self._object_functions():
             for name in saved.functions:
-                functions[name].append(lead)
+                # One concrete function is listed under the function that it was traced from too.
+                if saved.kind != "bare_concrete_function" or not functions[name]:
+                    functions[name].append(lead)
         return nodes, functions
 
     def _object_functions(self) -> Iterator[tuple[SavedObject, Lead]]:
@@ -166,7 +168,8 @@ class Flow:
             for save, restore in saved.savers:
                 saving[save], saving[restore] = Run.SAVE, Run.RESTORE
             loading |= {number for name, number in saved.children if name in _ON_LOAD}
-        for number, saved in enumerate(objects):
+        by_kind = sorted(enumerate(objects), key=lambda o: o[1].kind == "bare_concrete_function")
+        for number, saved in by_kind:
             if number in loading:
                 yield saved, Lead(Run.LOAD, saved.name)
             elif number in saving:
