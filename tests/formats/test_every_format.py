@@ -83,6 +83,12 @@ REAL: dict[str, bytes] = {
     "pickle": RUNS,
     "hdf5": (BENIGN / "keras" / "attention.h5").read_bytes(),
     "onnx": ONNX_FILES["function"],
+    "saved-model": (BENIGN / "tensorflow" / "version1_saved" / "saved_model.pb").read_bytes(),
+    "tensorflow-graph": (BENIGN / "tensorflow" / "frozen.pb").read_bytes(),
+    "tensorflow-meta-graph": (BENIGN / "tensorflow/version1/model.ckpt-7.meta").read_bytes(),
+    "tensorflow-checkpoint": (BENIGN / "tensorflow/dense/variables/variables.index").read_bytes(),
+    "keras-metadata": (BENIGN / "tensorflow/legacy_dense/keras_metadata.pb").read_bytes(),
+    "saved-model-fingerprint": (BENIGN / "tensorflow" / "dense" / "fingerprint.pb").read_bytes(),
     "gguf": (BENIGN / "gguf" / "adapter.gguf").read_bytes(),
     "ggml": GGML_FILES["ggjt v3"][0],
     "json": b'{"a": [1, 2, {"b": "c"}]}',
@@ -115,11 +121,15 @@ def test_any_bytes(name: str, data: bytes) -> None:
     follow(FORMATS[name], data)
 
 
-@pytest.mark.parametrize("name", REAL)
+TEXT_GRAPH = (BENIGN / "tensorflow" / "version1_text" / "saved_model.pbtxt").read_bytes()[:6000]
+BROKEN = REAL | {"tensorflow-text": TEXT_GRAPH}
+
+
+@pytest.mark.parametrize("name", BROKEN)
 @given(data=st.data())
 @settings(max_examples=60, deadline=3000)
 def test_broken_copies(name: str, data: st.DataObject) -> None:
-    broken = bytearray(REAL[name])
+    broken = bytearray(BROKEN[name])
     for _ in range(data.draw(st.integers(1, 6))):
         at = data.draw(st.integers(0, len(broken) - 1))
         broken[at] = data.draw(st.integers(0, 255))

@@ -40,7 +40,7 @@ class Kind(Enum):
     FIXED = "fixed"
     """fixed32 and fixed64."""
     TEXT = "text"
-    """A string; what is no UTF-8 is escaped as `surrogateescape`."""
+    """A string; bytes that are no UTF-8 are written as `\\xff`, so that it can be shown."""
     DATA = "data"
     """Bytes that are kept."""
     RANGE = "range"
@@ -197,7 +197,7 @@ class Wire:
             if self._text > TEXT_LIMIT:
                 raise Malformed(f"more than {TEXT_LIMIT:,} bytes of text", a)
             data = self.read(a, b - a) if b > a else b""
-            return data.decode("utf-8", "surrogateescape") if kind is Kind.TEXT else data
+            return data.decode("utf-8", "backslashreplace") if kind is Kind.TEXT else data
         self._numbers += 1
         if self._numbers > NUMBERS_LIMIT:
             raise Malformed(f"more than {NUMBERS_LIMIT:,} numbers", a)

@@ -5,7 +5,6 @@ A format moves out of here into a file of its own when it gets a parser.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Final
 
@@ -40,14 +39,29 @@ def _declare(
     )
 
 
-def _saved_model(sample: Sample) -> bool:
-    """A SavedModel begins with saved_model_schema_version (field 1), then a MetaGraphDef."""
-    return bool(re.match(rb"\x08\x01\x12[\x80-\xff]{1,4}[\x00-\x7f]\x0a", sample.head))
+def _records(sample: Sample) -> bool:
+    """A record begins with its length in 64 bits and the masked checksum of that."""
+    length, checksum = sample.head[:8], sample.head[8:12]
+    if len(checksum) < 4:
+        return False
+    crc = crc32c(length)
+    masked = ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
+    return masked == int.from_bytes(checksum, "little")
+
+
+def crc32c(data: bytes) -> int:
+    """The checksum of RFC 3720 (polynomial 0x82F63B78, reflected), for a few bytes."""
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+    return crc ^ 0xFFFFFFFF
 
 
 ORT = _declare("ort", "ONNX Runtime model", _MARSHALLED, _starts(b"ORTM", at=4), Loading.DATA)
-SAVED_MODEL = _declare(
-    "saved-model", "TensorFlow SavedModel", _MARSHALLED, _saved_model, first=b"\x08"
+TFRECORD = _declare(
+    "tfrecord", "TFRecord (TensorFlow)", "its records were not read", _records, Loading.DATA
 )
 PARQUET = _declare(
     "parquet", "Parquet table", "its rows were not read", _starts(b"PAR1"), Loading.DATA, first=b"P"

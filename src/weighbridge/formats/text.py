@@ -21,7 +21,7 @@ from weighbridge.core.finding import Gap, GapKind
 from weighbridge.core.format import Format, Limits, Loading, Sample
 from weighbridge.core.location import Location
 from weighbridge.core.tree import Blob, Held, Reference
-from weighbridge.formats import jinja
+from weighbridge.formats import jinja, tfjs
 from weighbridge.formats.git import is_lfs_hook
 
 CHUNK: Final = 1 << 20
@@ -108,8 +108,14 @@ class Json(Configuration):
         if kind is not None:
             yield Settings(at=self.where, kind=kind, values=plain(self.value, SETTINGS_VALUES))
 
+    def walk(self) -> Iterator[Blob | Gap]:
+        """The templates, and what a model of TensorFlow.js holds."""
+        yield from Configuration.walk(self)
+        yield from tfjs.parts(self.value)
+
     def refers(self) -> Iterator[Reference]:
-        """The shards that an index of weights names."""
+        """The files that an index of weights names."""
+        yield from tfjs.weights(self.value, self.where)
         shards = self.value.get("weight_map") if isinstance(self.value, dict) else None
         if isinstance(shards, dict):
             for path in sorted({p for p in shards.values() if isinstance(p, str)}):
@@ -216,7 +222,7 @@ def text_kind(sample: Sample) -> str | None:
 
 def _work_out(sample: Sample) -> str | None:
     head = sample.head
-    if sample.blob.role in (jinja.ROLE, jinja.LOOSE):
+    if sample.blob.role in (jinja.ROLE, jinja.LOOSE, tfjs.TOPOLOGY):
         return None  # its container has said what it is
     if not head or _encoding(head) is None:
         return None
@@ -336,14 +342,25 @@ def _load(data: bytes) -> tuple[Any, tuple[tuple[str, Any], ...]]:
 
 
 def _large(blob: Blob, where: Location, limits: Limits, what: str) -> Text:
-    """JSON that is too large to hold: a gap only if it says that it holds a template."""
+    """JSON that is too large to hold: a gap only if it says that it holds something that acts."""
     text = read_text(blob, where, limits)
+    met: set[str] = set()
     for offset in range(0, min(blob.size, TEXT_LIMIT), CHUNK):
-        if b"chat_template" in blob.read(max(0, offset - 16), CHUNK + 16):
-            why = f"{what}: the template in it was not read"
-            gap = Gap(kind=GapKind.TOO_LARGE, message=why, at=where)
-            return replace(text, gaps=(*text.gaps, gap))
-    return text
+        data = blob.read(max(0, offset - 20), CHUNK + 20)
+        met |= {name for mark, name in _ACTING.items() if mark in data}
+    gaps = tuple(
+        Gap(kind=GapKind.TOO_LARGE, message=f"{what}: {name} in it was not read", at=where)
+        for name in sorted(met)
+    )
+    return replace(text, gaps=(*text.gaps, *gaps))
+
+
+_ACTING: Final = {
+    b"chat_template": "the template",
+    b'"modelTopology"': "the graph",
+    b'"class_name"': "the Keras configuration",
+}
+"""What says that JSON holds something that acts, whatever its size."""
 
 
 def _source(language: str) -> Callable[[Blob, Location, Limits], Source]:

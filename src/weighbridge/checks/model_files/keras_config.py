@@ -9,6 +9,7 @@ from weighbridge.core.check import check
 from weighbridge.core.evidence import Text
 from weighbridge.core.finding import Action, Finding
 from weighbridge.formats.bytecode import names_in
+from weighbridge.formats.hdf5 import KERAS_CONFIG
 from weighbridge.formats.text import Json
 
 
@@ -34,7 +35,7 @@ def keras_config(document: Json) -> Iterator[Finding]:
     - https://nvd.nist.gov/vuln/detail/CVE-2025-8747
     - https://nvd.nist.gov/vuln/detail/CVE-2025-12058
     """
-    if not is_keras(document.value):
+    if document.blob.role != KERAS_CONFIG and not is_keras(document.value):
         return
     for found in reached(document.value):
         evidence = [Text(f"At {found.path or 'the root'}", text=found.shown, language="json")]

@@ -23,7 +23,9 @@ def loading_runs_code(audit: Audit) -> Iterator[Finding]:
     ## What to do
     Load the safetensors beside it, if there is one, and delete the pickle from what you deploy.
     Otherwise convert once, in an isolated place, and deploy the result. Until then load with
-    `torch.load(..., weights_only=True)` on torch 2.6 or later.
+    `torch.load(..., weights_only=True)` on torch 2.6 or later. A TensorFlow graph is a program of
+    operators: its steps are judged one by one, and it is still best served where it reaches
+    nothing.
 
     ## Limits
     Which loader you will use is not known from the files alone.
