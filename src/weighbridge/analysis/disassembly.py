@@ -142,7 +142,8 @@ def _target(opcode: Opcode, argument: int, after: int, minor: int) -> int | None
     if opcode.kind == "jabs":
         return argument * unit
     if opcode.kind == "jrel":
-        return after + argument * unit * (-1 if "BACKWARD" in opcode.name else 1)
+        back = "BACKWARD" in opcode.name or opcode.name == "END_ASYNC_FOR"
+        return after + argument * unit * (-1 if back else 1)
     return None
 
 

@@ -87,15 +87,14 @@ def code_of(call: Call, inner: set[int], depth: int = DEPTH) -> Code | None:
 
 
 def _bytes(value: Value) -> bytes | None:
-    """Bytes; before protocol 3 they are a string and how to encode it, or an empty call."""
+    """Bytes; before protocol 3 they are a string and how to encode it, or the call of a type."""
     if isinstance(value, bytes):
         return value
     if not isinstance(value, Call):
         return None
-    name = getattr(value.callee, "name", None)
-    if name == "bytes" and not value.args:
+    if not value.args:
         return b""
-    if name == "encode" and value.args and isinstance(value.args[0], str):
+    if getattr(value.callee, "name", None) == "encode" and isinstance(value.args[0], str):
         return value.args[0].encode("latin-1", "replace")
     return None
 

@@ -18,7 +18,8 @@ from weighbridge.formats.marshalled import Code, read_code
 
 READ_LIMIT: Final = 16 << 20
 NAMES_KEPT: Final = 5_000
-PYC_HEADER: Final = 16
+PYC_HEADERS: Final = (16, 12)
+"""How long the header of a `.pyc` file is: since Python 3.7 and before."""
 _SHORT: Final = re.compile(rb"[zZ\xda\xfa](.)", re.DOTALL)
 
 
@@ -53,12 +54,16 @@ def _code_at(head: bytes, at: int) -> bool:
     return False
 
 
-def _has_header(head: bytes) -> bool:
-    return head[2:4] == b"\r\n" and _code_at(head, PYC_HEADER)
+def _start(head: bytes) -> int | None:
+    """Where the code object begins, or None where there is none."""
+    if _code_at(head, 0):
+        return 0
+    headers = PYC_HEADERS if head[2:4] == b"\r\n" else ()
+    return next((size for size in headers if _code_at(head, size)), None)
 
 
 def _sniff(sample: Sample) -> bool:
-    return _code_at(sample.head, 0) or _has_header(sample.head)
+    return _start(sample.head) is not None
 
 
 def texts_of(data: bytes, code: Code | None) -> tuple[str, ...]:
@@ -82,8 +87,8 @@ def texts_of(data: bytes, code: Code | None) -> tuple[str, ...]:
 def _parse(blob: Blob, where: Location, limits: Limits) -> Bytecode:
     size = min(blob.size, READ_LIMIT)
     data = blob.read(0, size)
-    start = PYC_HEADER if _has_header(data) else 0
-    if not start and not _code_at(data, 0):
+    start = _start(data[:64])
+    if start is None:
         raise Malformed("no code object begins here", 0)
     gaps: list[Gap] = []
     code = None
