@@ -46,6 +46,12 @@ def _saved_model(sample: Sample) -> bool:
 
 
 ORT = _declare("ort", "ONNX Runtime model", _MARSHALLED, _starts(b"ORTM", at=4), Loading.DATA)
+TORCH_MOBILE_FLATBUFFER = _declare(
+    "torch-mobile-flatbuffer",
+    "TorchScript module for the lite interpreter, as a flatbuffer",
+    "its functions and operators were not read",
+    _starts(b"PTMF", at=4),
+)
 SAVED_MODEL = _declare(
     "saved-model", "TensorFlow SavedModel", _MARSHALLED, _saved_model, first=b"\x08"
 )
