@@ -1,4 +1,4 @@
-"""Add the instructions of the running CPython to `intel/opcodes.json`: facts of its `opcode` module.
+"""Add the instructions of the running CPython, from its `opcode` module, to `intel/opcodes.json`.
 
     python3.13 scripts/list_opcodes.py src/weighbridge/intel/opcodes.json
     python3 scripts/list_opcodes.py src/weighbridge/intel/opcodes.json 3.6 3.7 3.8
@@ -12,6 +12,8 @@ import json
 import sys
 from datetime import date
 
+RUN_TIME = ("ENTER_EXECUTOR", "RESERVED")
+XDIS = "xdis.opcodes.opcode_3x.opcode_"
 KINDS = ("const", "name", "jrel", "jabs", "local", "free", "compare")
 MAGIC = {
     "3.6": (3360, 3379), "3.7": (3390, 3399), "3.8": (3400, 3419), "3.9": (3420, 3429),
@@ -28,7 +30,10 @@ def rows(opcode):
         caches = {opcode.opname[n]: count for n, count in enumerate(caches) if count}
     found = []
     for name, number in sorted(opcode.opmap.items(), key=lambda item: item[1]):
-        made_at_run_time = name.startswith("INSTRUMENTED_") or name in ("ENTER_EXECUTOR", "RESERVED")
+        made_at_run_time = name.startswith("INSTRUMENTED_") or name in (
+            "ENTER_EXECUTOR",
+            "RESERVED",
+        )
         if number > 255 or made_at_run_time or number in getattr(opcode, "_specialized", ()):
             continue
         kinds = [k for k in KINDS if number in getattr(opcode, "has" + k)]
@@ -51,7 +56,9 @@ def main():
     path, *versions = sys.argv[1:]
     if versions:
         tables = {
-            v: table(v, importlib.import_module("xdis.opcodes.opcode_3x.opcode_" + v.replace(".", "")))
+            v: table(
+                v, importlib.import_module("xdis.opcodes.opcode_3x.opcode_" + v.replace(".", ""))
+            )
             for v in versions
         }
     else:

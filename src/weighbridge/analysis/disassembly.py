@@ -18,7 +18,7 @@ from weighbridge.intel.opcodes import Opcode
 
 LINES: Final = 60
 CALLS_SHOWN: Final = 20
-INSTRUCTIONS: Final = 20_000
+INSTRUCTIONS: Final = 5_000
 """How many instructions are read in all, over all code objects of one listing."""
 WIDTH: Final = 110
 TEXT: Final = 80
@@ -123,7 +123,7 @@ def _body(code: Code, version: str, limit: int) -> _Body:
             sound, text = False, f"{argument} (out of range)"
         begins.add(start)
         found.append(
-            Instruction(start, opcode.name, argument, text if target is None else f"to {target}",
+            Instruction(at, opcode.name, argument, text if target is None else f"to {target}",
                         target)
         )  # fmt: skip
         extended, at = 0, after
@@ -290,9 +290,16 @@ class _Calls:
         name, count = i.name, i.argument
         if name in _NOTHING:
             return
-        if name.startswith("LOAD_") and name.count("_FAST") == 2:
-            for part in i.text.split(", "):
-                self.push(part)
+        if name.count("_FAST") == 2:  # two instructions in one
+            first, _, second = i.text.partition(", ")
+            if name.startswith("LOAD_"):
+                self.push(first)
+            else:
+                self.pop()
+            if "_FAST_LOAD_" in name or "_BORROW_LOAD_" in name:
+                self.push(second)
+            else:
+                self.pop()
         elif name.startswith(
             ("LOAD_CONST", "LOAD_NAME", "LOAD_GLOBAL", "LOAD_FAST", "LOAD_DEREF", "LOAD_SMALL_INT")
         ):
@@ -304,7 +311,7 @@ class _Calls:
             self.call([repr(i.text)], "import")
         elif name == "IMPORT_FROM":
             self.push(f"{self.stack[-1] if self.stack else '…'}.{i.text}")
-        elif name == "POP_TOP" or (name.startswith("STORE_") and name.count("_FAST") < 2):
+        elif name == "POP_TOP" or name.startswith("STORE_"):
             self.pop(1 if name not in ("STORE_ATTR", "STORE_SUBSCR") else 2)
         elif name in ("CALL", "CALL_FUNCTION", "CALL_METHOD"):
             arguments = self.pop(count)

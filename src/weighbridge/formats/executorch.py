@@ -7,6 +7,7 @@ data are never read, only placed. Every index is held against the list that it l
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -21,7 +22,9 @@ from weighbridge.formats.flatbuffer import Flatbuffer, Table, has_identifier
 IDENTIFIER: Final = b"ET12"
 HEADER: Final = b"eh00"
 FLAWS_KEPT: Final = 100
-INLINE, SEGMENT = 0, 1
+INLINE: Final = 0
+LARGEST: Final = 1 << 59
+"""A tensor of more elements than this has a size in bytes that does not fit into 63 bits."""
 
 TYPES: Final = {
     0: "BYTE", 1: "CHAR", 2: "SHORT", 3: "INT", 4: "LONG", 5: "HALF", 6: "FLOAT", 7: "DOUBLE",
@@ -176,6 +179,9 @@ class _Reading:
         self.flaws: list[Flaw] = []
         head = blob.read(8, 24)
         self.base = int.from_bytes(head[16:24], "little") if head[:4] == HEADER else 0
+        program = int.from_bytes(head[8:16], "little") if head[:4] == HEADER else 0
+        if max(self.base, program) > blob.size:
+            self.flaw("header that leads out of the file", "the header places parts behind the end")
 
     def flaw(self, kind: str, message: str) -> None:
         if len(self.flaws) < FLAWS_KEPT:
@@ -280,6 +286,9 @@ class _Reading:
         for number in (*plan.inputs, *plan.outputs):
             self.index("value", number, count)
         for value in plan.values:
+            if value.kind == "tensor" and not _possible(value.shape):
+                message = f"a tensor of the shape {value.shape[:8]}"
+                self.flaw("tensor of an impossible size", message)
             if value.kind in ("tensors", "optional tensors"):
                 for number in value.items:
                     self.index("value", number, count, least=-1)
@@ -300,6 +309,10 @@ class _Reading:
         if not least <= number < count:
             message = f"{what} {number:,} is used, and there are {count:,}"
             self.flaw(f"{what} that does not exist", message)
+
+
+def _possible(shape: tuple[int, ...]) -> bool:
+    return len(shape) <= 64 and min(shape, default=0) >= 0 and math.prod(shape) < LARGEST
 
 
 EXECUTORCH = Format(

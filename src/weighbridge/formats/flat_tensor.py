@@ -54,6 +54,11 @@ def _sniff(sample: Sample) -> bool:
 def _parse(blob: Blob, where: Location, limits: Limits) -> FlatTensor:
     head = blob.read(8, 40)
     base = int.from_bytes(head[24:32], "little") if head[:4] == HEADER else 0
+    if head[:4] == HEADER:
+        tables, segments_size = (int.from_bytes(head[n : n + 8], "little") for n in (16, 32))
+        start = int.from_bytes(head[8:16], "little")
+        if start + tables > blob.size or base + segments_size > blob.size:
+            raise Malformed("the header places parts behind the end of the file", 8)
     root = Flatbuffer(blob).root()
     segments = []
     for table in root.tables(1):

@@ -52,6 +52,13 @@ TORCH_MOBILE_FLATBUFFER = _declare(
     "its functions and operators were not read",
     _starts(b"PTMF", at=4),
 )
+BUNDLED_PROGRAM = _declare(
+    "executorch-bundled",
+    "ExecuTorch program bundled with test data",
+    "its program was not read",
+    _starts(b"BP08", b"BP07", b"BP06", b"BP05", at=4),
+    Loading.DATA,
+)
 SAVED_MODEL = _declare(
     "saved-model", "TensorFlow SavedModel", _MARSHALLED, _saved_model, first=b"\x08"
 )

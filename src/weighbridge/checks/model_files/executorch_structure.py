@@ -17,8 +17,8 @@ def executorch_structure(program: Executorch) -> Iterator[Finding]:
     """The program's numbers lead out of the lists that they belong to, or out of the file.
 
     ## Why it matters
-    The runtime is C++ made for small devices. It has believed such numbers: values that do not
-    exist and segments behind the end of the file were read and written.
+    The runtime is C++ made for small devices. It has believed such numbers: sums of offsets and
+    sizes that wrapped around, values that do not exist, segments behind the end of the file.
 
     ## What to do
     Do not load it with a runtime that is older than the file. If only a segment lies behind the
@@ -28,8 +28,8 @@ def executorch_structure(program: Executorch) -> Iterator[Finding]:
     Shapes are not compared with the bytes of constants, nor arguments with what kernels expect.
 
     ## References
+    - https://nvd.nist.gov/vuln/detail/CVE-2025-30405
     - https://nvd.nist.gov/vuln/detail/CVE-2025-54950
-    - https://nvd.nist.gov/vuln/detail/CVE-2025-30402
     - https://cwe.mitre.org/data/definitions/129.html
     """
     broken: dict[str, list[Flaw]] = {}
