@@ -7,6 +7,7 @@ import gzip
 import io
 import json
 import lzma
+import marshal
 import sys
 import tarfile
 import zipfile
@@ -84,6 +85,9 @@ REAL: dict[str, bytes] = {
     "hdf5": (BENIGN / "keras" / "attention.h5").read_bytes(),
     "onnx": ONNX_FILES["function"],
     "gguf": (BENIGN / "gguf" / "adapter.gguf").read_bytes(),
+    "executorch": (BENIGN / "torch" / "executorch" / "xnnpack.pte").read_bytes(),
+    "flat-tensor": next((BENIGN / "torch" / "executorch").glob("*.ptd")).read_bytes(),
+    "python-bytecode": marshal.dumps((lambda x: [x, "text", 1.5]).__code__),
     "ggml": GGML_FILES["ggjt v3"][0],
     "json": b'{"a": [1, 2, {"b": "c"}]}',
     "text": "plain words, ümlaut\n".encode(),

@@ -129,7 +129,8 @@ def _expression(text: str, allowed: tuple[type[ast.AST], ...]) -> Judged | None:
                 texts |= {id(a) for a in node.args}
             known = name[:1].isupper() and name not in ("S", "Lambda")
             if name and not known and name not in _FUNCTIONS:
-                return Judged(Action.REVIEW, f"calls {name[:60]}")
+                acts = classify("builtins", name).standing is Standing.ACTING
+                return Judged(Action.BLOCK if acts else Action.REVIEW, f"calls {name[:60]}")
             if not name and not isinstance(node.func, ast.Attribute):
                 return Judged(Action.REVIEW, "calls what it computes")
         elif isinstance(node, ast.Attribute) and node.attr not in _ASKING:
