@@ -7,10 +7,13 @@ The second form takes versions for which no interpreter is at hand from the pack
 `python3 … -` prints the table instead. Only the standard library is needed for the first form.
 """
 
+from __future__ import annotations
+
 import importlib
 import json
 import sys
 from datetime import date
+from types import ModuleType
 
 RUN_TIME = ("ENTER_EXECUTOR", "RESERVED")
 XDIS = "xdis.opcodes.opcode_3x.opcode_"
@@ -23,7 +26,7 @@ MAGIC = {
 """The first two bytes of a `.pyc` file, as a number: the ranges that each release set aside."""
 
 
-def rows(opcode):
+def rows(opcode: ModuleType) -> list[str]:
     """One row for each instruction that a code object can hold: number, name, kind, caches."""
     caches = getattr(opcode, "_inline_cache_entries", {})
     if not isinstance(caches, dict):
@@ -41,7 +44,7 @@ def rows(opcode):
     return found
 
 
-def table(version, opcode):
+def table(version: str, opcode: ModuleType) -> dict[str, object]:
     """What is known of one version."""
     return {
         "magic": MAGIC[version],
@@ -51,7 +54,7 @@ def table(version, opcode):
     }
 
 
-def main():
+def main() -> None:
     """Merge into the file that is named first."""
     path, *versions = sys.argv[1:]
     if versions:

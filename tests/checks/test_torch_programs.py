@@ -323,7 +323,7 @@ class Pickler(pickle._Pickler):
 
     def save_global(self, obj: Any, name: str | None = None) -> None:
         if obj is types.CodeType:
-            self.write(b"ctypes\nCodeType\n")
+            self.write(b"ctypes\nCodeType\n")  # type: ignore[attr-defined]
         else:
             super().save_global(obj, name)  # type: ignore[misc]
 
