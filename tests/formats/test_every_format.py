@@ -7,6 +7,7 @@ import gzip
 import io
 import json
 import lzma
+import marshal
 import sys
 import tarfile
 import zipfile
@@ -90,6 +91,9 @@ REAL: dict[str, bytes] = {
     "keras-metadata": (BENIGN / "tensorflow/legacy_dense/keras_metadata.pb").read_bytes(),
     "saved-model-fingerprint": (BENIGN / "tensorflow" / "dense" / "fingerprint.pb").read_bytes(),
     "gguf": (BENIGN / "gguf" / "adapter.gguf").read_bytes(),
+    "executorch": (BENIGN / "torch" / "executorch" / "xnnpack.pte").read_bytes(),
+    "flat-tensor": next((BENIGN / "torch" / "executorch").glob("*.ptd")).read_bytes(),
+    "python-bytecode": marshal.dumps((lambda x: [x, "text", 1.5]).__code__),
     "ggml": GGML_FILES["ggjt v3"][0],
     "json": b'{"a": [1, 2, {"b": "c"}]}',
     "text": "plain words, ümlaut\n".encode(),

@@ -1,7 +1,6 @@
 """Compiled Python: a `.pyc` file or a marshalled code object. Nothing is unmarshalled.
 
-Layout: CPython `Python/marshal.c` (`TYPE_CODE` and the string types) and PEP 552 for the header.
-The names and constants are read by a walk over the string objects; the instructions are not.
+Layout: `formats/marshalled.py`, and PEP 552 for the header of a `.pyc` file.
 """
 
 from __future__ import annotations
@@ -10,29 +9,37 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from weighbridge.core.document import Document
+from weighbridge.core.document import Document, Malformed
 from weighbridge.core.finding import Gap, GapKind
 from weighbridge.core.format import Format, Limits, Loading, Sample
 from weighbridge.core.location import Location
 from weighbridge.core.tree import Blob
+from weighbridge.formats.marshalled import Code, read_code
 
 READ_LIMIT: Final = 16 << 20
 NAMES_KEPT: Final = 5_000
-PYC_HEADER: Final = 16
+PYC_HEADERS: Final = (16, 12)
+"""How long the header of a `.pyc` file is: since Python 3.7 and before."""
 _SHORT: Final = re.compile(rb"[zZ\xda\xfa](.)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Bytecode(Document):
-    """The strings of the code object: names it uses, and its text constants."""
+    """A code object and the strings in it: names that it uses, and its text constants.
+
+    `code` is None where it could not be read (a gap says why); the names are then what looks like
+    one. `magic` is the number of the Python version at the head of a `.pyc` file.
+    """
 
     names: tuple[str, ...]
+    code: Code | None
+    magic: int | None
 
 
 def _code_at(head: bytes, at: int) -> bool:
     """Whether a code object begins here: small counts, then the instructions as bytes.
 
-    Five counts since Python 3.11, six in 3.8 to 3.10.
+    Five counts since Python 3.11 and before 3.8, six in 3.8 to 3.10.
     """
     if head[at : at + 1] not in (b"\xe3", b"\x63"):
         return False
@@ -47,31 +54,62 @@ def _code_at(head: bytes, at: int) -> bool:
     return False
 
 
+def _start(head: bytes) -> int | None:
+    """Where the code object begins, or None where there is none."""
+    if _code_at(head, 0):
+        return 0
+    headers = PYC_HEADERS if head[2:4] == b"\r\n" else ()
+    return next((size for size in headers if _code_at(head, size)), None)
+
+
 def _sniff(sample: Sample) -> bool:
-    head = sample.head
-    return _code_at(head, 0) or (head[2:4] == b"\r\n" and _code_at(head, PYC_HEADER))
+    return _start(sample.head) is not None
 
 
-def names_in(data: bytes) -> tuple[str, ...]:
-    """The short strings of marshalled code, each once: the names that it uses and its texts."""
-    names: dict[str, None] = {}
+def texts_of(data: bytes, code: Code | None) -> tuple[str, ...]:
+    """The names and texts of marshalled code, each once: those that were read, and short strings
+    that stand anywhere in it."""
+    texts: dict[str, None] = {}
+    for text in code.texts() if code is not None else ():
+        if len(text) < 200 and text.isprintable():
+            texts[text] = None
+        if len(texts) >= NAMES_KEPT:
+            return tuple(texts)
     for found in _SHORT.finditer(data):
-        text = data[found.end() : found.end() + found[1][0]]
-        if len(text) == found[1][0] and text.isascii() and text.decode().isprintable():
-            names[text.decode()] = None
-        if len(names) >= NAMES_KEPT:
+        raw = data[found.end() : found.end() + found[1][0]]
+        if len(raw) == found[1][0] and raw.isascii() and raw.decode().isprintable():
+            texts[raw.decode()] = None
+        if len(texts) >= NAMES_KEPT:
             break
-    return tuple(names)
+    return tuple(texts)
 
 
 def _parse(blob: Blob, where: Location, limits: Limits) -> Bytecode:
     size = min(blob.size, READ_LIMIT)
     data = blob.read(0, size)
-    gaps: tuple[Gap, ...] = ()
+    start = _start(data[:64])
+    if start is None:
+        raise Malformed("no code object begins here", 0)
+    gaps: list[Gap] = []
+    code = None
     if blob.size > size:
         why = f"only the first {size:,} bytes of this code were looked at"
-        gaps = (Gap(kind=GapKind.TOO_LARGE, message=why, at=where),)
-    return Bytecode(where=where, size=blob.size, seen=size, gaps=gaps, names=names_in(data))
+        gaps.append(Gap(kind=GapKind.TOO_LARGE, message=why, at=where))
+    try:
+        code = read_code(data, start)
+    except Malformed as error:
+        at = Location(where.path, where.inside, error.offset)
+        why = f"the code object could not be read: {error.why}"
+        gaps.append(Gap(kind=GapKind.MALFORMED, message=why, at=at))
+    return Bytecode(
+        where=where,
+        size=blob.size,
+        seen=size,
+        gaps=tuple(gaps),
+        names=texts_of(data, code),
+        code=code,
+        magic=int.from_bytes(data[:2], "little") if start else None,
+    )
 
 
 BYTECODE = Format(
@@ -81,5 +119,6 @@ BYTECODE = Format(
     sniff=_sniff,
     parse=_parse,
     document=Bytecode,
-    limits="Names and constants are read, instructions are not.",
+    version=2,
+    limits="Code objects of CPython 3.6 to 3.14; of others only what looks like a name is read.",
 )

@@ -60,6 +60,19 @@ def crc32c(data: bytes) -> int:
 
 
 ORT = _declare("ort", "ONNX Runtime model", _MARSHALLED, _starts(b"ORTM", at=4), Loading.DATA)
+TORCH_MOBILE_FLATBUFFER = _declare(
+    "torch-mobile-flatbuffer",
+    "TorchScript module for the lite interpreter, as a flatbuffer",
+    "its functions and operators were not read",
+    _starts(b"PTMF", at=4),
+)
+BUNDLED_PROGRAM = _declare(
+    "executorch-bundled",
+    "ExecuTorch program bundled with test data",
+    "its program was not read",
+    _starts(b"BP08", b"BP07", b"BP06", b"BP05", at=4),
+    Loading.DATA,
+)
 TFRECORD = _declare(
     "tfrecord", "TFRecord (TensorFlow)", "its records were not read", _records, Loading.DATA
 )

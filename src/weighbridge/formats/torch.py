@@ -19,7 +19,8 @@ from weighbridge.core.location import Location
 from weighbridge.core.tree import Blob, Piece
 
 _STORAGE: Final = re.compile(
-    r"(.*/)?(?:data|constants|xl_model_weights|tensors|weights)/(?:weight_)?\d+$"
+    r"(.*/)?(?:data|constants|xl_model_weights|tensors|weights)"
+    r"/(?:weight_|tensor_)?\d+(?:\.storage)?$"
 )
 _CODE: Final = re.compile(r"(.*/)?code/.*\.py$")
 _NOTE: Final = re.compile(

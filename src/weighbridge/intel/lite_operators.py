@@ -1,4 +1,4 @@
-"""What is known of the operators that TensorFlow Lite and ExecuTorch leave to the program.
+"""What is known of the operators that TensorFlow Lite leaves to the program.
 
 A custom operator is only a name: the program that loads the model gives it its code. Names that
 are listed here come with the runtime itself or with the libraries named beside them, and compute.
@@ -108,12 +108,6 @@ _FLEX_ACTING: Final = {
     "WholeFileReaderV2": "reads files", "TextLineReaderV2": "reads files",
 }  # fmt: skip
 _FLEX_BLOCKED: Final = frozenset({"WriteFile", "PyFunc", "EagerPyFunc", "PyFuncStateless"})
-
-DATA_DELEGATES: Final = {
-    "XnnpackBackend": "a graph for XNNPACK", "VulkanBackend": "a graph for Vulkan",
-    "MPSBackend": "a graph for Metal", "BackendWithCompilerDemo": "a demonstration",
-}  # fmt: skip
-"""Delegates of ExecuTorch whose blob is a graph of fixed operators, not a program."""
 
 
 def load() -> Intel:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from weighbridge.analysis.disassembly import disassembly
 from weighbridge.analysis.keras_config import is_keras, reached
 from weighbridge.core.check import check
+from weighbridge.core.document import Malformed
 from weighbridge.core.evidence import Text
 from weighbridge.core.finding import Action, Finding
-from weighbridge.formats.bytecode import names_in
 from weighbridge.formats.hdf5 import KERAS_CONFIG
+from weighbridge.formats.bytecode import texts_of
+from weighbridge.formats.marshalled import read_code
 from weighbridge.formats.text import Json
 
 
@@ -40,8 +43,7 @@ def keras_config(document: Json) -> Iterator[Finding]:
     for found in reached(document.value):
         evidence = [Text(f"At {found.path or 'the root'}", text=found.shown, language="json")]
         if found.code:
-            names = "\n".join(names_in(found.code))
-            evidence.insert(0, Text("Names and texts in the bytecode", text=names[:4000]))
+            evidence.insert(0, _shown(found.code))
         yield Finding(
             message=found.message,
             at=document.where,
@@ -49,3 +51,13 @@ def keras_config(document: Json) -> Iterator[Finding]:
             symbol=found.symbol,
             evidence=tuple(evidence),
         )
+
+
+def _shown(data: bytes) -> Text:
+    """Marshalled code as far as it can be read."""
+    try:
+        code = read_code(data)
+    except Malformed as error:
+        title = f"Names and texts in the bytecode (it could not be read: {error.why})"
+        return Text(title, text="\n".join(texts_of(data, None))[:4000])
+    return disassembly(code, names="\n".join(texts_of(data, code))[:4000])

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from weighbridge.analysis.code_names import acting_names
+from weighbridge.analysis.disassembly import disassembly
 from weighbridge.analysis.pickle_calls import Named, follows, only_makes_text, read, tree
 from weighbridge.analysis.pickle_names import Reached, reached
+from weighbridge.analysis.pickled_code import codes_in
 from weighbridge.core.check import check
 from weighbridge.core.evidence import CallTree, Text
 from weighbridge.core.finding import Action, Confidence, Finding, Gap, GapKind
@@ -36,8 +38,9 @@ def trusted_misuse(pickle: Pickle) -> Iterator[Finding | Gap]:
     hides them on purpose: do not load it. For a pickled function, ask for the source instead.
 
     ## Limits
-    Code inside a pickled function is judged by the names it uses, not executed. A function that
-    takes names from its arguments later on is not followed beyond loading.
+    Code inside a pickled function is shown disassembled (CPython 3.6 to 3.14) and judged by the
+    names it uses, not executed. A function that takes names from its arguments later on is not
+    followed beyond loading.
 
     ## References
     - https://docs.python.org/3/library/pickle.html#object.__reduce__
@@ -112,7 +115,9 @@ def _makes_code(target: Named) -> bool:
 
 def _code(pickle: Pickle, found: Reached) -> Iterator[Finding]:
     """Pickled functions: code objects in pieces. One finding for each maker of code."""
-    names = sorted(set().union(*(_names(use.args) for use in found.uses[:64])))
+    codes = codes_in(use.source for use in found.uses[:64])
+    texts = [_names(use.args) for use in found.uses[:64]]
+    names = sorted(set().union(*texts, *({t for t in c.texts() if len(t) < 200} for c in codes)))
     acting = acting_names(names)
     called = _result_called(pickle, {id(u.source) for u in found.uses})
     action = Action.BLOCK if acting or called else Action.REVIEW
@@ -125,6 +130,7 @@ def _code(pickle: Pickle, found: Reached) -> Iterator[Finding]:
         symbol=found.target.dotted,
         evidence=(
             CallTree("How the code is made", root=tree(found.first.source, "makes code")),
+            *(disassembly(code) for code in codes),
             Text("Names and strings in the code", text="\n".join(names[:200])),
         ),
     )

@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from weighbridge.core.check import Artifact, check
 from weighbridge.core.finding import Action, Finding
 
-TOGETHER = frozenset({"tflite", "zip"})
-"""TensorFlow Lite packs label files behind a model; both are read."""
+TOGETHER = ({"tflite", "zip"}, {"pickle", "torch-mobile-bytecode"})
+"""TensorFlow Lite packs label files behind a model; the lite interpreter's bytecode is a pickle.
+Both are read."""
 PLAIN = frozenset(
-    {"text", "json", "yaml", "xml", "git-config", "csv", "python", "script", "empty", "leftover"}
-)
+    {"text", "json", "yaml", "xml", "git-config", "csv", "python", "script", "empty", "leftover",
+     "exported-program"}
+)  # fmt: skip
 
 
 @check("polyglot", control="payload-scan", reads=Artifact)
@@ -33,7 +35,7 @@ def polyglot(artifact: Artifact) -> Iterator[Finding]:
     - https://attack.mitre.org/techniques/T1036/008/
     """
     formats = [f for f in artifact.formats if f not in PLAIN]
-    if len(formats) > 1 and set(formats) != TOGETHER:
+    if len(formats) > 1 and set(formats) not in TOGETHER:
         yield Finding(
             message=f"this file reads as {' and as '.join(formats)}",
             at=artifact.where,

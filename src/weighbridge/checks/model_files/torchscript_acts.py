@@ -4,29 +4,14 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from typing import Final
 
 from weighbridge.analysis.python_acts import excerpt, place_of
 from weighbridge.core.check import check
 from weighbridge.core.finding import Action, Finding
 from weighbridge.formats.python_source import TORCHSCRIPT, PythonSource
+from weighbridge.intel import torch_operators
 
-FILES: Final = {
-    "torch.save": "writes a file",
-    "ops.aten.save": "writes a file",
-    "torch.from_file": "maps a file, which it can also write",
-    "ops.aten.from_file": "maps a file, which it can also write",
-    "ops.image.write_file": "writes a file",
-    "ops.image.read_file": "reads a file",
-}
-"""Operators of the TorchScript interpreter that reach the file system."""
-KNOWN: Final = frozenset(
-    {"aten", "prim", "prims", "quantized", "quantized_decomposed", "_quantized", "sparse",
-     "mkldnn", "mkldnn_prepacked", "prepacked", "torchvision", "torchaudio", "torchtext", "image",
-     "xnnpack", "vulkan_prepack", "metal_prepack", "profiler", "rngprims", "inductor", "c10d",
-     "_caffe2", "static_runtime", "mkl", "onednn", "cudnn", "tensorexpr"}
-)  # fmt: skip
-"""Namespaces of operators that torch and its own domain libraries register."""
+CLASSES = "__torch__.torch.classes."
 
 
 @check("torchscript-acts", control="payload-scan", reads=PythonSource)
@@ -35,12 +20,12 @@ def torchscript_acts(source: PythonSource) -> Iterator[Finding]:
 
     ## Why it matters
     TorchScript is a language of its own: `torch.jit.load` and a call run what the archive says. Its
-    operators can write and map files, and a custom operator runs the native library that
+    operators can write and map files, and a custom operator or class runs the native library that
     registered it.
 
     ## What to do
-    Do not load an archive that writes or reads files. For custom operators, ask which library
-    registers them and whether you need it.
+    Do not load an archive that writes or reads files, or calls other machines. For custom operators
+    and classes, ask which library registers them and whether you need it.
 
     ## Limits
     What a custom operator does cannot be seen in the archive.
@@ -56,22 +41,39 @@ def torchscript_acts(source: PythonSource) -> Iterator[Finding]:
         if not isinstance(node, ast.Call):
             continue
         name = ast.unparse(node.func) if isinstance(node.func, ast.Attribute) else ""
-        if name in FILES:
+        namespace, operator = _operator(name)
+        does = torch_operators.effect(namespace, operator)
+        if does is not None:
             yield Finding(
-                message=f"TorchScript calls {name}, which {FILES[name]}",
+                message=f"TorchScript calls {name}, which {does}",
                 at=place_of(source, node),
                 action=Action.BLOCK,
                 symbol=name,
                 evidence=(excerpt(source, node, "Where it does"),),
             )
-        parts = name.split(".")
-        if parts[0] == "ops" and len(parts) == 3 and parts[1] not in KNOWN:
-            custom.setdefault(name, node)
-    for name, node in sorted(custom.items()):
+        elif namespace and not torch_operators.known(namespace):
+            custom.setdefault(f"the custom operator {name}", node)
+        elif name.startswith(CLASSES):
+            namespace, _, kind = name.removeprefix(CLASSES).partition(".")
+            if not torch_operators.known_class(namespace):
+                label = f"{namespace}.{kind.removesuffix('.__new__')}"
+                custom.setdefault(f"the native class {label}", node)
+    for what, node in sorted(custom.items()):
         yield Finding(
-            message=f"TorchScript calls the custom operator {name}",
+            message=f"TorchScript calls {what}",
             at=place_of(source, node),
             action=Action.REVIEW,
-            symbol=name,
+            symbol=what.rpartition(" ")[2],
             evidence=(excerpt(source, node, "Where it does"),),
         )
+
+
+def _operator(name: str) -> tuple[str, str]:
+    """Namespace and name of the operator that a call is printed as: `torch.save` is `aten::save`,
+    every other namespace stands behind `ops`."""
+    parts = name.split(".")
+    if parts[0] == "torch" and len(parts) == 2:
+        return "aten", parts[1]
+    if parts[0] == "ops" and len(parts) == 3:
+        return parts[1], parts[2]
+    return "", ""
