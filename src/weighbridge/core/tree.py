@@ -97,11 +97,12 @@ class Roled(msgspec.Struct, frozen=True, eq=False):
 
 
 class Reference(msgspec.Struct, frozen=True, kw_only=True):
-    """A part of another file that an artifact is read together with.
+    """Another file, or a part of it, that an artifact is read together with.
 
     `at` is what refers, `path` the other file as it is written there (relative to the folder of
     the artifact's own file), `start` and `size` the part in bytes (`size` None: to the end), `what`
-    names what is there.
+    names what is there. `kind` says what it is to the artifact: `tensors`; `code`, which loading
+    it imports; `candidate`, code that is imported if it is there.
     """
 
     at: Location
@@ -109,3 +110,4 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
     start: int = 0
     size: int | None = None
     what: str = ""
+    kind: str = "tensors"

@@ -115,7 +115,7 @@ def _examine(ruleset: Ruleset, limits: Limits, blob: Blob) -> Examined:
 def _explained(examined: list[Examined]) -> list[Examined]:
     """Files of no format of their own that another one takes its tensors from are raw data, and no
     gap, like the raw members of an archive."""
-    meant = {resolve(r) for e in examined for r in e.references}
+    meant = {resolve(r) for e in examined for r in e.references if r.kind == "tensors"}
     return [_raw(e, meant) if meant else e for e in examined]
 
 

@@ -22,6 +22,7 @@ from weighbridge.core.location import Location
 from weighbridge.core.tree import Blob, Held, Reference
 from weighbridge.formats import jinja
 from weighbridge.formats.git import is_lfs_hook
+from weighbridge.formats.named_code import named_code
 
 CHUNK: Final = 1 << 20
 TEXT_LIMIT: Final = 256 << 20
@@ -33,6 +34,9 @@ JSON_WEIGHT: Final = 360 << 20
 YAML_NAMES: Final = (".yaml", ".yml", "/mlmodel")
 _YAML_KEYS: Final = re.compile(rb"^[ -]*[\"']?_target_[\"']? *:|!!python/|^flavors:", re.MULTILINE)
 """What a configuration says that makes a reader act, whatever its name."""
+_REQUIREMENTS: Final = re.compile(
+    r".*/(?:[\w.-]*(?:requirements|constraints)[\w.-]*\.(?:txt|in)|requirements/[\w.-]+\.(?:txt|in))"
+)
 TEMPLATES: Final = 5_000
 """How many templates of one file are handed out."""
 _CONTROL: Final = bytes(range(9)) + b"\x0b\x0e\x0f" + bytes(range(16, 27)) + b"\x1c\x1d\x1e\x1f"
@@ -67,6 +71,11 @@ class Configuration(Written):
         """Every value that it holds, hidden ones too, each under a name (often none)."""
         yield from ()
 
+    def values(self) -> Iterator[Any]:
+        """The roots, those with a name as a mapping of it."""
+        for name, value in self.roots():
+            yield {name: value} if name else value
+
     def walk(self) -> Iterator[Blob | Gap]:
         """The templates among its strings, named by the keys that lead to them."""
         found = 0
@@ -80,6 +89,13 @@ class Configuration(Written):
                 yield Gap(kind=GapKind.TOO_LARGE, message=why, at=self.where)
                 return
             yield Held(place, text.encode("utf-8", "surrogatepass"), role)
+
+    def refers(self) -> Iterator[Reference]:
+        """The Python files that a loader imports because of it."""
+        for code in named_code(self.values()):
+            if code.file:
+                kind = "code" if code.certain else "candidate"
+                yield Reference(at=self.where, path=code.file, what=code.what, kind=kind)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -98,7 +114,8 @@ class Json(Configuration):
         yield from self.shadowed
 
     def refers(self) -> Iterator[Reference]:
-        """The shards that an index of weights names."""
+        """The shards that an index of weights names, and code."""
+        yield from Configuration.refers(self)
         shards = self.value.get("weight_map") if isinstance(self.value, dict) else None
         if isinstance(shards, dict):
             for path in sorted({p for p in shards.values() if isinstance(p, str)}):
@@ -159,8 +176,9 @@ def _encoding(head: bytes) -> str | None:
 
 
 def text_kind(sample: Sample) -> str | None:
-    """Which text a blob is (`text`, `json`, `yaml`, `python`, `script`, `template`), or None where
-    it is none; asked by each of the text formats, worked out once."""
+    """Which text a blob is (`text`, `json`, `yaml`, `python`, `script`, `template`,
+    `requirements`), or None where it is none; asked by each of the text formats, worked out
+    once."""
     if "text" not in sample.notes:
         sample.notes["text"] = _work_out(sample)
     return sample.notes["text"]
@@ -180,6 +198,8 @@ def _work_out(sample: Sample) -> str | None:
         return "script"
     if _is_template(sample):
         return "template"
+    if _REQUIREMENTS.fullmatch(name):
+        return "requirements"
     if start in (b"{", b"[") and (b'"' in head or start == b"["):
         return "json"
     # What is called Python and is text is held to it; under other names it must prove to be.

@@ -10,7 +10,19 @@ from weighbridge.core.finding import Action, Finding
 TOGETHER = frozenset({"tflite", "zip"})
 """TensorFlow Lite packs label files behind a model; both are read."""
 PLAIN = frozenset(
-    {"text", "json", "yaml", "xml", "git-config", "csv", "python", "script", "empty", "leftover"}
+    {
+        "text",
+        "json",
+        "yaml",
+        "xml",
+        "git-config",
+        "csv",
+        "python",
+        "script",
+        "empty",
+        "leftover",
+        "requirements",
+    }
 )
 
 
