@@ -96,6 +96,15 @@ class Roled(msgspec.Struct, frozen=True, eq=False):
         return self.whole.read(offset, n)
 
 
+class Link(msgspec.Struct, frozen=True, kw_only=True):
+    """A symbolic link of the target that is not followed: where it stands, what it says (`target`,
+    as it is written), and the place that it comes to, which lies outside the target."""
+
+    path: str
+    target: str
+    place: str
+
+
 class Reference(msgspec.Struct, frozen=True, kw_only=True):
     """Another file, or a part of it, that an artifact is read together with.
 

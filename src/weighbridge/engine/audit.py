@@ -84,8 +84,9 @@ def run(
     findings = [f for e in examined for f in e.findings]
     ran = Counter(check for e in examined for row in e.coverage for check in row.checks)
     references = tuple(r for e in examined for r in e.references)
-    across = Audit(files, tuple(_artifacts(examined, ruleset)), references)
-    for check in ruleset.audit_checks if files else ():
+    links = tuple(sorted(folder.links, key=lambda link: link.path))
+    across = Audit(files, tuple(_artifacts(examined, ruleset)), references, links)
+    for check in ruleset.audit_checks if files or links else ():
         ran[check.id] += 1
         for result in _across(check, across):
             if isinstance(result, Gap):

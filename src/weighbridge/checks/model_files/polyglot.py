@@ -9,6 +9,9 @@ from weighbridge.core.finding import Action, Finding
 
 TOGETHER = frozenset({"tflite", "zip"})
 """TensorFlow Lite packs label files behind a model; both are read."""
+PROGRAMS = frozenset({"ape", "elf", "pe", "mach-o"})
+"""Programs carry their files in a zip behind them (llamafile, self-extracting archives); both are
+read, and the program is a finding of its own."""
 PLAIN = frozenset(
     {
         "text",
@@ -45,7 +48,8 @@ def polyglot(artifact: Artifact) -> Iterator[Finding]:
     - https://attack.mitre.org/techniques/T1036/008/
     """
     formats = [f for f in artifact.formats if f not in PLAIN]
-    if len(formats) > 1 and set(formats) != TOGETHER:
+    carries = set(formats) - PROGRAMS == {"zip"}
+    if len(formats) > 1 and set(formats) != TOGETHER and not carries:
         yield Finding(
             message=f"this file reads as {' and as '.join(formats)}",
             at=artifact.where,
