@@ -194,6 +194,10 @@ def _work_out(sample: Sample) -> str | None:
     if head.startswith(b"version https://git-lfs") or is_lfs_hook(head):
         return None
     name = f"/{sample.blob.path.lower()}"
+    # What is called Python and is text is held to it, however it begins: an importer looks at the
+    # name alone. Under other names it must prove to be.
+    if name.endswith((".py", ".pyi", ".pyw")):
+        return "python"
     if head.startswith(b"#!") and b"python" not in head.split(b"\n", 1)[0]:
         return "script"
     if _is_template(sample):
@@ -202,8 +206,7 @@ def _work_out(sample: Sample) -> str | None:
         return "requirements"
     if start in (b"{", b"[") and (b'"' in head or start == b"["):
         return "json"
-    # What is called Python and is text is held to it; under other names it must prove to be.
-    if name.endswith((".py", ".pyi", ".pyw")) or (_PYTHON.search(head) and _compiles(sample)):
+    if _PYTHON.search(head) and _compiles(sample):
         return "python"
     return "yaml" if name.endswith(YAML_NAMES) or _YAML_KEYS.search(head) else "text"
 
