@@ -13,6 +13,7 @@ if TYPE_CHECKING:
         Policy,
         PolicyError,
         Report,
+        RulesError,
         Settings,
         TargetError,
         audit,
@@ -20,7 +21,10 @@ if TYPE_CHECKING:
     )
 
 __version__ = "0.1.0"
-__all__ = ["Policy", "PolicyError", "Report", "Settings", "TargetError", "audit", "read_policy"]
+__all__ = [
+    "Policy", "PolicyError", "Report", "RulesError", "Settings", "TargetError", "audit",
+    "read_policy",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

@@ -28,6 +28,7 @@ from weighbridge.core.report import (
 )
 from weighbridge.core.tree import Blob
 from weighbridge.engine.examine import UNRECOGNISED, examine
+from weighbridge.engine.rules import Rules, compile_folder
 from weighbridge.engine.ruleset import Ruleset, load
 from weighbridge.engine.supervisor import Progress, Settings, Supervisor
 from weighbridge.sources.folder import Folder, open_target
@@ -58,11 +59,19 @@ class Audited:
 
 
 def run(
-    target: Path, settings: Settings | None = None, progress: Progress | None = None
+    target: Path,
+    settings: Settings | None = None,
+    progress: Progress | None = None,
+    rules: Path | None = None,
 ) -> Audited:
-    """Audit a folder or file. Raises `TargetError` where there is nothing that can be audited."""
+    """Audit a folder or file; `rules` is a folder of YARA rules to run as well.
+
+    Raises `TargetError` where there is nothing that can be audited, `RulesError` where the rules
+    cannot be used.
+    """
     settings = settings or Settings()
     ruleset = load()
+    own = None if rules is None else compile_folder(rules)
     try:
         folder = open_target(target)
     except (OSError, ValueError) as error:
@@ -75,7 +84,7 @@ def run(
         else:
             blobs.append(met)
     supervisor = Supervisor(
-        blobs, folder.readable, partial(_examine, ruleset, settings.limits), settings
+        blobs, folder.readable, partial(_examine, ruleset, settings.limits, own), settings
     )
     results = sorted(supervisor.run(progress), key=lambda r: blobs[r[0]].path)
     examined = _explained([e for _, e in results])
@@ -104,13 +113,17 @@ def run(
         coverage=_coverage(examined, folder, supervisor.protections),
         ran=dict(sorted(ran.items())),
         checks=ruleset.checks,
-        ruleset=ruleset.digest,
-        intel=ruleset.intel,
+        ruleset=ruleset.digest if own is None else _with_rules(ruleset.digest, own),
+        intel=ruleset.intel if own is None else (*ruleset.intel, own.intel),
     )
 
 
-def _examine(ruleset: Ruleset, limits: Limits, blob: Blob) -> Examined:
-    return examine(blob, ruleset, limits)
+def _examine(ruleset: Ruleset, limits: Limits, rules: Rules | None, blob: Blob) -> Examined:
+    return examine(blob, ruleset, limits, rules)
+
+
+def _with_rules(digest: str, rules: Rules) -> str:
+    return hashlib.sha256(f"{digest}\0{rules.digest}".encode()).hexdigest()
 
 
 def _explained(examined: list[Examined]) -> list[Examined]:

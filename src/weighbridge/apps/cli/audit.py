@@ -56,6 +56,13 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
         "in the working directory, unless that is what is audited)",
     )
     parser.add_argument(
+        "--rules",
+        metavar="FOLDER",
+        type=Path,
+        help="run the YARA rules of this folder as well; needs weighbridge[yara] (default: the "
+        "folder that the policy names, if it names one)",
+    )
+    parser.add_argument(
         "--no-digest",
         action="store_false",
         dest="digest",
@@ -114,6 +121,7 @@ def run(arguments: argparse.Namespace) -> int:
         report = api.audit(
             arguments.target,
             policy=source,
+            rules=arguments.rules,
             settings=api.Settings(
                 digest=arguments.digest,
                 jobs=arguments.jobs,
@@ -122,7 +130,7 @@ def run(arguments: argparse.Namespace) -> int:
             ),
             progress=progress,
         )
-    except (api.PolicyError, api.TargetError) as error:
+    except (api.PolicyError, api.RulesError, api.TargetError) as error:
         raise UsageError(str(error)) from error
     finally:
         if progress is not None:
