@@ -13,7 +13,7 @@ from weighbridge.core.finding import Finding, Gap
 from weighbridge.core.format import Loading
 from weighbridge.core.location import Location
 from weighbridge.core.report import FileRecord
-from weighbridge.core.tree import Link, Reference
+from weighbridge.core.tree import Link, Reference, Statement
 
 SECTIONS = ("Why it matters", "What to do", "Limits", "References")
 
@@ -40,12 +40,14 @@ class Artifact:
 @dataclass(frozen=True, slots=True)
 class Audit:
     """What a check across files sees: every file and every artifact of the target, in order, what
-    they read of each other, and the symbolic links that leave the target."""
+    they read of each other, the symbolic links that leave the target, and what artifacts say that
+    others may contradict."""
 
     files: tuple[FileRecord, ...]
     artifacts: tuple[Artifact, ...]
     references: tuple[Reference, ...] = ()
     links: tuple[Link, ...] = ()
+    statements: tuple[Statement, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

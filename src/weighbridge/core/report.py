@@ -7,7 +7,7 @@ import msgspec
 from weighbridge.core.control import ControlVerdict, Verdict
 from weighbridge.core.finding import Finding, Gap
 from weighbridge.core.location import Location
-from weighbridge.core.tree import Reference
+from weighbridge.core.tree import Reference, Statement
 
 SCHEMA = "weighbridge/report/1"
 
@@ -147,3 +147,4 @@ class Examined(msgspec.Struct, frozen=True, kw_only=True):
     coverage: tuple[ArtifactCoverage, ...] = ()
     identified: tuple[tuple[Location, int, tuple[str, ...]], ...] = ()
     references: tuple[Reference, ...] = ()
+    statements: tuple[Statement, ...] = ()

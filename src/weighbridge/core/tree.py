@@ -120,3 +120,14 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
     size: int | None = None
     what: str = ""
     kind: str = "tensors"
+
+
+class Statement(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that an artifact says and another file of its folder may contradict.
+
+    `subject` names what it is about (`eos id`), `value` is what is said of it, as text.
+    """
+
+    at: Location
+    subject: str
+    value: str

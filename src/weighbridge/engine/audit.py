@@ -94,7 +94,8 @@ def run(
     ran = Counter(check for e in examined for row in e.coverage for check in row.checks)
     references = tuple(r for e in examined for r in e.references)
     links = tuple(sorted(folder.links, key=lambda link: link.path))
-    across = Audit(files, tuple(_artifacts(examined, ruleset)), references, links)
+    statements = tuple(s for e in examined for s in e.statements)
+    across = Audit(files, tuple(_artifacts(examined, ruleset)), references, links, statements)
     for check in ruleset.audit_checks if files or links else ():
         ran[check.id] += 1
         for result in _across(check, across):

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
 from typing import Any, Final, TypeVar, cast
 
 import msgspec
@@ -16,7 +17,7 @@ from weighbridge.core.finding import Finding, Gap, GapKind
 from weighbridge.core.format import Format, Limits, Sample
 from weighbridge.core.location import Location
 from weighbridge.core.report import ArtifactCoverage, Examined, FileRecord
-from weighbridge.core.tree import Blob, Reference, Roled, Tree
+from weighbridge.core.tree import Blob, Reference, Roled, Statement, Tree
 from weighbridge.engine.rules import Budget, Rules
 from weighbridge.engine.ruleset import Ruleset
 from weighbridge.formats.rule_matches import RuleMatches
@@ -25,6 +26,7 @@ from weighbridge.formats.torch import role as torch_role
 
 Result = TypeVar("Result")
 REFERENCES_KEPT: Final = 50_000
+STATEMENTS_KEPT: Final = 50_000
 UNRECOGNISED: Final = "the format is not recognised"
 
 
@@ -44,6 +46,7 @@ def examine(blob: Blob, ruleset: Ruleset, limits: Limits, rules: Rules | None = 
         coverage=tuple(examination.coverage),
         identified=tuple(examination.identified),
         references=tuple(examination.references),
+        statements=tuple(examination.statements),
     )
 
 
@@ -66,6 +69,7 @@ class _Examination:
     coverage: list[ArtifactCoverage] = field(default_factory=list)
     identified: list[tuple[Location, int, tuple[str, ...]]] = field(default_factory=list)
     references: list[Reference] = field(default_factory=list)
+    statements: list[Statement] = field(default_factory=list)
     entries: int = 0
     expanded: int = 0
 
@@ -100,6 +104,8 @@ class _Examination:
             self._judge(document, f"{format.name}/{format.version}", ran)
             if hasattr(document, "refers"):
                 self._try(where, partial(self._refer, document), self.ruleset.content_controls)
+            if hasattr(document, "states"):
+                self._try(where, partial(self._state, document), self.ruleset.content_controls)
             if hasattr(document, "walk"):  # a Tree; asking the protocol itself is slow
                 self._descend(cast(Tree, document), where, depth + 1)
         return known
@@ -159,6 +165,11 @@ class _Examination:
                 self._gap(GapKind.TOO_LARGE, why + "looked at", document.where)
                 return
             self.references.append(reference)
+
+    def _state(self, document: Any) -> None:
+        """Keep what a document says that others may contradict; the rest is past comparing."""
+        left = STATEMENTS_KEPT - len(self.statements)
+        self.statements += islice(document.states(), max(0, left))
 
     def _descend(self, tree: Tree, where: Location, depth: int) -> None:
         members: list[Blob] = []

@@ -19,10 +19,11 @@ from weighbridge.core.document import Document, Malformed
 from weighbridge.core.finding import Gap, GapKind
 from weighbridge.core.format import Format, Limits, Loading, Sample
 from weighbridge.core.location import Location
-from weighbridge.core.tree import Blob, Held, Reference
+from weighbridge.core.tree import Blob, Held, Reference, Statement
 from weighbridge.formats import jinja
 from weighbridge.formats.git import is_lfs_hook
 from weighbridge.formats.named_code import named_code
+from weighbridge.formats.token_ids import statements
 
 CHUNK: Final = 1 << 20
 TEXT_LIMIT: Final = 256 << 20
@@ -120,6 +121,11 @@ class Json(Configuration):
         if isinstance(shards, dict):
             for path in sorted({p for p in shards.values() if isinstance(p, str)}):
                 yield Reference(at=self.where, path=path)
+
+    def states(self) -> Iterator[Statement]:
+        """What it says of special tokens."""
+        for subject, value in statements(self.value):
+            yield Statement(at=self.where, subject=subject, value=value)
 
 
 def _strings(roots: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, str, str]]:
