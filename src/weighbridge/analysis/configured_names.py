@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from weighbridge.formats.named_code import mappings
 from weighbridge.formats.text import Configuration
 from weighbridge.formats.yaml import Yaml
 from weighbridge.intel.configured import LOOKUPS, Trust, judge
@@ -35,7 +34,7 @@ class Named:
 def named(document: Configuration) -> Iterator[Named]:
     """The names in a configuration, in order."""
     lines = document.lines if isinstance(document, Yaml) else {}
-    yield from _in_values(list(document.values()), lines)
+    yield from _in_mappings(document.mappings(), lines)
     if isinstance(document, Yaml):
         for node in document.tagged:
             found = _HYPER.fullmatch(node.tag) or _YAML_OBJECT.fullmatch(node.tag)
@@ -44,8 +43,8 @@ def named(document: Configuration) -> Iterator[Named]:
                 yield _judged(found[1].strip("."), tag, node.line, _shown(node.value))
 
 
-def _in_values(values: list[Any], lines: dict[int, int]) -> Iterator[Named]:
-    for mapping in mappings(values):
+def _in_mappings(found: Iterable[dict[Any, Any]], lines: dict[int, int]) -> Iterator[Named]:
+    for mapping in found:
         line = lines.get(id(mapping))
         for key in ("_target_", "target"):
             name = mapping.get(key)

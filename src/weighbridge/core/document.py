@@ -29,8 +29,8 @@ class Document:
     took into account (tensor bytes stay lazy), `gaps` what it met and could not read.
     Two documents are never equal: each is one reading of one artifact.
     A document that is also a `Tree` (it has `walk()`) is descended into by the engine; one that
-    needs other files says which parts of them (`refers()`, see `Reference`). What files of its folder may
-    contradict it says with `states()` (see `Statement`).
+    needs other files says which parts of them (`refers()`, see `Reference`), and what files of its
+    folder may contradict (`states()`, see `Statement`).
     """
 
     where: Location

@@ -39,31 +39,39 @@ class NamedCode:
 
 def mappings(values: Iterable[Any]) -> Iterator[dict[Any, Any]]:
     """Every mapping in these values, each once, in order."""
-    waiting = list(values)[::-1]
+    waiting = _holding(values)[::-1]
     seen: set[int] = set()
-    visited = 0
-    while waiting and visited < VISITED:
+    while waiting and len(seen) < VISITED:
         value = waiting.pop()
-        visited += 1
-        if not isinstance(value, dict | list) or id(value) in seen:
+        if id(value) in seen:
             continue
         seen.add(id(value))
         if isinstance(value, dict):
             yield value
-            waiting += list(value.values())[::-1]
+            waiting += _holding(value.values())[::-1]
         else:
-            waiting += value[::-1]
+            waiting += _holding(value)[::-1]
 
 
-def named_code(values: Iterable[Any]) -> Iterator[NamedCode]:
-    """Every class that these values name, with what it is for; nested ones too."""
-    roots = list(values)
+def _holding(values: Iterable[Any]) -> list[Any]:
+    """Those of some values that are mappings or lists with more than plain values in them: a
+    tokenizer has some hundred thousand merges, each a list of two texts."""
+    return [
+        v
+        for v in values
+        if isinstance(v, dict) or (isinstance(v, list) and any(type(i) in (dict, list) for i in v))
+    ]
+
+
+def named_code(roots: Iterable[Any], found: Iterable[dict[Any, Any]]) -> Iterator[NamedCode]:
+    """Every class that a configuration names, with what it is for: by its roots, and by all the
+    mappings that were `found` in them."""
     for root in roots:
         if isinstance(root, list):
             yield from _modules_of_sentences(root)
         elif isinstance(root, dict) and ("_diffusers_version" in root or "_class_name" in root):
             yield from _components(root)
-    for here in mappings(roots):
+    for here in found:
         classes = here.get("auto_map")
         if isinstance(classes, str):
             classes = {"auto_map": classes}

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -22,7 +23,7 @@ from weighbridge.core.location import Location
 from weighbridge.core.tree import Blob, Held, Reference, Statement
 from weighbridge.formats import jinja
 from weighbridge.formats.git import is_lfs_hook
-from weighbridge.formats.named_code import named_code
+from weighbridge.formats.named_code import NamedCode, mappings, named_code
 from weighbridge.formats.token_ids import statements
 
 CHUNK: Final = 1 << 20
@@ -77,6 +78,14 @@ class Configuration(Written):
         for name, value in self.roots():
             yield {name: value} if name else value
 
+    def mappings(self) -> tuple[dict[Any, Any], ...]:
+        """Every mapping in it, each once, in order; found once for all who ask."""
+        return _mappings(self)
+
+    def code(self) -> Iterator[NamedCode]:
+        """The classes that it has a loader import."""
+        return named_code(self.values(), self.mappings())
+
     def walk(self) -> Iterator[Blob | Gap]:
         """The templates among its strings, named by the keys that lead to them."""
         found = 0
@@ -93,10 +102,15 @@ class Configuration(Written):
 
     def refers(self) -> Iterator[Reference]:
         """The Python files that a loader imports because of it."""
-        for code in named_code(self.values()):
+        for code in self.code():
             if code.file:
                 kind = "code" if code.certain else "candidate"
                 yield Reference(at=self.where, path=code.file, what=code.what, kind=kind)
+
+
+@lru_cache(maxsize=1)
+def _mappings(document: Configuration) -> tuple[dict[Any, Any], ...]:
+    return tuple(mappings(document.values()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -150,9 +164,14 @@ def _strings(roots: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, str, str]]
                     label = "chat_template" if "chat_template" in key else inner
                     stack.append((f"{place}.{said}"[-160:].lstrip("."), label, item))
         elif isinstance(value, list):
-            for item in reversed(value):
-                if isinstance(item, dict | list) or (isinstance(item, str) and "{" in item):
-                    stack.append((place, key, item))
+            stack += [(place, key, item) for item in reversed(value) if _may_hold(item)]
+
+
+def _may_hold(item: Any) -> bool:
+    """Whether a string with a brace can be here; merges are lists of two texts without."""
+    if isinstance(item, list):
+        return any(type(i) is not str or "{" in i for i in item)
+    return isinstance(item, dict) or (isinstance(item, str) and "{" in item)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

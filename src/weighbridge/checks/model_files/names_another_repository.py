@@ -11,13 +11,14 @@ import msgspec
 from weighbridge.core.check import check
 from weighbridge.core.evidence import Table
 from weighbridge.core.finding import Action, Finding
-from weighbridge.formats.named_code import mappings
 from weighbridge.formats.text import Configuration
 from weighbridge.formats.yaml import Yaml
 
-_KERNEL_KEYS: Final = re.compile(
-    r"_?(?:attn|attention|experts)_implementation(?:_internal)?|kernel_mapping|kernel_config"
-)
+_KERNEL_KEYS: Final = frozenset(
+    {"attn_implementation", "_attn_implementation", "_attn_implementation_internal",
+     "experts_implementation", "_experts_implementation", "_experts_implementation_internal",
+     "kernel_mapping", "kernel_config"}
+)  # fmt: skip
 _KERNEL: Final = re.compile(r"(?:\w+\|)?[\w.-]+/[\w.-]+(?:@[^/:\s]+)?(?::[^/:\s]+)?")
 """How transformers tells a kernel of the Hub from the name of a built-in one (`is_kernel`)."""
 _WEIGHT_KEYS: Final = frozenset(
@@ -25,6 +26,7 @@ _WEIGHT_KEYS: Final = frozenset(
      "speech_encoder", "audio_tower", "llm_name_or_path", "text_encoder_name", "tokenizer_name",
      "tokenizer_name_or_path", "vision_backbone", "backbone"}
 )  # fmt: skip
+_KEYS: Final = tuple(sorted(_KERNEL_KEYS | _WEIGHT_KEYS))
 _REPOSITORY: Final = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
 SHOWN: Final = 50
 
@@ -54,11 +56,12 @@ def names_another_repository(document: Configuration) -> Iterator[Finding]:
     lines = document.lines if isinstance(document, Yaml) else {}
     fetched: dict[str, str] = {}
     told: set[str] = set()
-    for mapping in mappings(document.values()):
-        for key, value in mapping.items():
-            if not isinstance(key, str):
+    for mapping in document.mappings():
+        for key in _KEYS:
+            if key not in mapping:
                 continue
-            if _KERNEL_KEYS.fullmatch(key):
+            value = mapping[key]
+            if key in _KERNEL_KEYS:
                 for text in _texts(value):
                     if _KERNEL.fullmatch(text) and text not in told:
                         told.add(text)
@@ -69,7 +72,7 @@ def names_another_repository(document: Configuration) -> Iterator[Finding]:
                             symbol=text[:200],
                             evidence=(Table("What is named", ("key", "value"), ((key, text),)),),
                         )
-            elif key in _WEIGHT_KEYS and isinstance(value, str) and _REPOSITORY.fullmatch(value):
+            elif isinstance(value, str) and _REPOSITORY.fullmatch(value):
                 fetched.setdefault(value, key)
     if fetched:
         yield Finding(

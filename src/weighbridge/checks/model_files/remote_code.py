@@ -8,7 +8,6 @@ from typing import Final
 from weighbridge.core.check import check
 from weighbridge.core.evidence import Table
 from weighbridge.core.finding import Action, Finding
-from weighbridge.formats.named_code import named_code
 from weighbridge.formats.text import Configuration
 
 SHOWN: Final = 50
@@ -40,7 +39,7 @@ def remote_code(document: Configuration) -> Iterator[Finding]:
     - https://huggingface.co/docs/diffusers/using-diffusers/custom_pipeline_overview
     - https://cwe.mitre.org/data/definitions/829.html
     """
-    named = sorted(set(named_code(document.values())), key=lambda c: (c.what, c.written))
+    named = sorted(set(document.code()), key=lambda c: (c.what, c.written))
     for code in named:
         if code.repository:
             name = code.written.partition("--")[2]

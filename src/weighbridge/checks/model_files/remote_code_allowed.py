@@ -10,7 +10,6 @@ import msgspec
 from weighbridge.core.check import check
 from weighbridge.core.evidence import Text
 from weighbridge.core.finding import Action, Finding
-from weighbridge.formats.named_code import mappings
 from weighbridge.formats.text import Configuration
 from weighbridge.formats.yaml import Yaml
 
@@ -39,7 +38,7 @@ def remote_code_allowed(document: Configuration) -> Iterator[Finding]:
     - https://cwe.mitre.org/data/definitions/829.html
     """
     lines = document.lines if isinstance(document, Yaml) else {}
-    for mapping in mappings(document.values()):
+    for mapping in document.mappings():
         for key in _KEYS:
             if key in mapping and _says_yes(mapping[key]):
                 beside = [f"{k}: {str(v)[:120]}" for k, v in list(mapping.items())[:12]
