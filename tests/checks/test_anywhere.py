@@ -31,7 +31,7 @@ def said(audited: Audited) -> set[tuple[str, str, str]]:
         ("../outside", "review"),
         ("sub/../../outside", "review"),
         ("/nowhere/at/all", "review"),
-        ("/root/.ssh/id_rsa", "block"),
+        ("/home/a/.ssh/id_rsa", "block"),
         ("../../.aws/credentials", "block"),
         ("inside.txt", None),
         ("sub/../inside.txt", None),
