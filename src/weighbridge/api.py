@@ -12,6 +12,7 @@ from weighbridge.core.check import Check
 from weighbridge.core.report import SCHEMA, CheckDoc, Report, Tool
 from weighbridge.engine import audit as engine
 from weighbridge.engine.audit import TargetError
+from weighbridge.engine.rules import RulesError
 from weighbridge.engine.supervisor import Settings
 from weighbridge.policy.policy import Policy, PolicyError
 from weighbridge.policy.policy import read as read_policy
@@ -23,6 +24,7 @@ __all__ = [
     "Policy",
     "PolicyError",
     "Report",
+    "RulesError",
     "Settings",
     "TargetError",
     "audit",
@@ -34,6 +36,7 @@ def audit(
     target: str | os.PathLike[str],
     *,
     policy: Policy | str | os.PathLike[str] | None = None,
+    rules: str | os.PathLike[str] | None = None,
     settings: Settings | None = None,
     progress: Callable[[int, int], None] | None = None,
     access: Access | None = None,
@@ -44,18 +47,30 @@ def audit(
     path exists. `access` says which endpoint is asked, and whether a network may be used at all.
     `policy` is a `Policy`, or the path of a policy file; None means no waivers and no demands (the
     command line looks for `weighbridge.toml` in the working directory, this function does not).
-    `settings` are the budgets of the run. `progress` is called with how many files are done, of
-    how many. Nothing of the target is executed, and only the target's files are read.
+    `rules` is a folder of YARA rules to run as well, in place of the one that the policy names; it
+    needs the extra `weighbridge[yara]`. `settings` are the budgets of the run. `progress` is called
+    with how many files are done, of how many. Nothing of the target is executed, and only the
+    target's files are read.
 
-    Raises `TargetError` where there is nothing that can be audited and `PolicyError` where the
-    policy cannot be used. A file that cannot be read raises nothing: it is a gap in the report.
+    Raises `TargetError` where there is nothing that can be audited, `PolicyError` where the policy
+    and `RulesError` where the rules cannot be used. A file that cannot be read raises nothing: it
+    is a gap in the report.
     """
-    rules, source = Policy(), None
+    decided, source = Policy(), None
     if isinstance(policy, Policy):
-        rules, source = policy, "given by the caller"
+        decided, source = policy, "given by the caller"
     elif policy is not None:
-        rules, source = read_policy(Path(policy)), os.fspath(policy)
-    audited = engine.run(os.fspath(target), settings or Settings(), progress, access)
+        decided, source = read_policy(Path(policy)), os.fspath(policy)
+    folder = rules if rules is not None else decided.rules.rules
+    if folder is not None and Path(folder).resolve().is_relative_to(Path(target).resolve()):
+        raise RulesError(f"{os.fspath(folder)}: rules are not taken from what is audited")
+    audited = engine.run(
+        os.fspath(target),
+        settings or Settings(),
+        progress,
+        access,
+        None if folder is None else Path(folder),
+    )
     now = datetime.now(UTC)
     judgement = judge(
         findings=audited.findings,
@@ -63,7 +78,7 @@ def audit(
         checks=audited.checks,
         ran=audited.ran,
         files=audited.files,
-        policy=rules,
+        policy=decided,
         today=now.date(),
     )
     return Report(

@@ -113,4 +113,4 @@ def test_torchserve(model: Any, expected: list[tuple[Action, str]]) -> None:
 def test_what_the_libraries_write_is_quiet(folder: str) -> None:
     audited = run(BENIGN / folder)
     assert audited.files
-    assert audited.findings == ()
+    assert [f for f in audited.findings if f.action is not Action.NOTE] == []

@@ -66,6 +66,19 @@ ATTACKS = {
     "RSA": (pem("RSA PRIVATE KEY", DER), "private key"),
     "PKCS 8": (pem("PRIVATE KEY", DER), "private key"),
     "OpenSSH": (pem("OPENSSH PRIVATE KEY", SSH, 70), "private key"),
+    "Azure client": (f"aB3{'8'}Q~{chance(34, 21, BASE62 + '_.~-')}", "Azure client secret"),
+    "Google service account": (
+        json.dumps(
+            {
+                "type": "service_account",
+                "project_id": "p",
+                "private_key_id": "0a" * 20,
+                "private_key": pem("PRIVATE KEY", DER),
+                "client_email": "a@p.example",
+            }
+        ),
+        "private key",
+    ),
     "in JSON": (json.dumps({"private_key": pem("PRIVATE KEY", DER)}), "private key"),
     "under a passphrase": (
         pem("RSA PRIVATE KEY", DER).replace(

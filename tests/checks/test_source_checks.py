@@ -50,7 +50,7 @@ CONNECTS = ("source-connects", "block")
         (f"import base64\nexec(base64.b64decode('{B64}'))\n", HIDES),
         (f"import base64, zlib\nd = base64.b64decode('{ZIPPED}')\n"
          "def f():\n    exec(zlib.decompress(d))\n", HIDES),
-        (f"exec({REVERSED!r}[::-1])\n", ("source-acts", "review")),
+        (f"exec({REVERSED!r}[::-1])\n", HIDES),
         ("import requests\ndef f(u):\n    code = requests.get(u).text\n    exec(code)\n", HIDES),
         ("import urllib.request as r\nexec(r.urlopen('http://127.0.0.1/x').read())\n", HIDES),
         ("getattr(__import__('o' + 's'), 'sys' + 'tem')('id')\n", HIDES),
@@ -75,6 +75,98 @@ CONNECTS = ("source-connects", "block")
 )  # fmt: skip
 def test_what_hostile_code_does_is_blocked(text: str, expected: tuple[str, str]) -> None:
     assert expected in said(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        # names that are put together or looked up
+        ("import os\ngetattr(getattr(__builtins__, '__import__')('os'), 'sys'+'tem')('id')\n",
+         HIDES),
+        ("getattr(__import__('so'[::-1]), 'metsys'[::-1])('id')\n", HIDES),
+        ("import os\nd = {'a': 'system'}\ngetattr(os, d['a'])('id')\n", HIDES),
+        ("import os\ngetattr(os, '{}{}'.format('sys', 'tem'))('id')\n", HIDES),
+        ("import operator, os\noperator.attrgetter('system')(os)('id')\n", HIDES),
+        ("import operator, os\noperator.methodcaller('system', 'id')(os)\n", HIDES),
+        ("def f(): pass\nf.__globals__['__builtins__']['exec']('1')\n", HIDES),
+        ("().__class__.__base__.__subclasses__()[7].__init__.__globals__['system']('id')\n",
+         HIDES),
+        ("[c for c in ().__class__.__mro__[1].__subclasses__()]\n", HIDES),
+        ("(lambda f: f('id'))(__import__('os').system)\n", HIDES),
+        ("(lambda m: (lambda n: n('id'))(getattr(m, 'system')))(__import__('os'))\n", HIDES),
+        ("(lambda c, s=__import__('os').system: s(c))('id')\n", HIDES),
+        # what begins like JSON, a template or a shell's script, and is imported all the same
+        ("[__import__('o' + 's').system('id')]\n", HIDES),
+        ("{# #}\n}; import os; os.system('id')\n", STARTS),
+        ("#!/bin/sh\nimport os\nos.system('id')\nclass A: pass\n", STARTS),
+        # strings that are put together
+        ("exec(''.join(reversed(')tixe(tropmi')))\n", HIDES),
+        ("exec(b''.join([b'import ', b'os']))\n", HIDES),
+        ("exec(bytes([105, 109, 112]).decode())\n", HIDES),
+        ("exec(''.join(chr(c ^ 5) for c in [108, 104, 117]))\n", HIDES),
+        # calls that do not look like calls
+        ("import os\n@os.system\ndef x(): pass\n", STARTS),
+        ("import os\n@(lambda f: os.system('id'))\nclass X: pass\n", STARTS),
+        ("import os\nclass X:\n    os.system('id')\n", STARTS),
+        ("import os\nclass B:\n    def __init_subclass__(cls):\n        os.system('id')\n"
+         "class C(B): pass\n", STARTS),
+        ("import os\nclass M(type):\n    def __new__(m, *a):\n        os.system('id')\n"
+         "class C(metaclass=M): pass\n", STARTS),
+        ("import os\nclass D:\n    def __set_name__(self, o, n):\n        os.system('id')\n"
+         "class C:\n    x = D()\n", STARTS),
+        ("import os\nclass D:\n    def __class_getitem__(cls, n):\n        os.system('id')\nD[0]\n",
+         STARTS),
+        ("import os\ndef __getattr__(n):\n    os.system('id')\n", STARTS),
+        ("import os\nclass X:\n    def __del__(self):\n        os.system('id')\nX()\n", STARTS),
+        ("import atexit, os\natexit.register(os.system, 'id')\n", STARTS),
+        ("import atexit, os\n@atexit.register\ndef f():\n    os.system('id')\n", STARTS),
+        ("import os\nlist(map(os.system, ['id']))\n", STARTS),
+        ("import os\n[os.system][0]('id')\n", STARTS),
+        ("import os\n(os.system if 1 else None)('id')\n", STARTS),
+        ("import os\na, b = os.system, 1\na('id')\n", STARTS),
+        ("from os import *\nsystem('id')\n", STARTS),
+        ("import os\nx: os.system('id') = 1\n", STARTS),
+        ("import os\ndef f(a=os.system('id')): pass\n", STARTS),
+    ],
+)  # fmt: skip
+def test_detours_are_followed(text: str, expected: tuple[str, str]) -> None:
+    assert expected in said(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("import sys\nsys.settrace(print)\n", "sys.settrace"),
+        ("import sys\nsys.meta_path.insert(0, F())\n", "sys.meta_path.insert"),
+        ("import sys\nsys.path_hooks.append(f)\n", "sys.path_hooks.append"),
+        ("import sys\nsys.addaudithook(f)\n", "sys.addaudithook"),
+        ("import sys\nsys.modules['torch'] = f\n", "sys.modules['torch']"),
+        ("import sys\nsys.excepthook = f\n", "sys.excepthook"),
+        ("import builtins\nbuiltins.open = f\n", "builtins.open"),
+        ("import torch\nsetattr(torch, 'load', f)\n", "torch.load"),
+        ("import safetensors.torch as s\ns.load_file = f\n", "safetensors.torch.load_file"),
+        ("def g(): pass\ng.__code__ = f\n", "g.__code__"),
+        ("import ctypes\nctypes.pythonapi.PyRun_SimpleString(b'x')\n", "ctypes.pythonapi"),
+        (
+            "import importlib.util as u\nu.spec_from_file_location('x', 'weights.bin')\n",
+            "imports a file by its path",
+        ),
+        ("def f(n):\n    return __import__(n)\n", "__import__"),
+        ("import os\ndef f(k):\n    return getattr(os, k)('id')\n", "only running the code"),
+        ("import os\nclass X:\n    pass\nX.run = os.system\n", "handed on"),
+        ("def f(x):\n    return [eval, 1]\n", "handed on"),
+        (
+            "from transformers import AutoModel as A\ndef f():\n"
+            "    return A.from_pretrained('other/model', trust_remote_code=True)\n",
+            "other/model",
+        ),
+        ("import torch\nclass M:\n    m = torch.hub.load('other/model', 'm')\n", "other/model"),
+        ("import os\nos.environ['LD_PRELOAD'] = '/x.so'\n", "LD_PRELOAD"),
+    ],
+)
+def test_what_changes_the_interpreter_is_review(text: str, part: str) -> None:
+    found = [f.message for f in all_findings(text) if f.action is Action.REVIEW]
+    assert any(part in message for message in found), found
 
 
 @pytest.mark.parametrize(
@@ -111,6 +203,17 @@ def test_what_a_person_must_read_is_review(text: str, expected: tuple[str, str])
         "from transformers import AutoModel\nm = getattr(AutoModel, 'from_' + 'config')\n",
         "URL = 'https://example.org/model'\n'''Run `os.system('x')` to install.'''\n",
         "def get(cls, name):\n    return getattr(cls, name)(name)\n",
+        "import torch\ntorch.backends.cudnn.benchmark = True\ntorch.set_grad_enabled(False)\n",
+        "import os, sys\nos.environ['TOKENIZERS_PARALLELISM'] = '0'\nsys.modules[__name__] = X\n",
+        "def build(name, eval=False, exec=None):\n    return make(name, eval, exec)\n",
+        "import types\ndef f(x):\n    return isinstance(x, types.FunctionType)\n",
+        "class A:\n    pass\nfor c in A.__subclasses__():\n    print(c)\n",
+        "import functools\n@functools.lru_cache\ndef f():\n    return 1\n",
+        "import transformers\ntransformers.logging.verbosity = 3\n",
+        "import torch\nclass M(torch.nn.Module):\n    def __init__(self):\n"
+        "        self.load = torch.load\n        self.fns = [torch.compile, torch.jit.script]\n",
+        "from torch import *\nx = load_state(1)\ny = system\n",
+        "import importlib\ndef f(name):\n    return importlib.import_module(name)\n",
     ],
 )
 def test_what_real_code_does_is_quiet(text: str) -> None:

@@ -99,6 +99,10 @@ REAL: dict[str, bytes] = {
     "text": "plain words, ümlaut\n".encode(),
     "elf": elf(),
     "pe": pe(),
+    "ape": b"jartsr='\n" + bytes(20) + b"'\nprintf '\\177ELF\\2\\1' >a\n",
+    "git-lfs-pointer": b"version https://git-lfs.github.com/spec/v1\noid sha256:"
+    + b"a1" * 32
+    + b"\nsize 12\n",
 }
 
 
@@ -110,6 +114,9 @@ def follow(format: Format, data: bytes) -> None:
     try:
         document = format.parse(blob, Location("x"), LIMITS)
         assert document.seen <= document.size or document.size == 0
+        for hook in ("refers", "states"):
+            for said in getattr(document, hook, tuple)():
+                assert said.at.path == "x"
         if isinstance(document, Tree):
             for member in document.walk():
                 if isinstance(member, Blob):

@@ -11,7 +11,6 @@ from weighbridge.formats.text import Configuration
 from weighbridge.formats.yaml import Yaml
 from weighbridge.intel.configured import LOOKUPS, Trust, judge
 
-VISITED: Final = 2_000_000
 _DOTTED: Final = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*){1,20}")
 _HYPER: Final = re.compile(r"!(?:new|name|apply|module|applyref):([\w.]+)")
 _YAML_OBJECT: Final = re.compile(
@@ -35,7 +34,7 @@ class Named:
 def named(document: Configuration) -> Iterator[Named]:
     """The names in a configuration, in order."""
     lines = document.lines if isinstance(document, Yaml) else {}
-    yield from _in_values([value for _, value in document.roots()], lines)
+    yield from _in_mappings(document.mappings(), lines)
     if isinstance(document, Yaml):
         for node in document.tagged:
             found = _HYPER.fullmatch(node.tag) or _YAML_OBJECT.fullmatch(node.tag)
@@ -44,26 +43,8 @@ def named(document: Configuration) -> Iterator[Named]:
                 yield _judged(found[1].strip("."), tag, node.line, _shown(node.value))
 
 
-def mappings(values: Iterable[Any]) -> Iterator[dict[Any, Any]]:
-    """Every mapping in these values, each once, in order."""
-    waiting = list(values)[::-1]
-    seen: set[int] = set()
-    visited = 0
-    while waiting and visited < VISITED:
-        value = waiting.pop()
-        visited += 1
-        if not isinstance(value, dict | list) or id(value) in seen:
-            continue
-        seen.add(id(value))
-        if isinstance(value, dict):
-            yield value
-            waiting += list(value.values())[::-1]
-        else:
-            waiting += value[::-1]
-
-
-def _in_values(values: list[Any], lines: dict[int, int]) -> Iterator[Named]:
-    for mapping in mappings(values):
+def _in_mappings(found: Iterable[dict[Any, Any]], lines: dict[int, int]) -> Iterator[Named]:
+    for mapping in found:
         line = lines.get(id(mapping))
         for key in ("_target_", "target"):
             name = mapping.get(key)

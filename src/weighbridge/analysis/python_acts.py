@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import defaultdict
 from collections.abc import Iterator
 from enum import StrEnum
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Final
 
 import msgspec
 
-from weighbridge.analysis.python_values import DECODERS, STEPS, Names
+from weighbridge.analysis.python_values import DECODERS, STEPS, Names, Path
 from weighbridge.core.evidence import Text
 from weighbridge.core.finding import Action
 from weighbridge.core.location import Location
@@ -51,6 +52,8 @@ class Act(msgspec.Struct, frozen=True):
     text: str = ""
     fixed: bool = False
     """Whether its first argument is a constant of the file."""
+    handed: bool = False
+    """Whether it is not called here, but given to something else that may call it."""
 
 
 class Hidden(msgspec.Struct, frozen=True):
@@ -76,6 +79,7 @@ class Acts(msgspec.Struct, frozen=True):
     hidden: tuple[Hidden, ...]
     places: tuple[Place, ...]
     collectors: tuple[tuple[str, ast.AST], ...]
+    climbs: tuple[ast.AST, ...]
     unverified: tuple[ast.AST, ...]
     imports: tuple[str, ...]
     is_script: bool
@@ -147,9 +151,12 @@ class _Reading:
         places: list[Place] = []
         collectors: list[tuple[str, ast.AST]] = []
         unverified: list[ast.AST] = []
+        climbs: list[ast.AST] = []
         for scope in self.scopes:
             tainted = self._tainted(scope)
             for node in scope.nodes:
+                acts += self._handed_on(node, scope)
+                acts += self._patched(node, scope)
                 if isinstance(node, ast.Call):
                     acts += self._call(node, scope, tainted)
                     found = self._hidden(node)
@@ -164,6 +171,9 @@ class _Reading:
                     host = collector(node.value) if len(node.value) < 5_000 else None
                     if host is not None:
                         collectors.append((host, node))
+                elif isinstance(node, ast.Attribute) and node.attr == "__subclasses__":
+                    if _is_object(node.value):
+                        climbs.append(node)
                 elif isinstance(node, ast.Attribute) and node.attr in (
                     "_create_unverified_context",
                     "CERT_NONE",
@@ -178,6 +188,7 @@ class _Reading:
             hidden=tuple(_distinct(hidden)),
             places=tuple(places),
             collectors=tuple(collectors),
+            climbs=tuple(climbs),
             unverified=tuple(unverified),
             imports=tuple(sorted({p.dotted for p in self.names.paths.values() if not p.made})),
             is_script=_is_script(self.tree),
@@ -185,9 +196,11 @@ class _Reading:
         )
 
     def _call(self, node: ast.Call, scope: _Scope, tainted: dict[str, Origin]) -> Iterator[Act]:
-        path = self.names.resolve(node.func)
+        yield from self._remote(node, scope)
+        path = self.names.callee(node)
         if path is None:
             return
+        yield from self._looked_up(path, node, scope)
         known = effects(path.dotted)
         exact = path.dotted in _exact(path.dotted, known)
         for effect in known:
@@ -202,10 +215,127 @@ class _Reading:
                 scope=scope.name,
                 on_import=scope.on_import,
                 built=path.built,
-                origin=self._origin(node, tainted),
+                origin=self._argument_origin(node, effect, tainted),
                 text=str(value)[:2000] if isinstance(value, str | bytes | list) else "",
                 fixed=value is not None,
             )
+
+    def _argument_origin(self, node: ast.Call, effect: str, tainted: dict[str, Origin]) -> Origin:
+        """Code that is put together from a reversed, joined or translated text was decoded."""
+        origin = self._origin(node, tainted)
+        if origin is Origin.PLAIN and effect == "evaluate" and node.args:
+            value = self.names.constant(node.args[0])
+            text = isinstance(value, str | bytes) and len(value) > 0
+            if text and not self.names.is_spelled(node.args[0]):
+                return Origin.DECODED
+        return origin
+
+    def _act(self, name: str, effect: str, node: ast.AST, scope: _Scope, text: str = "") -> Act:
+        return Act(
+            name=name, effect=effect, node=node, scope=scope.name, on_import=scope.on_import,
+            built=False, origin=Origin.PLAIN, text=text,
+        )  # fmt: skip
+
+    def _looked_up(self, path: Path, node: ast.Call, scope: _Scope) -> Iterator[Act]:
+        """`getattr(os, name)` with a name that only running the code tells; also `__import__`."""
+        if path.dotted == "builtins.getattr" and len(node.args) >= 2:
+            owner = self.names.resolve(node.args[0])
+            known = self.names.constant(node.args[1]) is not None
+            if owner is not None and owner.dotted in _ACTING_MODULES and not known:
+                yield self._act(owner.dotted, "lookup", node, scope)
+        elif path.dotted == "builtins.__import__" and not (
+            node.args and self.names.constant(node.args[0]) is not None
+        ):
+            yield self._act("builtins.__import__", "import", node, scope)
+
+    def _remote(self, node: ast.Call, scope: _Scope) -> Iterator[Act]:
+        """Code of another repository that is loaded by its name."""
+        trusted = any(
+            k.arg == "trust_remote_code" and isinstance(k.value, ast.Constant) and k.value.value
+            for k in node.keywords
+        )
+        path = self.names.resolve(node.func)
+        hub = path is not None and path.dotted == "torch.hub.load"
+        local = any(
+            k.arg == "source" and isinstance(k.value, ast.Constant) and k.value.value == "local"
+            for k in node.keywords
+        )
+        if not trusted and (not hub or local):
+            return
+        given = self.names.constant(node.args[0]) if node.args else None
+        if isinstance(given, str) and _REPOSITORY.fullmatch(given):
+            name = path.dotted if path is not None else ast.unparse(node.func)[:80]
+            yield self._act(name, "remote", node, scope, given)
+
+    def _handed_on(self, node: ast.AST, scope: _Scope) -> Iterator[Act]:
+        """What executes or evaluates and is not called here, but given on."""
+        values: list[ast.expr | None] = []
+        caller = False
+        if isinstance(node, ast.Call):
+            path = self.names.resolve(node.func)
+            if path is not None and path.dotted in _ASKS:
+                return
+            caller = isinstance(node.func, ast.Lambda) or (
+                path is not None and path.dotted in _CALLERS
+            )
+            values = [*node.args, *(k.value for k in node.keywords)]
+        elif isinstance(node, ast.List | ast.Tuple | ast.Set) and isinstance(
+            getattr(node, "ctx", ast.Load()), ast.Load
+        ):
+            values = list(node.elts)
+        elif isinstance(node, ast.Dict):
+            values = list(node.values)
+        elif isinstance(node, ast.Return) or (
+            isinstance(node, ast.Assign) and not isinstance(node.targets[0], ast.Name)
+        ):
+            values = [node.value]
+        elif isinstance(node, ast.Lambda | ast.FunctionDef | ast.AsyncFunctionDef):
+            values = [*node.args.defaults, *node.args.kw_defaults]
+        for value in values:
+            if not isinstance(value, ast.Name | ast.Attribute | ast.Subscript | ast.Call):
+                continue
+            if isinstance(value, ast.Name) and value.id in self.names.bound:
+                continue
+            path = self.names.resolve(value)
+            if path is None or path.made:
+                continue
+            for effect in effects(path.dotted):
+                if effect == "execute" or path.dotted in _EVALUATES:
+                    act = self._act(path.dotted, effect, value, scope)
+                    yield msgspec.structs.replace(
+                        act, built=path.built, handed=not (caller and scope.on_import)
+                    )
+
+    def _patched(self, node: ast.AST, scope: _Scope) -> Iterator[Act]:
+        """Functions of the interpreter or of a library that the file puts its own in place of."""
+        targets: list[ast.expr] = []
+        if isinstance(node, ast.Assign):
+            targets = node.targets
+        elif isinstance(node, ast.AugAssign | ast.AnnAssign):
+            targets = [node.target]
+        for target in targets:
+            if isinstance(target, ast.Attribute) and target.attr == "__code__":
+                yield self._act(ast.unparse(target)[:80], "patch", node, scope)
+            elif isinstance(target, ast.Attribute):
+                owner = self.names.resolve(target.value)
+                if owner is not None and not owner.made:
+                    name = f"{owner.dotted}.{target.attr}"
+                    if _is_guarded(name):
+                        yield self._act(name, "patch", node, scope)
+            elif isinstance(target, ast.Subscript):
+                owner = self.names.resolve(target.value)
+                key = self.names.constant(target.slice)
+                if owner is not None and owner.dotted == "sys.modules" and isinstance(key, str):
+                    yield self._act(f"sys.modules[{key!r}]", "patch", node, scope)
+        if isinstance(node, ast.Call) and len(node.args) == 3:
+            path = self.names.resolve(node.func)
+            if path is not None and path.dotted == "builtins.setattr":
+                owner = self.names.resolve(node.args[0])
+                key = self.names.constant(node.args[1])
+                if owner is not None and not owner.made and isinstance(key, str):
+                    name = f"{owner.dotted}.{key}"
+                    if _is_guarded(name):
+                        yield self._act(name, "patch", node, scope)
 
     # -- where data come from --------------------------------------------------------------------
 
@@ -271,6 +401,38 @@ class _Reading:
         return Hidden(value[:2000], what, node) if what else None
 
 
+_ACTING_MODULES: Final = frozenset(
+    {"os", "posix", "nt", "subprocess", "builtins", "ctypes", "pty", "importlib", "runpy", "pickle",
+     "marshal"}
+)  # fmt: skip
+"""Modules most of whose names act, so that one that is looked up by a variable may."""
+_ASKS: Final = frozenset(
+    {"builtins.isinstance", "builtins.issubclass", "builtins.hasattr", "builtins.callable",
+     "builtins.type", "builtins.id", "builtins.print", "functools.partial", "builtins.getattr",
+     "operator.methodcaller"}
+)  # fmt: skip
+"""What does not call what it is given, or is followed by itself."""
+_CALLERS: Final = frozenset(
+    {"builtins.map", "builtins.filter", "atexit.register", "threading.Thread", "threading.Timer",
+     "functools.reduce", "multiprocessing.Process", "weakref.finalize", "signal.signal",
+     "_thread.start_new_thread", "builtins.sorted", "builtins.max", "builtins.min"}
+)  # fmt: skip
+"""What calls what it is given, at once or later."""
+_EVALUATES: Final = frozenset({"builtins.exec", "builtins.eval", "builtins.execfile"})
+_REPOSITORY: Final = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.:-]*")
+_GUARDED: Final = re.compile(
+    r"builtins\.\w+|sys\.(?:excepthook|displayhook|breakpointhook|meta_path|path_hooks|unraisablehook)"
+    r"|(?:os|subprocess|socket|ssl|pickle|marshal|importlib|json|safetensors|zipfile)\.\w+"
+    r"|(?:\w+\.)+(?:from_pretrained|load|loads|load_file|safe_open|import_module|urlopen)"
+)
+_ORDINARY: Final = frozenset({"os.environ", "os.linesep", "builtins._"})
+
+
+def _is_guarded(name: str) -> bool:
+    """Whether a name is one that security rests on."""
+    return bool(_GUARDED.fullmatch(name)) and name not in _ORDINARY
+
+
 _URL: Final = re.compile(r"(?:https?|ftp|wss?)://[\w.\-]+", re.ASCII)
 _COMMAND: Final = re.compile(
     r"(?:^|[;&|]\s*)(?:curl|wget|bash|sh|nc|ncat|powershell|cmd(?:\.exe)?|python3?|perl|chmod|nohup)"
@@ -302,6 +464,19 @@ def _distinct(hidden: list[Hidden]) -> Iterator[Hidden]:
         if line not in seen:
             seen.add(line)
             yield found
+
+
+def _is_object(node: ast.expr) -> bool:
+    """Whether an expression is the class `object`, named or climbed to."""
+    if isinstance(node, ast.Subscript):
+        node = node.value
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+        node = node.func
+    if isinstance(node, ast.Name):
+        return node.id == "object"
+    return isinstance(node, ast.Attribute) and node.attr in (
+        "__base__", "__bases__", "__mro__", "mro"
+    )  # fmt: skip
 
 
 def _turns_off_tls(node: ast.Call) -> bool:
@@ -336,6 +511,15 @@ def _is_script(tree: ast.Module) -> bool:
     return not any(isinstance(n, ast.ClassDef | ast.FunctionDef) for n in tree.body)
 
 
+def _applied(decorated: Function | ast.ClassDef, decorator: ast.expr) -> ast.Call:
+    """The call that a decorator is. What calls the function it gets is given its name."""
+    calls = isinstance(decorator, ast.Lambda) or ast.unparse(decorator).endswith("register")
+    args: list[ast.expr] = [ast.Name(decorated.name, ast.Load())] if calls else []
+    call = ast.Call(decorator, args, [])
+    ast.copy_location(call, decorator)
+    return ast.fix_missing_locations(call)
+
+
 def _scopes(tree: ast.Module) -> Iterator[_Scope]:
     """The module without its functions, each function without those inside it, each guard."""
     pending: list[tuple[str, list[ast.AST], bool]] = [("", list(tree.body), True)]
@@ -350,7 +534,8 @@ def _scopes(tree: ast.Module) -> Iterator[_Scope]:
                 inner = f"{prefixes.get(id(node), name)}.{node.name}".lstrip(".")
                 pending.append((inner, list(node.body), False))
                 # decorators and defaults run where the function is defined
-                stack += [*node.decorator_list, *node.args.defaults]
+                nodes.append(node)
+                stack += [*map(partial(_applied, node), node.decorator_list), *node.args.defaults]
                 stack += [d for d in node.args.kw_defaults if d is not None]
                 continue
             if _is_guard(node):
@@ -360,48 +545,58 @@ def _scopes(tree: ast.Module) -> Iterator[_Scope]:
             nodes.append(node)
             children = list(ast.iter_child_nodes(node))
             if isinstance(node, ast.ClassDef):
+                plain = [c for c in children if c not in node.decorator_list]
+                children = [*map(partial(_applied, node), node.decorator_list), *plain]
                 for child in node.body:
                     prefixes[id(child)] = f"{prefixes.get(id(node), name)}.{node.name}".lstrip(".")
             stack += reversed(children)
         yield _Scope(name, nodes, on_import)
 
 
-_CONSTRUCTORS: Final = ("__init__", "__new__", "__call__", "__enter__", "run")
+_CLASS_MADE: Final = ("__new__", "__init__", "__prepare__", "__call__")
+"""Methods of a metaclass that run where a class is defined."""
 
 
 def _mark_imported(scopes: list[_Scope], tree: ast.Module) -> None:
-    """Mark the functions that import reaches: those whose names the importing code mentions."""
+    """Mark the functions that import reaches: those whose names the importing code mentions, and
+    the special methods that defining, making and using its classes calls."""
     by_name = {scope.name: scope for scope in scopes if scope.name}
+    special: dict[str, list[str]] = defaultdict(list)
+    for name in by_name:
+        owner, _, method = name.rpartition(".")
+        if owner and (method == "run" or (method[:2] == "__" == method[-2:])):
+            special[owner].append(name)
+    for name in ("__getattr__", "__dir__"):  # asked of the module by whoever imports a name
+        if name in by_name:
+            by_name[name].on_import = True
     pending = [scope for scope in scopes if scope.on_import]
     while pending:
         scope = pending.pop()
-        called = {
-            callee.id
-            for node in scope.nodes
-            if isinstance(node, ast.Call)
-            for callee in (node.func, *node.args, *(k.value for k in node.keywords))
-            if isinstance(callee, ast.Name)
-        }
-        called |= {
-            f"{node.func.value.id}.{node.func.attr}"
-            for node in scope.nodes
-            if isinstance(node, ast.Call)
-            and isinstance(node.func, ast.Attribute)
-            and isinstance(node.func.value, ast.Name)
-        }
-        if "." in scope.name:
-            owner = scope.name.rpartition(".")[0]
-            called |= {
-                f"{owner}.{node.func.attr}"
-                for node in scope.nodes
-                if isinstance(node, ast.Call)
-                and isinstance(node.func, ast.Attribute)
-                and isinstance(node.func.value, ast.Name)
-                and node.func.value.id in ("self", "cls")
-            }
-        for name in called:
-            for reached in (name, *(f"{name}.{method}" for method in _CONSTRUCTORS)):
-                found = by_name.get(reached)
-                if found is not None and not found.on_import:
-                    found.on_import = True
-                    pending.append(found)
+        for name in _reached(scope, special):
+            found = by_name.get(name)
+            if found is not None and not found.on_import:
+                found.on_import = True
+                pending.append(found)
+
+
+def _reached(scope: _Scope, special: dict[str, list[str]]) -> Iterator[str]:
+    """The names of the functions that running a scope calls."""
+    owner = scope.name.rpartition(".")[0]
+    for node in scope.nodes:
+        if isinstance(node, ast.ClassDef):
+            yield from (f"{b.id}.__init_subclass__" for b in node.bases if isinstance(b, ast.Name))
+            for keyword in node.keywords:
+                if keyword.arg == "metaclass" and isinstance(keyword.value, ast.Name):
+                    yield from (f"{keyword.value.id}.{method}" for method in _CLASS_MADE)
+        elif isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name):
+            yield f"{node.value.id}.__class_getitem__"
+        elif isinstance(node, ast.Call):
+            for callee in (node.func, *node.args, *(k.value for k in node.keywords)):
+                if isinstance(callee, ast.Name):
+                    yield callee.id
+                    yield from special[callee.id]
+            if isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Name):
+                named = node.func.value.id
+                yield f"{named}.{node.func.attr}"
+                if owner and named in ("self", "cls"):
+                    yield f"{owner}.{node.func.attr}"

@@ -16,10 +16,12 @@ import codecs
 import lzma
 import re
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import msgspec
+
+from weighbridge.intel.source_calls import effects
 
 LONGEST: Final = 1 << 20
 """No constant longer than this many bytes or characters is put together."""
@@ -119,12 +121,23 @@ _METHODS: Final = frozenset(
 )  # fmt: skip
 
 
+_SPELLED: Final = frozenset({"format", "strip", "lstrip", "rstrip", "encode", "decode", "lower"})
+"""Methods of a text that hide nothing of it."""
+_GLOBALS: Final = ("__globals__", "func_globals", "f_globals", "f_builtins")
+
+
 class Names(msgspec.Struct):
-    """What a file's names stand for: `paths` importable things, `constants` expressions."""
+    """What a file's names stand for: `paths` importable things, `constants` expressions.
+
+    `defined` are its functions and classes, `bound` the parameters of those, `stars` the modules
+    that it imports everything from.
+    """
 
     paths: dict[str, Path] = {}
     constants: dict[str, ast.expr] = {}
     defined: set[str] = set()
+    bound: set[str] = set()
+    stars: list[str] = []
     steps: int = 0
 
     def learn(self, tree: ast.AST) -> None:
@@ -141,14 +154,22 @@ class Names(msgspec.Struct):
                     self.paths[bound] = Path(item.name if item.asname else bound)
             elif isinstance(node, ast.ImportFrom) and not node.level:
                 for item in node.names:
+                    if item.name == "*" and node.module:
+                        self.stars.append(node.module)
                     self.paths[item.asname or item.name] = Path(f"{node.module}.{item.name}")
+            elif isinstance(node, ast.arg):
+                self.bound.add(node.arg)
+            elif isinstance(node, ast.Call) and isinstance(node.func, ast.Lambda):
+                for argument, given in zip(node.func.args.args, node.args, strict=False):
+                    assigned[argument.arg] = assigned.get(argument.arg, 0) + 1
+                    values[argument.arg] = given
             elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
                 self.defined.add(node.name)
             elif isinstance(node, ast.Assign) and len(node.targets) == 1:
-                target = node.targets[0]
-                if isinstance(target, ast.Name):
-                    assigned[target.id] = assigned.get(target.id, 0) + 1
-                    values[target.id] = node.value
+                for target, value in _pairs(node.targets[0], node.value):
+                    if isinstance(target, ast.Name):
+                        assigned[target.id] = assigned.get(target.id, 0) + 1
+                        values[target.id] = value
             elif isinstance(node, ast.AugAssign | ast.AnnAssign | ast.NamedExpr):
                 if isinstance(node.target, ast.Name) and node.value is not None:
                     extra = 2 if isinstance(node, ast.AugAssign) else 1
@@ -179,8 +200,11 @@ class Names(msgspec.Struct):
                 return known
             if node.id == "__builtins__":
                 return Path("builtins")
-            if node.id in self.defined or not hasattr(builtins, node.id):
+            if node.id in self.defined:
                 return None
+            if not hasattr(builtins, node.id):
+                starred = (f"{module}.{node.id}" for module in self.stars)
+                return next((Path(dotted) for dotted in starred if effects(dotted)), None)
             return Path(f"builtins.{node.id}")
         if isinstance(node, ast.Attribute):
             owner = self.resolve(node.value, depth + 1)
@@ -193,22 +217,42 @@ class Names(msgspec.Struct):
             return self._looked_up(node, depth)
         if isinstance(node, ast.Call):
             return self._called(node, depth)
-        if isinstance(node, ast.NamedExpr):
+        if isinstance(node, ast.NamedExpr | ast.Await):
             return self.resolve(node.value, depth + 1)
-        if isinstance(node, ast.Await):
-            return self.resolve(node.value, depth + 1)
+        if isinstance(node, ast.IfExp):
+            return self.resolve(node.body, depth + 1) or self.resolve(node.orelse, depth + 1)
+        if isinstance(node, ast.BoolOp):
+            found = (self.resolve(value, depth + 1) for value in node.values)
+            return next((path for path in found if path is not None), None)
         return None
 
+    def callee(self, node: ast.Call) -> Path | None:
+        """Which importable name a call calls, also through `operator.methodcaller`."""
+        inner = node.func
+        if isinstance(inner, ast.Call) and inner.args and node.args:
+            maker = self.resolve(inner.func)
+            if maker is not None and maker.dotted == "operator.methodcaller":
+                owner, name = self.resolve(node.args[0]), self.constant(inner.args[0])
+                if owner is not None and isinstance(name, str):
+                    return Path(f"{owner.dotted}.{name}", True)
+        return self.resolve(inner)
+
     def _looked_up(self, node: ast.Subscript, depth: int) -> Path | None:
-        """`sys.modules["os"]`, `__builtins__["exec"]`, `globals()["eval"]`, `x.__dict__["y"]`."""
+        """`sys.modules["os"]`, `__builtins__["exec"]`, `globals()["eval"]`, `x.__dict__["y"]`,
+        `[os.system][0]`."""
+        element = self._element(node, depth)
+        if element is not None:
+            return self.resolve(element, depth + 1)
         owner = self.resolve(node.value, depth + 1)
-        if owner is None:
-            return None
-        try:
-            key = self.fold(node.slice, depth + 1)
-        except Unfoldable:
-            return None
+        key = self.constant(node.slice, depth + 1)
         if not isinstance(key, str):
+            return None
+        if isinstance(node.value, ast.Attribute) and node.value.attr in _GLOBALS:
+            if key == "__builtins__":
+                return Path("builtins", True)
+            if owner is None and effects(f"os.{key}"):
+                return Path(f"os.{key}", True)  # whichever module's they are
+        if owner is None:
             return None
         if owner.dotted == "sys.modules":
             return Path(key, True)
@@ -220,7 +264,34 @@ class Names(msgspec.Struct):
             return Path("builtins" if key == "__builtins__" else f"builtins.{key}", True)
         return None
 
+    def _element(self, node: ast.Subscript, depth: int) -> ast.expr | None:
+        """The element of a list, tuple or dict that is spelled out."""
+        value: ast.expr | None = node.value
+        if isinstance(value, ast.Name):
+            value = self.constants.get(value.id)
+        if isinstance(value, ast.List | ast.Tuple):
+            index = self.constant(node.slice, depth + 1)
+            if isinstance(index, int) and -len(value.elts) <= index < len(value.elts):
+                return value.elts[index]
+        elif isinstance(value, ast.Dict):
+            wanted = self.constant(node.slice, depth + 1)
+            for key, item in zip(value.keys, value.values, strict=True):
+                if (
+                    key is not None
+                    and wanted is not None
+                    and (self.constant(key, depth + 1) == wanted)
+                ):
+                    return item
+        return None
+
     def _called(self, node: ast.Call, depth: int) -> Path | None:
+        inner = node.func
+        if isinstance(inner, ast.Call) and inner.args and node.args:
+            maker = self.resolve(inner.func, depth + 1)
+            if maker is not None and maker.dotted == "operator.attrgetter":
+                owner, name = self.resolve(node.args[0], depth + 1), self.constant(inner.args[0])
+                if owner is not None and isinstance(name, str):
+                    return Path(f"{owner.dotted}.{name}", True)
         function = self.resolve(node.func, depth + 1)
         if function is None:
             return None
@@ -290,6 +361,9 @@ class Names(msgspec.Struct):
                 node.op, self.fold(node.left, depth + 1), self.fold(node.right, depth + 1)
             )
         if isinstance(node, ast.Subscript):
+            element = self._element(node, depth)
+            if element is not None:
+                return self.fold(element, depth + 1)
             return self.fold(node.value, depth + 1)[self._index(node.slice, depth)]
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
             return -self.fold(node.operand, depth + 1)
@@ -349,6 +423,39 @@ class Names(msgspec.Struct):
                 raise Unfoldable
             return getattr(owner, node.func.attr)(*args)
         raise Unfoldable
+
+    def is_spelled(self, node: ast.AST, depth: int = 0) -> bool:
+        """Whether the source shows a constant as it is, at most cut into pieces."""
+        if depth > DEPTH:
+            return False
+        if isinstance(node, ast.Constant):
+            return True
+        if isinstance(node, ast.Name):
+            value = self.constants.get(node.id)
+            return value is not None and self.is_spelled(value, depth + 1)
+        if isinstance(node, ast.JoinedStr | ast.FormattedValue | ast.List | ast.Tuple):
+            parts = [n for n in ast.iter_child_nodes(node) if isinstance(n, ast.expr)]
+            return all(self.is_spelled(part, depth + 1) for part in parts)
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Mod | ast.Mult):
+            return self.is_spelled(node.left, depth + 1) and self.is_spelled(node.right, depth + 1)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            plain = node.func.attr in _SPELLED and self.resolve(node.func) is None
+            parts = [node.func.value, *node.args]
+            return plain and all(self.is_spelled(part, depth + 1) for part in parts)
+        return False
+
+
+def _pairs(target: ast.expr, value: ast.expr) -> Iterator[tuple[ast.expr, ast.expr]]:
+    """What is assigned to what: `a, b = 1, 2` are two assignments."""
+    several = ast.Tuple | ast.List
+    if (
+        isinstance(target, several)
+        and isinstance(value, several)
+        and len(target.elts) == len(value.elts)
+    ):
+        yield from zip(target.elts, value.elts, strict=True)
+    else:
+        yield target, value
 
 
 def _affordable(method: str, owner: str | bytes, args: list[Any]) -> None:

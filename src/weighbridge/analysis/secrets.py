@@ -79,6 +79,13 @@ def _mixed(found: re.Match[bytes]) -> bool:
     return _random(found) and min(capitals, small) * 5 > len(text)
 
 
+def _mixed_any(found: re.Match[bytes]) -> bool:
+    """Letters of both sizes and digits throughout, as an application's secret of Entra ID has."""
+    text = found[1].decode()
+    kinds = (str.isupper, str.islower, str.isdigit)
+    return _random(found) and all(sum(map(kind, text)) > 3 for kind in kinds)
+
+
 def _account_key(found: re.Match[bytes]) -> bool:
     return _random(found) and len(base64.b64decode(found[1])) == 64
 
@@ -167,6 +174,7 @@ FORMS: Final = (
     _form("SendGrid key", "SG.", r"SG\.([\w-]{22}\.[\w-]{43})"),
     _form("DigitalOcean token", "dop_v1_", r"dop_v1_([a-f0-9]{64})"),
     _form("Azure storage key", "AccountKey=", r"AccountKey=([A-Za-z0-9+/]{86}==)", _account_key),
+    _form("Azure client secret", "Q~", r"([\w.~-]{3}\dQ~[\w.~-]{31,34})", _mixed_any),
     _form("private key", "PRIVATE KEY", _KEY, _private_key),
 )
 

@@ -15,7 +15,7 @@ from weighbridge.core.format import Loading
 from weighbridge.core.location import Location
 from weighbridge.core.origin import Origin
 from weighbridge.core.report import FileRecord
-from weighbridge.core.tree import Blob, Reference
+from weighbridge.core.tree import Blob, Link, Reference
 
 SECTIONS = ("Why it matters", "What to do", "Limits", "References")
 
@@ -42,7 +42,8 @@ class Artifact:
 @dataclass(frozen=True, slots=True)
 class Audit:
     """What a check across files sees: every file and every artifact of the target, in order, what
-    they read of each other and what they say; what the source knows beyond the bytes.
+    they read of each other, what they say and which links leave the target; what the source knows
+    beyond the bytes.
 
     Such checks run in a jailed child of their own. `blobs` are the target's files by path, to be
     read in parts; `parts` are what was audited beside the target, by role (`base`: the model that
@@ -52,6 +53,7 @@ class Audit:
     files: tuple[FileRecord, ...]
     artifacts: tuple[Artifact, ...]
     references: tuple[Reference, ...] = ()
+    links: tuple[Link, ...] = ()
     origin: Origin | None = None
     facts: tuple[AnyFact, ...] = ()
     blobs: Mapping[str, Blob] = field(default_factory=dict)

@@ -29,7 +29,8 @@ class Document:
     took into account (tensor bytes stay lazy), `gaps` what it met and could not read.
     Two documents are never equal: each is one reading of one artifact.
     A document that is also a `Tree` (it has `walk()`) is descended into by the engine; one that
-    needs other files says which parts of them (`refers()`, see `Reference`).
+    needs other files says which parts of them (`refers()`, see `Reference`); one that matters to
+    questions across files says what it holds (`facts()`, see `core/fact.py`).
     """
 
     where: Location

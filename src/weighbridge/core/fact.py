@@ -36,6 +36,13 @@ class Settings(Fact, frozen=True, tag="settings"):
     values: dict[str, Any]
 
 
+class SpecialTokens(Fact, frozen=True, tag="special-tokens"):
+    """What a file says of special tokens, for the files of a folder to be compared: pairs of a
+    subject (`eos id`) and what is said of it, as text."""
+
+    said: tuple[tuple[str, str], ...]
+
+
 class TensorEntry(msgspec.Struct, frozen=True, array_like=True):
     """A tensor: its element type as the format names it, its shape in row-major order, and where
     its bytes stand in the file (`start` -1: not in one piece), both in bytes."""
@@ -54,4 +61,4 @@ class Weights(Fact, frozen=True, tag="weights"):
     tensors: tuple[TensorEntry, ...]
 
 
-AnyFact = Card | Settings | Weights
+AnyFact = Card | Settings | SpecialTokens | Weights

@@ -96,12 +96,22 @@ class Roled(msgspec.Struct, frozen=True, eq=False):
         return self.whole.read(offset, n)
 
 
+class Link(msgspec.Struct, frozen=True, kw_only=True):
+    """A symbolic link of the target that is not followed: where it stands, what it says (`target`,
+    as it is written), and the place that it comes to, which lies outside the target."""
+
+    path: str
+    target: str
+    place: str
+
+
 class Reference(msgspec.Struct, frozen=True, kw_only=True):
-    """A part of another file that an artifact is read together with.
+    """Another file, or a part of it, that an artifact is read together with.
 
     `at` is what refers, `path` the other file as it is written there (relative to the folder of
     the artifact's own file), `start` and `size` the part in bytes (`size` None: to the end), `what`
-    names what is there.
+    names what is there. `kind` says what it is to the artifact: `tensors`; `code`, which loading
+    it imports; `candidate`, code that is imported if it is there.
     """
 
     at: Location
@@ -109,3 +119,4 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
     start: int = 0
     size: int | None = None
     what: str = ""
+    kind: str = "tensors"

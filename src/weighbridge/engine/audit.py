@@ -32,6 +32,7 @@ from weighbridge.core.report import (
 from weighbridge.core.tree import Blob
 from weighbridge.engine.across import ask
 from weighbridge.engine.examine import UNRECOGNISED, examine
+from weighbridge.engine.rules import Rules, compile_folder
 from weighbridge.engine.ruleset import Ruleset, load
 from weighbridge.engine.supervisor import Progress, Settings, Supervisor
 from weighbridge.sources.remote import RemoteFile, SourceError
@@ -68,22 +69,27 @@ def run(
     settings: Settings | None = None,
     progress: Progress | None = None,
     access: Access | None = None,
+    rules: Path | None = None,
 ) -> Audited:
-    """Audit a folder, a file or a repository. Raises `TargetError` where there is nothing that can
-    be audited."""
+    """Audit a folder, a file or a repository; `rules` is a folder of YARA rules to run as well.
+
+    Raises `TargetError` where there is nothing that can be audited, `RulesError` where the rules
+    cannot be used.
+    """
     settings = settings or Settings()
     ruleset = load()
+    own = None if rules is None else compile_folder(rules)
     try:
         source = open_with_parts(os.fspath(target), access or Access())
     except (OSError, ValueError) as error:
         raise TargetError(f"{target}: {getattr(error, 'strerror', None) or error}") from error
-    main = _examined(source, ruleset, settings, progress)
+    main = _examined(source, ruleset, settings, own, progress)
     across, parts = _with_parts(main, ruleset, settings, access or Access())
     gaps = [*main.gaps, *(_concerns(g, e, ruleset) for e in main.examined for g in e.gaps)]
     findings = [f for e in main.examined for f in e.findings]
     ran = Counter(check for e in main.examined for row in e.coverage for check in row.checks)
     transfers = [p.source.transfer for p in (main, *parts)] + [p.transfer for p in (main, *parts)]
-    if across.files:
+    if across.files or across.links:
         blobs = [b for part in (main, *parts) for b in part.blobs]
         readable = [path for part in (main, *parts) for path in part.source.readable]
         asked = Supervisor(blobs, readable, _nothing, settings)
@@ -111,8 +117,8 @@ def run(
         coverage=_coverage(main, _sum(*transfers)),
         ran=dict(sorted(ran.items())),
         checks=ruleset.checks,
-        ruleset=ruleset.digest,
-        intel=ruleset.intel,
+        ruleset=ruleset.digest if own is None else _with_rules(ruleset.digest, own),
+        intel=ruleset.intel if own is None else (*ruleset.intel, own.intel),
         origin=source.origin,
     )
 
@@ -136,11 +142,16 @@ class _Part:
             references=tuple(r for e in self.examined for r in e.references),
             origin=self.source.origin,
             facts=tuple(f for e in self.examined for f in e.facts),
+            links=tuple(sorted(self.source.links, key=lambda link: link.path)),
         )
 
 
 def _examined(
-    source: Source, ruleset: Ruleset, settings: Settings, progress: Progress | None
+    source: Source,
+    ruleset: Ruleset,
+    settings: Settings,
+    rules: Rules | None,
+    progress: Progress | None,
 ) -> _Part:
     blobs: list[Blob] = []
     gaps: list[Gap] = []
@@ -150,7 +161,7 @@ def _examined(
         else:
             blobs.append(met)
     blobs.sort(key=lambda b: b.path)
-    examine_one = partial(_examine, ruleset, settings.limits)
+    examine_one = partial(_examine, ruleset, settings.limits, rules)
     supervisor = Supervisor(blobs, source.readable, examine_one, settings)
     with supervisor:
         results = sorted(supervisor.run(progress), key=lambda r: r[0])
@@ -178,7 +189,7 @@ def _with_parts(
         base = open_base(access, main.source.origin, declared_bases(audit.facts))
         if base is None:
             return audit, []
-        part = _examined(base, ruleset, settings, None)
+        part = _examined(base, ruleset, settings, None, None)
     except SourceError as error:
         return replace(audit, missing={"base": error.why}), []
     except (OSError, ValueError) as error:
@@ -203,14 +214,18 @@ def _sum(*transfers: Transfer | None) -> Transfer | None:
     return whole if whole.requests else None
 
 
-def _examine(ruleset: Ruleset, limits: Limits, blob: Blob) -> Examined:
-    return examine(blob, ruleset, limits)
+def _examine(ruleset: Ruleset, limits: Limits, rules: Rules | None, blob: Blob) -> Examined:
+    return examine(blob, ruleset, limits, rules)
+
+
+def _with_rules(digest: str, rules: Rules) -> str:
+    return hashlib.sha256(f"{digest}\0{rules.digest}".encode()).hexdigest()
 
 
 def _explained(examined: list[Examined]) -> list[Examined]:
     """Files of no format of their own that another one takes its tensors from are raw data, and no
     gap, like the raw members of an archive."""
-    meant = {resolve(r) for e in examined for r in e.references}
+    meant = {resolve(r) for e in examined for r in e.references if r.kind == "tensors"}
     return [_raw(e, meant) if meant else e for e in examined]
 
 

@@ -18,7 +18,9 @@ from weighbridge.core.format import Format, Limits, Sample
 from weighbridge.core.location import Location
 from weighbridge.core.report import ArtifactCoverage, Examined, FileRecord
 from weighbridge.core.tree import Blob, Reference, Roled, Tree
+from weighbridge.engine.rules import Budget, Rules
 from weighbridge.engine.ruleset import Ruleset
+from weighbridge.formats.rule_matches import RuleMatches
 from weighbridge.formats.torch import NOTED_LIMIT, is_plainly_raw
 from weighbridge.formats.torch import role as torch_role
 
@@ -28,13 +30,14 @@ FACTS_KEPT: Final = 1_000
 UNRECOGNISED: Final = "the format is not recognised"
 
 
-def examine(blob: Blob, ruleset: Ruleset, limits: Limits) -> Examined:
+def examine(blob: Blob, ruleset: Ruleset, limits: Limits, rules: Rules | None = None) -> Examined:
     """Everything that can be said of one top-level file without its digest.
 
+    `rules` are the auditor's own; without them none are run.
     Never raises for anything that the file holds: what a parser or a check cannot cope with
     becomes a gap, and the rest goes on.
     """
-    examination = _Examination(ruleset, limits)
+    examination = _Examination(ruleset, limits, rules)
     formats = examination.visit(blob, Location(blob.path), depth=0, role=blob.role)
     return Examined(
         record=FileRecord(path=blob.path, size=blob.size, sha256=None, formats=formats),
@@ -59,6 +62,8 @@ def _is_raw(member: Blob, role: str) -> bool:
 class _Examination:
     ruleset: Ruleset
     limits: Limits
+    rules: Rules | None = None
+    budget: Budget = field(default_factory=Budget)
     findings: list[Finding] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
     coverage: list[ArtifactCoverage] = field(default_factory=list)
@@ -83,6 +88,8 @@ class _Examination:
         ]
         parsed = {f.name for f, _ in documents}
         known = tuple(f.name for f in candidates if not role or f.name in parsed or f.parse is None)
+        if self.rules is not None and (known or not role):
+            self._match(self.rules, blob, where, size)
         if not known:
             if not role:
                 self._gap(GapKind.UNSUPPORTED, UNRECOGNISED, where)
@@ -94,21 +101,7 @@ class _Examination:
             self._run(check, artifact, where)
         ran = tuple(c.id for c in self.ruleset.artifact_checks)
         for format, document in documents:
-            checks = self.ruleset.checks_of(type(document))
-            for check in checks:
-                self._run(check, document, where)
-            controls = tuple(sorted({c.control for c in checks}))
-            for gap in document.gaps:
-                self._keep(gap, controls or self.ruleset.content_controls)
-            self.coverage.append(
-                ArtifactCoverage(
-                    at=where,
-                    parser=f"{format.name}/{format.version}",
-                    size=document.size,
-                    seen=document.seen,
-                    checks=tuple(c.id for c in checks) + ran,
-                )
-            )
+            self._judge(document, f"{format.name}/{format.version}", ran)
             if hasattr(document, "refers"):
                 self._try(where, partial(self._refer, document), self.ruleset.content_controls)
             if hasattr(document, "facts"):
@@ -116,6 +109,34 @@ class _Examination:
             if hasattr(document, "walk"):  # a Tree; asking the protocol itself is slow
                 self._descend(cast(Tree, document), where, depth + 1)
         return known
+
+    def _judge(self, document: Document, parser: str, ran: tuple[str, ...] = ()) -> None:
+        """Run the checks that read a document, keep its gaps, and say what was looked at."""
+        where = document.where
+        checks = self.ruleset.checks_of(type(document))
+        for check in checks:
+            self._run(check, document, where)
+        controls = tuple(sorted({c.control for c in checks}))
+        for gap in document.gaps:
+            self._keep(gap, controls or self.ruleset.content_controls)
+        self.coverage.append(
+            ArtifactCoverage(
+                at=where,
+                parser=parser,
+                size=document.size,
+                seen=document.seen,
+                checks=tuple(c.id for c in checks) + ran,
+            )
+        )
+
+    def _match(self, rules: Rules, blob: Blob, where: Location, size: int) -> None:
+        """Run the auditor's own rules over what stands here."""
+        controls = tuple(sorted({c.control for c in self.ruleset.checks_of(RuleMatches)}))
+        matches = self._try(
+            where, lambda: rules.match(blob, where, size, self.budget), controls, "rules"
+        )
+        if matches is not None:
+            self._judge(matches, f"yara-x/{rules.version}")
 
     def _recognise(self, blob: Blob) -> tuple[list[Format], int]:
         """The formats that a blob is, and its size, which a stream must be read through for."""

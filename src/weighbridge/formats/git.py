@@ -1,7 +1,8 @@
 """Git's own files in a folder: its configuration, and the hooks and pointers of Git LFS.
 
-Syntax: git-config(1), section "Configuration file". A repository that is handed over as a folder
-brings its configuration and hooks along, which a clone does not.
+Syntax: git-config(1), section "Configuration file"; git-lfs, `docs/spec.md`, "The Pointer". A
+repository that is handed over as a folder brings its configuration and hooks along, which a clone
+does not.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from weighbridge.core.document import Document, Malformed
+from weighbridge.core.finding import Gap, GapKind
 from weighbridge.core.format import Format, Limits, Loading, Sample
 from weighbridge.core.location import Location
 from weighbridge.core.tree import Blob
@@ -44,6 +46,14 @@ class GitConfig(Document):
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LfsHook(Document):
     """A hook as `git lfs install` writes it, to the letter."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LfsPointer(Document):
+    """A pointer in place of a file: its digest (hexadecimal) and size in bytes."""
+
+    sha256: str
+    size_there: int
 
 
 def _is_config(sample: Sample) -> bool:
@@ -110,6 +120,31 @@ def _hook(blob: Blob, where: Location, limits: Limits) -> LfsHook:
     return LfsHook(where=where, size=blob.size, seen=blob.size)
 
 
+_POINTER: Final = re.compile(
+    rb"version https://git-lfs\.github\.com/spec/v1\r?\n"
+    rb"(?:ext-\d-[\w.-]+ [\w:]+\r?\n)*"
+    rb"oid sha256:([0-9a-f]{64})\r?\nsize (\d{1,18})\r?\n?"
+)
+_POINTER_LIMIT: Final = 1024
+_POINTER_START: Final = b"version https://git-lfs.github.com/spec/v1"
+
+
+def _pointer(blob: Blob, where: Location, limits: Limits) -> LfsPointer:
+    found = _POINTER.fullmatch(blob.read(0, _POINTER_LIMIT + 1))
+    if found is None:
+        raise Malformed("it begins as a pointer of Git LFS and names no file", 0)
+    digest, size = found[1].decode(), int(found[2])
+    why = f"Git LFS pointer: the real file ({size:,} bytes, sha256 {digest}) was never downloaded"
+    return LfsPointer(
+        where=where,
+        size=blob.size,
+        seen=blob.size,
+        gaps=(Gap(kind=GapKind.UNSUPPORTED, message=why, at=where),),
+        sha256=digest,
+        size_there=size,
+    )
+
+
 CONFIG = Format(
     name="git-config",
     title="Git configuration",
@@ -118,6 +153,16 @@ CONFIG = Format(
     parse=_config,
     document=GitConfig,
     limits="Files that it includes are not followed.",
+)
+LFS_POINTER = Format(
+    name="git-lfs-pointer",
+    title="Git LFS pointer",
+    loading=Loading.DATA,
+    sniff=lambda sample: sample.head.startswith(_POINTER_START),
+    first=b"v",
+    parse=_pointer,
+    document=LfsPointer,
+    limits="The file that it stands for is not here: always a gap, with its digest and size.",
 )
 LFS_HOOK = Format(
     name="git-lfs-hook",

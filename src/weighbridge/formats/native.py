@@ -273,8 +273,35 @@ def _printable(raw: bytes) -> str:
     return text if text.isprintable() else ""
 
 
+_APE_MAGICS: Final = (b"MZqFpD='", b"jartsr='", b"APEDBG='")
+_APE_SCRIPT: Final = 8 << 10
+"""The shell script that begins such a program has to write its ELF header within so much."""
+
+
+def _ape(blob: Blob, at: int) -> Program | None:
+    """Cosmopolitan's "actually portable executable" (its `ape/specification.md`): a shell script,
+    a Windows program and the text of an ELF header in one, which starts on all of them."""
+    head = blob.read(at, _APE_SCRIPT)
+    if not head.startswith(_APE_MAGICS):
+        return None
+    windows = _pe(blob, at)
+    if windows is None and b"'\\177ELF" not in head:
+        return None
+    imports = windows.imports if windows else ()
+    return Program("APE", "program", "Linux, macOS, Windows and BSD", imports)
+
+
+def _portable(blob: Blob, at: int) -> Program | None:
+    return _ape(blob, at) or (_pe(blob, at) if blob.read(at, 2) == b"MZ" else None)
+
+
+def _windows(blob: Blob, at: int) -> Program | None:
+    return None if _ape(blob, at) else _pe(blob, at)
+
+
 _READERS: Final[dict[bytes, Callable[[Blob, int], Program | None]]] = {
     b"\x7fELF": _elf,
+    **dict.fromkeys(_APE_MAGICS, _portable),
     b"MZ": _pe,
     **dict.fromkeys(_MACH_MAGICS, _mach_o),
     b"\xca\xfe\xba\xbe": _universal,
@@ -289,7 +316,7 @@ def program_at(blob: Blob, at: int) -> Program | None:
 
     Raises `OSError` or `Malformed` where the bytes cannot be had.
     """
-    head = blob.read(at, 4)
+    head = blob.read(at, 8)
     for magic, reader in _READERS.items():
         if head.startswith(magic):
             return reader(blob, at)
@@ -332,7 +359,8 @@ def _declare(
 
 
 ELF = _declare("elf", "ELF program or library", (_elf,), (b"\x7fELF",))
-PE = _declare("pe", "Windows program or library", (_pe,), (b"MZ",))
+APE = _declare("ape", "Portable program (APE, llamafile)", (_ape,), _APE_MAGICS)
+PE = _declare("pe", "Windows program or library", (_windows,), (b"MZ",))
 MACH_O = _declare(
     "mach-o", "macOS program or library", (_mach_o, _universal),
     (*_MACH_MAGICS, b"\xca\xfe\xba\xbe", b"\xca\xfe\xba\xbf"),

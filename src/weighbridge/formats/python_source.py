@@ -18,7 +18,7 @@ from weighbridge.core.document import Malformed
 from weighbridge.core.finding import Gap, GapKind
 from weighbridge.core.format import Format, Limits, Loading, Sample
 from weighbridge.core.location import Location
-from weighbridge.core.tree import Blob, Held
+from weighbridge.core.tree import Blob, Held, Reference
 from weighbridge.formats.payload import CONCEALED, EMBEDDED, is_code, payloads
 from weighbridge.formats.text import Written, text_kind
 
@@ -54,6 +54,22 @@ class PythonSource(Written):
                 kept += 1
                 if kept == PAYLOADS_KEPT:
                     return
+
+    def refers(self) -> Iterator[Reference]:
+        """The files that its relative imports name."""
+        if self.role:
+            return
+        for node in ast.walk(self.tree):
+            if not isinstance(node, ast.ImportFrom) or not node.level:
+                continue
+            up = "../" * (node.level - 1)
+            if node.module:
+                path = f"{up}{node.module.replace('.', '/')}.py"
+                yield Reference(at=self.where, path=path, what="import", kind="code")
+            else:
+                for item in node.names:
+                    path = f"{up}{item.name}.py"
+                    yield Reference(at=self.where, path=path, what="import", kind="candidate")
 
     def line(self, node: ast.AST) -> str:
         """The source line that a node begins on, without its indentation."""

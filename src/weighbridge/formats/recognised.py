@@ -111,14 +111,6 @@ CAB = _declare(
     Loading.CONTAINER,
     first=b"M",
 )
-LFS = _declare(
-    "git-lfs-pointer",
-    "Git LFS pointer",
-    "the real file was never downloaded",
-    _starts(b"version https://git-lfs.github.com/spec/v1\n"),
-    Loading.DATA,
-    first=b"v",
-)
 UBJSON = _declare(
     "ubjson",
     "Universal Binary JSON (XGBoost)",

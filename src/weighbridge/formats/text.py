@@ -11,18 +11,21 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
 
 from weighbridge.core.document import Document, Malformed
-from weighbridge.core.fact import Settings
+from weighbridge.core.fact import Settings, SpecialTokens
 from weighbridge.core.finding import Gap, GapKind
 from weighbridge.core.format import Format, Limits, Loading, Sample
 from weighbridge.core.location import Location
 from weighbridge.core.tree import Blob, Held, Reference
 from weighbridge.formats import jinja, tfjs
 from weighbridge.formats.git import is_lfs_hook
+from weighbridge.formats.named_code import NamedCode, mappings, named_code
+from weighbridge.formats.token_ids import statements
 
 CHUNK: Final = 1 << 20
 TEXT_LIMIT: Final = 256 << 20
@@ -38,6 +41,9 @@ SETTINGS_LIMIT: Final = 4 << 20
 SETTINGS_VALUES: Final = 50_000
 TEXT_KEPT: Final = 256 << 10
 """How many characters of one value are told to the questions that go across files."""
+_REQUIREMENTS: Final = re.compile(
+    r".*/(?:[\w.-]*(?:requirements|constraints)[\w.-]*\.(?:txt|in)|requirements/[\w.-]+\.(?:txt|in))"
+)
 TEMPLATES: Final = 5_000
 """How many templates of one file are handed out."""
 _CONTROL: Final = bytes(range(9)) + b"\x0b\x0e\x0f" + bytes(range(16, 27)) + b"\x1c\x1d\x1e\x1f"
@@ -72,6 +78,19 @@ class Configuration(Written):
         """Every value that it holds, hidden ones too, each under a name (often none)."""
         yield from ()
 
+    def values(self) -> Iterator[Any]:
+        """The roots, those with a name as a mapping of it."""
+        for name, value in self.roots():
+            yield {name: value} if name else value
+
+    def mappings(self) -> tuple[dict[Any, Any], ...]:
+        """Every mapping in it, each once, in order; found once for all who ask."""
+        return _mappings(self)
+
+    def code(self) -> Iterator[NamedCode]:
+        """The classes that it has a loader import."""
+        return named_code(self.values(), self.mappings())
+
     def walk(self) -> Iterator[Blob | Gap]:
         """The templates among its strings, named by the keys that lead to them."""
         found = 0
@@ -85,6 +104,18 @@ class Configuration(Written):
                 yield Gap(kind=GapKind.TOO_LARGE, message=why, at=self.where)
                 return
             yield Held(place, text.encode("utf-8", "surrogatepass"), role)
+
+    def refers(self) -> Iterator[Reference]:
+        """The Python files that a loader imports because of it."""
+        for code in self.code():
+            if code.file:
+                kind = "code" if code.certain else "candidate"
+                yield Reference(at=self.where, path=code.file, what=code.what, kind=kind)
+
+
+@lru_cache(maxsize=1)
+def _mappings(document: Configuration) -> tuple[dict[Any, Any], ...]:
+    return tuple(mappings(document.values()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -102,11 +133,14 @@ class Json(Configuration):
         yield "", self.value
         yield from self.shadowed
 
-    def facts(self) -> Iterator[Settings]:
-        """What is declared in a configuration of a known kind."""
+    def facts(self) -> Iterator[Settings | SpecialTokens]:
+        """What is declared in a configuration of a known kind, and of special tokens."""
         kind = _kind(self.value) if self.size <= SETTINGS_LIMIT else None
         if kind is not None:
             yield Settings(at=self.where, kind=kind, values=plain(self.value, SETTINGS_VALUES))
+        said = tuple(statements(self.value))
+        if said:
+            yield SpecialTokens(at=self.where, said=said)
 
     def walk(self) -> Iterator[Blob | Gap]:
         """The templates, and what a model of TensorFlow.js holds."""
@@ -114,7 +148,8 @@ class Json(Configuration):
         yield from tfjs.parts(self.value)
 
     def refers(self) -> Iterator[Reference]:
-        """The files that an index of weights names."""
+        """The files that an index of weights names, and code."""
+        yield from Configuration.refers(self)
         yield from tfjs.weights(self.value, self.where)
         shards = self.value.get("weight_map") if isinstance(self.value, dict) else None
         if isinstance(shards, dict):
@@ -181,9 +216,14 @@ def _strings(roots: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, str, str]]
                     label = "chat_template" if "chat_template" in key else inner
                     stack.append((f"{place}.{said}"[-160:].lstrip("."), label, item))
         elif isinstance(value, list):
-            for item in reversed(value):
-                if isinstance(item, dict | list) or (isinstance(item, str) and "{" in item):
-                    stack.append((place, key, item))
+            stack += [(place, key, item) for item in reversed(value) if _may_hold(item)]
+
+
+def _may_hold(item: Any) -> bool:
+    """Whether a string with a brace can be here; merges are lists of two texts without."""
+    if isinstance(item, list):
+        return any(type(i) is not str or "{" in i for i in item)
+    return isinstance(item, dict) or (isinstance(item, str) and "{" in item)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -213,8 +253,9 @@ def _encoding(head: bytes) -> str | None:
 
 
 def text_kind(sample: Sample) -> str | None:
-    """Which text a blob is (`text`, `json`, `yaml`, `python`, `script`, `template`, `model-card`),
-    or None where it is none; asked by each of the text formats, worked out once."""
+    """Which text a blob is (`text`, `json`, `yaml`, `python`, `script`, `template`, `model-card`,
+    `requirements`), or None where it is none; asked by each of the text formats, worked out
+    once."""
     if "text" not in sample.notes:
         sample.notes["text"] = _work_out(sample)
     return sample.notes["text"]
@@ -230,16 +271,21 @@ def _work_out(sample: Sample) -> str | None:
     if head.startswith(b"version https://git-lfs") or is_lfs_hook(head):
         return None
     name = f"/{sample.blob.path.lower()}"
+    # What is called Python and is text is held to it, however it begins: an importer looks at the
+    # name alone. Under other names it must prove to be.
+    if name.endswith((".py", ".pyi", ".pyw")):
+        return "python"
     if head.startswith(b"#!") and b"python" not in head.split(b"\n", 1)[0]:
         return "script"
     if name == "/readme.md":
         return "model-card"
     if _is_template(sample):
         return "template"
+    if _REQUIREMENTS.fullmatch(name):
+        return "requirements"
     if start in (b"{", b"[") and (b'"' in head or start == b"["):
         return "json"
-    # What is called Python and is text is held to it; under other names it must prove to be.
-    if name.endswith((".py", ".pyi", ".pyw")) or (_PYTHON.search(head) and _compiles(sample)):
+    if _PYTHON.search(head) and _compiles(sample):
         return "python"
     return "yaml" if name.endswith(YAML_NAMES) or _YAML_KEYS.search(head) else "text"
 

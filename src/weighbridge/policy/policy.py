@@ -6,6 +6,7 @@ A policy is a TOML file of whoever runs the audit, never of what is audited:
     review_fails = true          # exit with 1 on review, too
     block = ["file-format"]      # a failure here blocks
     demand = ["integrity"]       # unknown here makes the audit incomplete
+    rules = "yara"               # run the YARA rules of this folder, relative to this file
 
     [[waiver]]
     check = "pickle-unknown-name"
@@ -97,11 +98,13 @@ class GapAcceptance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The table `[policy]`. `review_fails`: a review exits with 1, too. `block`: controls whose
-    failure blocks whatever the table of controls says. `demand`: controls that must be answered."""
+    failure blocks whatever the table of controls says. `demand`: controls that must be answered.
+    `rules`: a folder of YARA rules; `read` makes it relative to the working folder."""
 
     review_fails: bool = False
     block: tuple[str, ...] = ()
     demand: tuple[str, ...] = ()
+    rules: str | None = None
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -145,13 +148,23 @@ def read(path: Path) -> Policy:
     if table is None:
         raise PolicyError(f"{path}: it has no table [tool.weighbridge]")
     try:
-        policy = msgspec.convert(table, Policy)
+        policy = _placed(msgspec.convert(table, Policy), path)
     except msgspec.ValidationError as error:
         raise PolicyError(f"{path}: {str(error).replace('`$.', '`')}") from error
     try:
         return _checked(policy)
     except ValueError as error:
         raise PolicyError(f"{path}: {error}") from error
+
+
+def _placed(policy: Policy, path: Path) -> Policy:
+    """The policy with its folder of rules found from where the policy stands."""
+    if policy.rules.rules is None:
+        return policy
+    folder = str(path.parent / policy.rules.rules)
+    return msgspec.structs.replace(
+        policy, rules=msgspec.structs.replace(policy.rules, rules=folder)
+    )
 
 
 def _bytes(path: Path) -> bytes:

@@ -15,7 +15,7 @@ from weighbridge.core.finding import Gap, GapKind
 from weighbridge.core.location import Location
 from weighbridge.core.origin import Origin, Transfer
 from weighbridge.core.report import LeftOut
-from weighbridge.core.tree import Blob
+from weighbridge.core.tree import Blob, Link
 
 ENTRIES: Final = 1_000_000
 """How many directory entries are walked."""
@@ -70,7 +70,7 @@ class Folder:
 
     Nothing but regular files is ever opened. A symbolic link is followed only to a file inside the
     target, or from a snapshot of the Hub's cache to the blobs of the same repository.
-    `left_out` fills while `walk()` runs.
+    `left_out` and `links` (those that leave) fill while `walk()` runs.
     """
 
     root: Path
@@ -78,6 +78,7 @@ class Folder:
     left_out: list[LeftOut] = field(default_factory=list)
     origin: Origin | None = None
     transfer: Transfer | None = None
+    links: list[Link] = field(default_factory=list)
 
     @property
     def kind(self) -> str:
@@ -143,8 +144,9 @@ class Folder:
         return File(path, place, found.st_size)
 
     def _link(self, path: str, entry: os.DirEntry[str]) -> Blob | Gap:
+        target = os.readlink(entry.path)
         try:
-            place = Path(entry.path).resolve(strict=True)
+            place = Path(entry.path).resolve()
         except (OSError, RuntimeError) as error:
             why = f"a symbolic link that leads nowhere ({type(error).__name__})"
             return _gap(GapKind.UNREADABLE, why, path)
@@ -152,7 +154,11 @@ class Folder:
         cache = self._hub_blobs()
         inside = place.is_relative_to(root) or (cache is not None and place.is_relative_to(cache))
         if not inside:
+            self.links.append(Link(path=path, target=_text(target), place=_text(str(place))))
             why = "a symbolic link that leaves the folder; not followed"
+            return _gap(GapKind.UNREADABLE, why, path)
+        if not place.exists():
+            why = "a symbolic link that leads nowhere (FileNotFoundError)"
             return _gap(GapKind.UNREADABLE, why, path)
         if place.is_dir():
             why = "a symbolic link to a folder; not followed"
@@ -180,6 +186,11 @@ def _acts_in_git(path: str, folder: bool) -> bool:
         return inside or parts == ["hooks"]
     hook = parts[-2:-1] == ["hooks"] and not parts[-1].endswith(".sample")
     return hook or parts[-1] in ("config", "config.worktree")
+
+
+def _text(path: str) -> str:
+    """A path as text that every report can hold: names need not be UTF-8."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def _gap(kind: GapKind, message: str, path: str) -> Gap:

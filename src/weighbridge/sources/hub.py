@@ -29,7 +29,7 @@ from weighbridge.core.origin import (
     Transfer,
 )
 from weighbridge.core.report import LeftOut
-from weighbridge.core.tree import Blob
+from weighbridge.core.tree import Blob, Link
 from weighbridge.sources.http import Session
 from weighbridge.sources.remote import RemoteFile, SourceError
 
@@ -106,6 +106,7 @@ class Hub:
     left_out: list[LeftOut] = field(default_factory=list)
     kind: str = "hub"
     readable: tuple[Path, ...] = ()
+    links: tuple[Link, ...] = ()
 
     @property
     def transfer(self) -> Transfer:

@@ -17,7 +17,7 @@ from weighbridge.core.finding import Gap
 from weighbridge.core.location import Location
 from weighbridge.core.origin import Origin, Transfer
 from weighbridge.core.report import LeftOut
-from weighbridge.core.tree import Blob
+from weighbridge.core.tree import Blob, Link
 from weighbridge.sources.target import Source
 
 
@@ -45,6 +45,15 @@ class Joined:
             msgspec.structs.replace(entry, path=f"{name}:{entry.path}")
             for name, part in self.parts.items()
             for entry in part.left_out
+        ]
+
+    @property
+    def links(self) -> list[Link]:
+        """The symbolic links that leave, of all."""
+        return [*self.main.links] + [
+            msgspec.structs.replace(link, path=f"{name}:{link.path}")
+            for name, part in self.parts.items()
+            for link in part.links
         ]
 
     @property

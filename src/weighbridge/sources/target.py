@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from weighbridge.core.finding import Gap
 from weighbridge.core.origin import Origin, Transfer
 from weighbridge.core.report import LeftOut
-from weighbridge.core.tree import Blob
+from weighbridge.core.tree import Blob, Link
 from weighbridge.sources import folder
 
 if TYPE_CHECKING:
@@ -41,6 +41,10 @@ class Source(Protocol):
     @property
     def left_out(self) -> list[LeftOut]:
         """What is by design not audited."""
+
+    @property
+    def links(self) -> Sequence[Link]:
+        """The symbolic links that leave it; it fills while `walk()` runs."""
 
     @property
     def origin(self) -> Origin | None:

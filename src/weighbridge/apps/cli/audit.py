@@ -85,6 +85,13 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
         "--offline", action="store_true", help="use no network: audit what is on this machine"
     )
     parser.add_argument(
+        "--rules",
+        metavar="FOLDER",
+        type=Path,
+        help="run the YARA rules of this folder as well; needs weighbridge[yara] (default: the "
+        "folder that the policy names, if it names one)",
+    )
+    parser.add_argument(
         "--no-digest",
         action="store_false",
         dest="digest",
@@ -144,6 +151,7 @@ def run(arguments: argparse.Namespace) -> int:
         report = api.audit(
             arguments.target,
             policy=source,
+            rules=arguments.rules,
             settings=api.Settings(
                 digest=arguments.digest,
                 jobs=arguments.jobs,
@@ -158,7 +166,7 @@ def run(arguments: argparse.Namespace) -> int:
                 parts=tuple((n, p) for n in PARTS if (p := getattr(arguments, n)) is not None),
             ),
         )
-    except (api.PolicyError, api.TargetError) as error:
+    except (api.PolicyError, api.RulesError, api.TargetError) as error:
         raise UsageError(str(error)) from error
     finally:
         if progress is not None:

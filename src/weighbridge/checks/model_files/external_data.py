@@ -19,6 +19,8 @@ WEIGHTS = frozenset({
     "keras", "tar", "onnx-tensor",
 })  # fmt: skip
 """What weights are kept in; other things have no business among them."""
+POINTER = ("git-lfs-pointer",)
+"""Weights that were not downloaded: a gap, which the pointer's own check says."""
 
 
 @check("external-data", control="payload-scan", reads=Audit)
@@ -48,7 +50,7 @@ def external_data(audit: Audit) -> Iterator[Finding | Gap]:
     sizes |= {Location(a.where.path, a.where.inside): a.size for a in audit.artifacts}
     known = {Location(a.where.path, a.where.inside): a.formats for a in audit.artifacts}
     groups: dict[tuple[Location, str], list[Reference]] = defaultdict(list)
-    for reference in audit.references:
+    for reference in (r for r in audit.references if r.kind == "tensors"):
         groups[reference.at, reference.path].append(reference)
     lost: dict[Location, list[str]] = defaultdict(list)
     for (at, path), references in groups.items():
@@ -65,7 +67,7 @@ def external_data(audit: Audit) -> Iterator[Finding | Gap]:
             lost[at].append(path)
         elif meant in sizes:
             names = known.get(meant) or formats.get(meant, ())
-            if names and not WEIGHTS.intersection(names):
+            if names and not WEIGHTS.intersection(names) and names != POINTER:
                 yield Finding(
                     message=f"it takes weights from {path[:200]!r}, which is {', '.join(names)}",
                     at=at,
@@ -73,7 +75,8 @@ def external_data(audit: Audit) -> Iterator[Finding | Gap]:
                     symbol=path[:200],
                     evidence=(_table(references),),
                 )
-            yield from _ranges(at, path, references, sizes[meant])
+            if names != POINTER:
+                yield from _ranges(at, path, references, sizes[meant])
     for at, paths in lost.items():
         more = f" and {len(paths) - 3:,} more" if len(paths) > 3 else ""
         listed = ", ".join(repr(p[:80]) for p in paths[:3])

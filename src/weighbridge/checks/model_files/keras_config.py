@@ -10,8 +10,8 @@ from weighbridge.core.check import check
 from weighbridge.core.document import Malformed
 from weighbridge.core.evidence import Text
 from weighbridge.core.finding import Action, Finding
-from weighbridge.formats.hdf5 import KERAS_CONFIG
 from weighbridge.formats.bytecode import texts_of
+from weighbridge.formats.hdf5 import KERAS_CONFIG
 from weighbridge.formats.marshalled import read_code
 from weighbridge.formats.text import Json
 

@@ -10,9 +10,12 @@ from weighbridge.core.finding import Action, Finding
 TOGETHER = ({"tflite", "zip"}, {"pickle", "torch-mobile-bytecode"})
 """TensorFlow Lite packs label files behind a model; the lite interpreter's bytecode is a pickle.
 Both are read."""
+PROGRAMS = frozenset({"ape", "elf", "pe", "mach-o"})
+"""Programs carry their files in a zip behind them (llamafile, self-extracting archives); both are
+read, and the program is a finding of its own."""
 PLAIN = frozenset(
     {"text", "json", "yaml", "xml", "git-config", "csv", "python", "script", "empty", "leftover",
-     "exported-program"}
+     "exported-program", "requirements"}
 )  # fmt: skip
 
 
@@ -35,7 +38,8 @@ def polyglot(artifact: Artifact) -> Iterator[Finding]:
     - https://attack.mitre.org/techniques/T1036/008/
     """
     formats = [f for f in artifact.formats if f not in PLAIN]
-    if len(formats) > 1 and set(formats) not in TOGETHER:
+    carries = set(formats) - PROGRAMS == {"zip"}
+    if len(formats) > 1 and set(formats) not in TOGETHER and not carries:
         yield Finding(
             message=f"this file reads as {' and as '.join(formats)}",
             at=artifact.where,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from weighbridge.analysis.configured_names import mappings
 from weighbridge.core.check import check
 from weighbridge.core.evidence import Table, Text
 from weighbridge.core.finding import Action, Finding
+from weighbridge.formats.named_code import mappings
 from weighbridge.formats.text import Json
 from weighbridge.intel.configured import Trust, judge
 from weighbridge.intel.names import REACHES_OUT

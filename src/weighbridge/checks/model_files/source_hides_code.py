@@ -57,6 +57,14 @@ def source_hides_code(source: PythonSource) -> Iterator[Finding]:
                 symbol=f"{act.name} built",
                 evidence=(excerpt(source, act.node, "Where it is"),),
             )
+    for node in acts.climbs:
+        yield Finding(
+            message="it climbs from an object to every class there is, to find one that acts",
+            at=place_of(source, node),
+            action=worst,
+            symbol="__subclasses__",
+            evidence=(excerpt(source, node, "Where it does"),),
+        )
     for hidden in acts.hidden:
         yield Finding(
             message=f"a constant decodes to {hidden.what}: {hidden.text[:120]!r}",

@@ -52,8 +52,9 @@ def source_starts_program(source: PythonSource) -> Iterator[Finding]:
     acts = read(source)
     for act in acts.with_effect("execute"):
         if act.origin is Origin.PLAIN and not act.built:
+            does = "is handed on, to start a program" if act.handed else "starts a program"
             yield Finding(
-                message=f"{act.name} starts a program {moment(act)}"
+                message=f"{act.name} {does} {moment(act)}"
                 + (f": {act.text[:100]!r}" if act.text else ""),
                 at=place_of(source, act.node),
                 action=capped(source, _action(source, acts, act)),
@@ -63,7 +64,7 @@ def source_starts_program(source: PythonSource) -> Iterator[Finding]:
 
 
 def _action(source: PythonSource, acts: Acts, act: Act) -> Action:
-    if not act.on_import:
+    if not act.on_import or act.handed:
         return Action.REVIEW
     loaded = LOADED.search(source.where.path) or not acts.is_script
     return Action.BLOCK if loaded else Action.REVIEW

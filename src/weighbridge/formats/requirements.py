@@ -1,0 +1,229 @@
+"""Requirements files of pip, line by line.
+
+Grammar: https://pip.pypa.io/en/stable/reference/requirements-file-format/ for the lines, PEP 508
+for the names, specifiers and markers. Nothing is resolved, and no file that it names is read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Final
+
+from weighbridge.core.document import Document
+from weighbridge.core.finding import Gap, GapKind
+from weighbridge.core.format import Format, Limits, Loading
+from weighbridge.core.location import Location
+from weighbridge.core.tree import Blob
+from weighbridge.formats.text import Text, Written, read_text, text_kind
+
+SIZE_LIMIT: Final = 4 << 20
+LINES_LIMIT: Final = 100_000
+
+_NAME: Final = re.compile(r"([A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?)\s*(?:\[([^\]]*)\])?\s*")
+_CLAUSE: Final = re.compile(r"\s*(===|==|~=|!=|<=|>=|<|>)\s*([^\s,;()]+)\s*")
+_SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|file:")
+_OPTION: Final = re.compile(r"(--?[A-Za-z][\w-]*)(?:[= ]\s*(.*))?$", re.DOTALL)
+_HASH: Final = re.compile(r"--hash[= ]\s*([a-z0-9]+:[0-9a-fA-F]+)")
+_PER_LINE: Final = re.compile(
+    r"\s--(?:hash|global-option|install-option|config-settings?)(?=[= ])", re.IGNORECASE
+)
+_VCS: Final = re.compile(r"(?:git|hg|svn|bzr)(?:\+|@|://)")
+_PATH: Final = re.compile(
+    r"\.{0,2}[/\\]|~/|[A-Za-z]:\\|\.{1,2}$|[^\s@:;]*\.(?:whl|tar\.gz)$|[^\s@:;]+[/\\][^\s@:;]+\.zip$"
+)
+_SHORT: Final = {"-r": "--requirement", "-c": "--constraint", "-e": "--editable",
+                 "-i": "--index-url", "-f": "--find-links"}  # fmt: skip
+_OPTIONS: Final = frozenset({
+    "--index-url", "--pypi-url", "--extra-index-url", "--no-index", "--find-links", "--requirement",
+    "--constraint", "--editable", "--no-binary", "--only-binary", "--prefer-binary",
+    "--require-hashes", "--pre", "--trusted-host", "--use-feature", "--process-dependency-links",
+    "--always-unzip",
+})  # fmt: skip
+
+
+class Kind(StrEnum):
+    """What a line asks for."""
+
+    PACKAGE = "package"
+    """A package by its name, from an index."""
+    URL = "url"
+    """An archive at an address."""
+    VCS = "version control"
+    """A working copy that is built."""
+    PATH = "path"
+    """A file or folder of this machine."""
+    FILE = "file"
+    """Another file of requirements or constraints."""
+    OPTION = "option"
+    """An option of pip for the whole run."""
+    INVALID = "invalid"
+    """Nothing that pip takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """One logical line. `line` counts from 1, `text` is the line without its comment.
+
+    `name` is the package's as it is written (empty where only the address tells), or the option's
+    long name; `target` the address, path, file or value of the option; `specifier` the version
+    clauses; `marker` the environment it is for; `hashes` as `algorithm:hexadecimal`.
+    """
+
+    kind: Kind
+    line: int
+    text: str
+    name: str = ""
+    extras: tuple[str, ...] = ()
+    specifier: tuple[tuple[str, str], ...] = ()
+    target: str = ""
+    marker: str = ""
+    hashes: tuple[str, ...] = ()
+    editable: bool = False
+
+    @property
+    def pinned(self) -> bool:
+        """Whether one version alone satisfies it."""
+        return any(
+            op == "===" or (op == "==" and not version.endswith(".*"))
+            for op, version in self.specifier
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Requirements(Written):
+    """The lines in order, without the empty ones and the comments."""
+
+    lines: tuple[Requirement, ...]
+
+
+def read_lines(text: str) -> Iterator[Requirement]:
+    """The logical lines of a file's text."""
+    for number, line in _joined(text):
+        line = re.sub(r"(?:^|\s)#.*$", "", line).strip()
+        if line:
+            yield read_line(line, number)
+
+
+def _joined(text: str) -> Iterator[tuple[int, str]]:
+    """Lines, a backslash at the end joining the next one (but not behind a comment)."""
+    pending, first = "", 0
+    for number, line in enumerate(text.splitlines(), 1):
+        first = first or number
+        commented = re.match(r"\s*#", line)
+        if line.endswith("\\") and not commented:
+            pending += line[:-1]
+            continue
+        yield first, f"{pending} {line}" if commented and pending else pending + line
+        pending, first = "", 0
+    if pending:
+        yield first, pending
+
+
+def read_line(line: str, number: int) -> Requirement:
+    """One logical line, comments removed."""
+    made = Requirement(Kind.INVALID, number, line)
+    if line.startswith("-"):
+        return _option(made)
+    return _package(made, line)
+
+
+def _option(made: Requirement) -> Requirement:
+    if made.text[:2] in _SHORT:
+        name, value = _SHORT[made.text[:2]], made.text[2:].lstrip("= ")
+    elif found := _OPTION.match(made.text):
+        name, value = found[1].lower(), (found[2] or "").strip()
+    else:
+        return made
+    if name not in _OPTIONS:
+        return replace(made, name=name)
+    if name == "--editable":
+        inner = _package(made, value)
+        kind = Kind.PATH if inner.kind in (Kind.PACKAGE, Kind.INVALID) else inner.kind
+        return replace(inner, kind=kind, target=inner.target or value, editable=True)
+    kind = Kind.FILE if name in ("--requirement", "--constraint") else Kind.OPTION
+    return replace(made, kind=kind, name=name, target=value.strip("\"'"))
+
+
+def _package(made: Requirement, text: str) -> Requirement:
+    hashes = tuple(_HASH.findall(text))
+    beside = _PER_LINE.search(text)
+    text = text[: beside.start()].strip() if beside else text
+    made = replace(made, hashes=hashes)
+    if _SCHEME.match(text) or _VCS.match(text):
+        target, _, marker = text.partition(" ;")
+        egg = re.search(r"[#&]egg=([\w.-]+)", target)
+        name = egg[1] if egg else ""
+        return replace(
+            made, kind=_kind(target), name=name, target=target.strip(), marker=marker.strip()
+        )
+    if _PATH.match(text):
+        return replace(made, kind=Kind.PATH, target=text)
+    found = _NAME.match(text)
+    if found is None:
+        return made
+    extras = tuple(e.strip() for e in (found[2] or "").split(",") if e.strip())
+    rest = text[found.end() :]
+    if rest.startswith("@"):
+        target, _, marker = rest[1:].strip().partition(" ;")
+        return replace(
+            made, kind=_kind(target), name=found[1], extras=extras, target=target.strip(),
+            marker=marker.strip(),
+        )  # fmt: skip
+    clauses, _, marker = rest.partition(";")
+    clauses = clauses.strip()
+    if clauses.startswith("(") and clauses.endswith(")"):
+        clauses = clauses[1:-1]
+    specifier = []
+    for clause in clauses.split(",") if clauses else ():
+        part = _CLAUSE.fullmatch(clause)
+        if part is None:
+            return made
+        specifier.append((part[1], part[2]))
+    return replace(
+        made, kind=Kind.PACKAGE, name=found[1], extras=extras, specifier=tuple(specifier),
+        marker=marker.strip(),
+    )  # fmt: skip
+
+
+def _kind(target: str) -> Kind:
+    if _VCS.match(target):
+        return Kind.VCS
+    return Kind.PATH if target.startswith("file:") else Kind.URL
+
+
+def _parse(blob: Blob, where: Location, limits: Limits) -> Document:
+    text = read_text(blob, where, limits)
+    if blob.size > SIZE_LIMIT:
+        return _too_large(text, f"more than {SIZE_LIMIT:,} bytes of requirements", where)
+    written = blob.read(0, blob.size).decode(
+        "utf-8-sig" if text.encoding == "utf-8" else text.encoding, "replace"
+    )
+    if written.count("\n") > LINES_LIMIT:
+        return _too_large(text, f"more than {LINES_LIMIT:,} lines of requirements", where)
+    lines = tuple(read_lines(written))
+    invalid = sum(1 for r in lines if r.kind is Kind.INVALID)
+    if lines and invalid == len(lines):
+        return text  # prose under that name
+    return Requirements(
+        where=where, size=blob.size, seen=text.seen, gaps=text.gaps, blob=blob, lines=lines
+    )
+
+
+def _too_large(text: Text, why: str, where: Location) -> Text:
+    gap = Gap(kind=GapKind.TOO_LARGE, message=f"{why}; they were not read", at=where)
+    return replace(text, gaps=(*text.gaps, gap))
+
+
+REQUIREMENTS = Format(
+    name="requirements",
+    title="Requirements of pip",
+    loading=Loading.DATA,
+    sniff=lambda sample: text_kind(sample) == "requirements",
+    parse=_parse,
+    document=Requirements,
+    limits="Told by its name (requirements…txt, constraints…txt); files that it names are not "
+    "followed, nothing is resolved.",
+)
