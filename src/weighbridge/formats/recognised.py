@@ -92,11 +92,3 @@ LFS = _declare(
     Loading.DATA,
     first=b"v",
 )
-UBJSON = _declare(
-    "ubjson",
-    "Universal Binary JSON (XGBoost)",
-    "its values were not read",
-    lambda sample: sample.head[:2] == b"{L" and sample.head[2:9] == bytes(7),
-    Loading.DATA,
-    first=b"{",
-)

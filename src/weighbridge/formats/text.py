@@ -33,6 +33,7 @@ JSON_WEIGHT: Final = 360 << 20
 YAML_NAMES: Final = (".yaml", ".yml", "/mlmodel")
 _YAML_KEYS: Final = re.compile(rb"^[ -]*[\"']?_target_[\"']? *:|!!python/|^flavors:", re.MULTILINE)
 """What a configuration says that makes a reader act, whatever its name."""
+_LIGHTGBM: Final = re.compile(rb"(?:\xef\xbb\xbf)?tree\r?\n(?:version=v|num_class=)")
 TEMPLATES: Final = 5_000
 """How many templates of one file are handed out."""
 _CONTROL: Final = bytes(range(9)) + b"\x0b\x0e\x0f" + bytes(range(16, 27)) + b"\x1c\x1d\x1e\x1f"
@@ -159,7 +160,8 @@ def _encoding(head: bytes) -> str | None:
 
 
 def text_kind(sample: Sample) -> str | None:
-    """Which text a blob is (`text`, `json`, `yaml`, `python`, `script`, `template`), or None where
+    """Which text a blob is (`text`, `json`, `yaml`, `python`, `script`, `template`,
+    `lightgbm`), or None where
     it is none; asked by each of the text formats, worked out once."""
     if "text" not in sample.notes:
         sample.notes["text"] = _work_out(sample)
@@ -178,6 +180,8 @@ def _work_out(sample: Sample) -> str | None:
     name = f"/{sample.blob.path.lower()}"
     if head.startswith(b"#!") and b"python" not in head.split(b"\n", 1)[0]:
         return "script"
+    if _LIGHTGBM.match(head):
+        return "lightgbm"
     if _is_template(sample):
         return "template"
     if start in (b"{", b"[") and (b'"' in head or start == b"["):
