@@ -15,6 +15,20 @@ TEXT_LIMIT: Final = 64 << 20
 """Bytes of all texts together."""
 
 
+class Metered:
+    """A blob that counts the bytes that are read of it, in `read_bytes`."""
+
+    def __init__(self, blob: Blob) -> None:
+        self.blob, self.path, self.size, self.role = blob, blob.path, blob.size, blob.role
+        self.read_bytes = 0
+
+    def read(self, offset: int, n: int) -> bytes:
+        """See `Blob.read`."""
+        data = self.blob.read(offset, n)
+        self.read_bytes += len(data)
+        return data
+
+
 class Forward:
     """A place in a blob that moves on. `read` counts the bytes that were looked at."""
 
