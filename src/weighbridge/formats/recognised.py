@@ -45,7 +45,6 @@ def _saved_model(sample: Sample) -> bool:
     return bool(re.match(rb"\x08\x01\x12[\x80-\xff]{1,4}[\x00-\x7f]\x0a", sample.head))
 
 
-ORT = _declare("ort", "ONNX Runtime model", _MARSHALLED, _starts(b"ORTM", at=4), Loading.DATA)
 SAVED_MODEL = _declare(
     "saved-model", "TensorFlow SavedModel", _MARSHALLED, _saved_model, first=b"\x08"
 )

@@ -34,6 +34,10 @@ YAML_NAMES: Final = (".yaml", ".yml", "/mlmodel")
 _YAML_KEYS: Final = re.compile(rb"^[ -]*[\"']?_target_[\"']? *:|!!python/|^flavors:", re.MULTILINE)
 """What a configuration says that makes a reader act, whatever its name."""
 _LIGHTGBM: Final = re.compile(rb"(?:\xef\xbb\xbf)?tree\r?\n(?:version=v|num_class=)")
+_NCNN: Final = re.compile(rb"7767517\r?\n\d{1,7} \d{1,7}\r?\n")
+_LAYER: Final = re.compile(rb"^\s*layers?\s*:?\s*\{", re.MULTILINE)
+_TYPED: Final = re.compile(rb"\btype\s*:\s*[\"'A-Z][^{}]*\b(?:top|bottom)\s*:|"
+                           rb"\b(?:top|bottom)\s*:[^{}]*\btype\s*:\s*[\"'A-Z]")  # fmt: skip
 TEMPLATES: Final = 5_000
 """How many templates of one file are handed out."""
 _CONTROL: Final = bytes(range(9)) + b"\x0b\x0e\x0f" + bytes(range(16, 27)) + b"\x1c\x1d\x1e\x1f"
@@ -161,8 +165,8 @@ def _encoding(head: bytes) -> str | None:
 
 def text_kind(sample: Sample) -> str | None:
     """Which text a blob is (`text`, `json`, `yaml`, `python`, `script`, `template`,
-    `lightgbm`), or None where
-    it is none; asked by each of the text formats, worked out once."""
+    `lightgbm`, `ncnn`, `prototxt`), or None where it is none; asked by each of the text formats,
+    worked out once."""
     if "text" not in sample.notes:
         sample.notes["text"] = _work_out(sample)
     return sample.notes["text"]
@@ -182,6 +186,10 @@ def _work_out(sample: Sample) -> str | None:
         return "script"
     if _LIGHTGBM.match(head):
         return "lightgbm"
+    if _NCNN.match(head):
+        return "ncnn"
+    if _LAYER.search(head) and (_TYPED.search(head) or name.endswith(".prototxt")):
+        return "prototxt"
     if _is_template(sample):
         return "template"
     if start in (b"{", b"[") and (b'"' in head or start == b"["):
