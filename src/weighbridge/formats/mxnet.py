@@ -91,8 +91,6 @@ def _array(reader: Forward) -> tuple[tuple[int, ...], tuple[int, int]]:
     for _ in range(indices):
         index = reader.number("<i")
         extra.append((index, _shape(reader, reader.number("<i"))))
-    if stored and extra and not stored[0]:  # MXNet writes 0 where it did not wait for the rows
-        stored = (*extra[0][1][:1], *stored[1:])
     place = reader.skip(_bytes(reader, shape if stored is None else stored, kind))
     for index, dims in extra:
         reader.skip(_bytes(reader, dims, index))

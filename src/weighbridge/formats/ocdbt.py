@@ -6,10 +6,13 @@ Specification: https://google.github.io/tensorstore/kvstore/ocdbt/index.html, "S
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
 from weighbridge.core.document import Document, Malformed
+from weighbridge.core.finding import Gap
 from weighbridge.core.format import Format, Limits, Loading, Sample
 from weighbridge.core.location import Location
 from weighbridge.core.tree import Blob, Held, Piece, Reference
@@ -19,7 +22,9 @@ from weighbridge.formats.stream import OPENERS, Inflated
 MANIFEST: Final = bytes.fromhex("0cdb3a2a")
 NODE: Final = bytes.fromhex("0cdb20de")
 HEADER: Final = 12
+ZSTD: Final = b"\x28\xb5\x2f\xfd"
 CHECKSUM: Final = 4
+BEGINNING: Final = 64 << 10
 MANIFEST_LIMIT: Final = 64 << 20
 FILES_LIMIT: Final = 100_000
 _DATA_FILE: Final = re.compile(r"(?:.*/)?d/[0-9a-f]{32}")
@@ -108,13 +113,33 @@ OCDBT_MANIFEST = Format(
 )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class OcdbtData(Document):
+    """Arrays, each compressed by itself, and nodes. `beginning` is how the first array begins."""
+
+    beginning: bytes
+
+    def walk(self) -> Iterator[Blob | Gap]:
+        """The beginning of the first array, in case that it is something else."""
+        if self.beginning:
+            yield Held("beginning of the first array", self.beginning, "tensor-storage")
+
+
+def is_data_file(path: str) -> bool:
+    """Whether a path is one that only the data files of such a store have."""
+    return bool(_DATA_FILE.fullmatch(path))
+
+
 def _sniff_data(sample: Sample) -> bool:
-    """A file of a store, by the name that only these have: what it begins with is an array's."""
-    return bool(_DATA_FILE.fullmatch(sample.blob.path)) or sample.head.startswith(NODE)
+    return is_data_file(sample.blob.path) or sample.head.startswith(NODE)
 
 
-def _parse_data(blob: Blob, where: Location, limits: Limits) -> Document:
-    return Document(where=where, size=blob.size, seen=0)
+def _parse_data(blob: Blob, where: Location, limits: Limits) -> OcdbtData:
+    beginning = b""
+    if blob.read(0, len(ZSTD)) == ZSTD:
+        with suppress(Malformed):
+            beginning = Inflated("", blob, OPENERS["zstd"], limits.ratio).read(0, BEGINNING)
+    return OcdbtData(where=where, size=blob.size, seen=0, beginning=beginning)
 
 
 OCDBT_DATA = Format(
@@ -123,6 +148,6 @@ OCDBT_DATA = Format(
     loading=Loading.DATA,
     sniff=_sniff_data,
     parse=_parse_data,
-    document=Document,
-    limits="Arrays and nodes one after the other; none of its bytes are read.",
+    document=OcdbtData,
+    limits="Arrays and nodes one after the other; but for the beginning, its bytes are not read.",
 )

@@ -17,6 +17,7 @@ SHOWN = 50
 WEIGHTS = frozenset({
     "safetensors", "torch", "zip", "gguf", "npy", "npz", "hdf5", "pickle", "tensor-data", "msgpack",
     "keras", "tar", "onnx-tensor", "coreml-weights",
+    "ocdbt-data",
 })  # fmt: skip
 """What weights are kept in; other things have no business among them."""
 
