@@ -97,12 +97,11 @@ def _tensorrt(sample: Sample) -> bool:
     """The magic of an engine, also behind the JSON that Ultralytics puts before it."""
     head = sample.head
     if head[3:5] == b"\0{":
-        at = 4 + int.from_bytes(head[:4], "little")
-        return sample.blob.read(at, 4) in _ENGINES
-    return head[:4] in _ENGINES
+        head = sample.blob.read(4 + int.from_bytes(head[:4], "little"), 24)
+    return bool(_ENGINE.match(head))
 
 
-_ENGINES: Final = (b"ftrt", b"ptrt")
+_ENGINE: Final = re.compile(rb"[fp]trt.{2}\0\0", re.DOTALL)
 _COMPILED: Final = "compiled for {}; what it computes was not read: ask for the model it comes from"
 TENSORRT = _declare(
     "tensorrt",
