@@ -42,6 +42,8 @@ def paddle() -> dict[str, set[str]]:
 def mxnet() -> dict[str, set[str]]:
     """The operators that the library registers; asked without importing the package."""
     found = importlib.util.find_spec("mxnet")
+    if found is None or found.origin is None:
+        raise SystemExit("mxnet is not installed")
     library = ctypes.CDLL(str(Path(found.origin).parent / "libmxnet.so"))
     count, names = ctypes.c_uint(), ctypes.POINTER(ctypes.c_char_p)()
     library.MXListAllOpNames(ctypes.byref(count), ctypes.byref(names))
@@ -56,8 +58,9 @@ sequence_expand_as sequence_pad sequence_reshape sequence_reverse sequence_scatt
 sequence_topk_avg_pooling sequence_unpad squeeze sum top_k transpose uniform_random unsqueeze
 unstack while lod_tensor_to_array write_to_array shrink_rnn_memory max_sequence_len
 tensor_array_to_tensor fill_zeros_like fill_zeros_like2 polygon_box_transform similarity_focus
-target_assign mine_hard_examples rpn_target_assign retinanet_target_assign retinanet_detection_output
-locality_aware_nms multiclass_nms2 box_decoder_and_assign roi_perspective_transform
+target_assign mine_hard_examples rpn_target_assign retinanet_target_assign
+retinanet_detection_output locality_aware_nms multiclass_nms2 box_decoder_and_assign
+roi_perspective_transform
 generate_proposal_labels generate_mask_labels density_prior_box detection_map yolo_box yolov3_loss
 deformable_psroi_pooling sync_batch_norm inplace_abn space_to_depth unpool unpool3d spp scatter_nd
 cos_sim squared_l2_distance squared_l2_norm l1_norm bpr_loss rank_loss margin_rank_loss

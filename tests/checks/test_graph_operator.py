@@ -187,6 +187,20 @@ def test_text_is_no_prototxt(text: str, name: str) -> None:
     assert look(text.encode(), name).record.formats == ("text",)
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "format"),
+    [
+        ("run.py", 'import os\n"""\n{}"""\nos.system("true")\n', "python"),
+        ("c.yaml", "layer: {{\n type: 'x', top: 1 }}\n_target_: os.system\n# {}", "yaml"),
+    ],
+)
+def test_what_acts_cannot_pose_as_a_net(name: str, text: str, format: str) -> None:
+    quoted = prototxt("ReLU").decode().replace("\n", "\n# " if format == "yaml" else "\n")
+    examined = look(text.format(quoted).encode(), name)
+    assert examined.record.formats == (format,)
+    assert examined.findings
+
+
 def ncnn(*kinds: str, said_layers: int | None = None) -> bytes:
     rows = [f"{kind} layer{i} 1 1 a b 0=3" for i, kind in enumerate(kinds)]
     count = len(rows) if said_layers is None else said_layers
@@ -274,3 +288,10 @@ def test_mxnet_parameters() -> None:
         mxnet_list(mxnet_array((-1, 2), bytes(16))),
     ):  # fmt: skip
         assert [g.kind for g in look(broken).gaps] == [GapKind.MALFORMED]
+
+
+def test_caffe_of_old_and_what_is_none() -> None:
+    old = message({1: "net", 2: [{4: "conv1", 5: 4, 6: {5: bytes(64)}}]})
+    assert (look(old).record.formats, said(old)) == (("caffemodel",), [])
+    graph = message({2: {2: [{1: "Const", 2: "Const"}]}})  # a SavedModel's
+    assert "caffemodel" not in look(graph).record.formats

@@ -33,7 +33,9 @@ _LAYER: Final = Schema("LayerParameter", {
     115: one("image_data_param", _FILE), 129: one("window_data_param", _FILE),
     130: one("python_param", _PYTHON),
 })  # fmt: skip
-_OLD_LAYER: Final = Schema("V1LayerParameter", {4: one("name", Kind.TEXT), 5: one("type", Kind.INT)})
+_OLD_LAYER: Final = Schema(
+    "V1LayerParameter", {4: one("name", Kind.TEXT), 5: one("type", Kind.INT)}
+)
 _NET: Final = Schema("NetParameter", {
     1: one("name", Kind.TEXT), 2: many("layers", _OLD_LAYER), 100: many("layer", _LAYER),
 })  # fmt: skip
@@ -64,8 +66,16 @@ class CaffeNet(Written):
     layers: tuple[Layer, ...]
 
 
+def _is_layer(wire: Wire, number: int, start: int, end: int) -> bool:
+    """Whether a message is a layer: those of today name their type, older ones have its number."""
+    if number == 100:
+        kind = wire.decode(_LAYER, start, end).get("type", "")
+        return isinstance(kind, str) and kind.isidentifier()
+    return wire.decode(_OLD_LAYER, start, end).keys() >= {"name", "type"}
+
+
 def _sniff(sample: Sample) -> bool:
-    """Nothing but a net's fields, and layers that begin with a name, an input or a type."""
+    """Nothing but a net's fields, and a first layer that is one."""
     wire, layers = Wire(sample.blob), 0
     try:
         for count, (number, how, start, end) in enumerate(wire.fields(0, wire.size)):
@@ -73,12 +83,8 @@ def _sniff(sample: Sample) -> bool:
                 return False
             if number in (2, 100):
                 layers += 1
-                if end - start < 2 or wire.read(start, 1)[0] not in (0x0A, 0x12, 0x1A, 0x22):
+                if layers == 1 and not _is_layer(wire, number, start, end):
                     return False
-                if number == 100 and layers == 1:
-                    layer = wire.decode(_LAYER, start, end)
-                    if not layer.get("type", "").isidentifier():
-                        return False
     except Malformed:
         return False
     return layers > 0
@@ -194,8 +200,7 @@ def _layer(fields: Fields) -> Layer:
         for key, inner in fields
         if key.endswith("_param") and not isinstance(inner, str)
         for name, value in inner
-        if isinstance(value, str)
-        and (key == "python_param" or name in ("source", "file_name"))
+        if isinstance(value, str) and (key == "python_param" or name in ("source", "file_name"))
     ]
     kind = plain.get("type", "")
     return Layer(plain.get("name", ""), "" if kind.isupper() else kind, tuple(parameters))

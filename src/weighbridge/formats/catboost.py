@@ -26,7 +26,8 @@ NOTEWORTHY: Final = 256
 class CatBoost(Document):
     """The model. Trees are oblivious (`sizes` splits each, from `starts` on, out of `splits`) or
     made of `steps` to the left and right subtree with a leaf's number for each; `leaves` counts
-    the leaf values, `known` the conditions that splits can ask for (0: not known), `parts` names what follows the core."""
+    the leaf values, `known` the conditions that splits can ask for (0: not known), `parts` names
+    what follows the core."""
 
     blob: Blob
     version: str
@@ -98,7 +99,7 @@ def _conditions(trees: Table) -> int:
 
 def _sniff(sample: Sample) -> bool:
     length = int.from_bytes(sample.head[4:8], "little")
-    return sample.head[:4] == MAGIC and 0 < length
+    return sample.head[:4] == MAGIC and length > 0
 
 
 CATBOOST = Format(

@@ -86,7 +86,9 @@ _OPERATION: Final = Schema("Operation", {
 })  # fmt: skip
 _BLOCK.fields |= {3: many("operation", _OPERATION), 4: many("attribute", _ATTRIBUTE)}
 _SPECIAL: Final = Schema("BlockEntry", {1: one("key", Kind.TEXT), 2: one("value", _BLOCK)})
-_FUNCTION: Final = Schema("Function", {3: many("block", _SPECIAL), 4: many("attribute", _ATTRIBUTE)})
+_FUNCTION: Final = Schema(
+    "Function", {3: many("block", _SPECIAL), 4: many("attribute", _ATTRIBUTE)}
+)
 _FUNCTIONS: Final = Schema("Entry", {1: one("key", Kind.TEXT), 2: one("value", _FUNCTION)})
 _PROGRAM: Final = Schema("Program", {
     2: many("function", _FUNCTIONS), 3: one("doc", Kind.TEXT), 4: many("attribute", _ATTRIBUTE),
@@ -257,7 +259,8 @@ def _sniff(sample: Sample) -> bool:
     that was cut off within its last field is still a model."""
     if sample.head[:1] not in (b"\x08", b"\x12"):
         return False
-    wire, seen, kind = Wire(sample.blob), set(), False
+    wire, kind = Wire(sample.blob), False
+    seen: set[int] = set()
     try:
         for number, how, start, _ in wire.fields(0, wire.size):
             if _TOP.get(number) != how or len(seen) > 100:
@@ -339,7 +342,7 @@ def _sniff_weights(sample: Sample) -> bool:
         return False
     count, version = struct.unpack_from("<II", head)
     (sentinel,) = struct.unpack_from("<I", head, HEADER)
-    return 0 < count <= BLOBS_LIMIT and version == 2 and sentinel == SENTINEL
+    return 0 < int(count) <= BLOBS_LIMIT and (version, sentinel) == (2, SENTINEL)
 
 
 def _parse_weights(blob: Blob, where: Location, limits: Limits) -> CoreMlWeights:

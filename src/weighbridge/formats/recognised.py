@@ -155,7 +155,5 @@ COREML_COMPILED = _declare(
     "coreml-compiled",
     "Compiled Core ML model",
     _COMPILED.format("Apple's devices"),
-    lambda sample: (
-        sample.blob.path.rpartition("/")[2] == "coremldata.bin" and b"\0" in sample.head
-    ),
+    lambda sample: sample.blob.path.rpartition("/")[2] == "coremldata.bin" and b"\0" in sample.head,
 )

@@ -34,6 +34,8 @@ YAML_NAMES: Final = (".yaml", ".yml", "/mlmodel")
 _YAML_KEYS: Final = re.compile(rb"^[ -]*[\"']?_target_[\"']? *:|!!python/|^flavors:", re.MULTILINE)
 """What a configuration says that makes a reader act, whatever its name."""
 _LIGHTGBM: Final = re.compile(rb"(?:\xef\xbb\xbf)?tree\r?\n(?:version=v|num_class=)")
+_MODEL: Final = re.compile(rb'\s*\{\s*"(?:learner|version|base_code|nodes)"\s*:\s*[\[{]')
+"""How JSON of XGBoost, PaddlePaddle and MXNet begins."""
 _NCNN: Final = re.compile(rb"7767517\r?\n\d{1,7} \d{1,7}\r?\n")
 _LAYER: Final = re.compile(rb"^\s*layers?\s*:?\s*\{", re.MULTILINE)
 _TYPED: Final = re.compile(rb"\btype\s*:\s*[\"'A-Z][^{}]*\b(?:top|bottom)\s*:|"
@@ -184,12 +186,6 @@ def _work_out(sample: Sample) -> str | None:
     name = f"/{sample.blob.path.lower()}"
     if head.startswith(b"#!") and b"python" not in head.split(b"\n", 1)[0]:
         return "script"
-    if _LIGHTGBM.match(head):
-        return "lightgbm"
-    if _NCNN.match(head):
-        return "ncnn"
-    if _LAYER.search(head) and (_TYPED.search(head) or name.endswith(".prototxt")):
-        return "prototxt"
     if _is_template(sample):
         return "template"
     if start in (b"{", b"[") and (b'"' in head or start == b"["):
@@ -197,7 +193,20 @@ def _work_out(sample: Sample) -> str | None:
     # What is called Python and is text is held to it; under other names it must prove to be.
     if name.endswith((".py", ".pyi", ".pyw")) or (_PYTHON.search(head) and _compiles(sample)):
         return "python"
-    return "yaml" if name.endswith(YAML_NAMES) or _YAML_KEYS.search(head) else "text"
+    if name.endswith(YAML_NAMES) or _YAML_KEYS.search(head):
+        return "yaml"
+    return _graph(head, name) or "text"
+
+
+def _graph(head: bytes, name: str) -> str:
+    """The framework whose model a text is, or the empty string. Asked last: none of them acts, and
+    most that does can quote them."""
+    if _LIGHTGBM.match(head):
+        return "lightgbm"
+    if _NCNN.match(head):
+        return "ncnn"
+    layers = _LAYER.search(head) and (_TYPED.search(head) or name.endswith(".prototxt"))
+    return "prototxt" if layers else ""
 
 
 def _compiles(sample: Sample) -> bool:
@@ -298,8 +307,11 @@ def _load(data: bytes) -> tuple[Any, tuple[tuple[str, Any], ...]]:
 
 
 def _large(blob: Blob, where: Location, limits: Limits, what: str) -> Text:
-    """JSON that is too large to hold: a gap only if it says that it holds a template."""
+    """JSON that is too large to hold: a gap only if it is a model or says that it holds a template."""
     text = read_text(blob, where, limits)
+    if _MODEL.match(blob.read(0, CHUNK)):
+        gap = Gap(kind=GapKind.TOO_LARGE, message=f"{what}: the model was not read", at=where)
+        text = replace(text, gaps=(*text.gaps, gap))
     for offset in range(0, min(blob.size, TEXT_LIMIT), CHUNK):
         if b"chat_template" in blob.read(max(0, offset - 16), CHUNK + 16):
             why = f"{what}: the template in it was not read"

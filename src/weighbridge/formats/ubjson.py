@@ -78,7 +78,8 @@ def _sniff(sample: Sample) -> bool:
     if not width or not 0 < length < 256 or (width == 1 and length >= 32):
         return False
     key, value = head[2 + width : 2 + width + length], head[2 + width + length :][:1]
-    return key.isascii() and key.decode("ascii").isprintable() and value.decode("latin-1") in _VALUES
+    printable = key.isascii() and key.decode("ascii").isprintable()
+    return printable and value.decode("latin-1") in _VALUES
 
 
 class _Reader:

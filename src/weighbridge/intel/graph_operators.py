@@ -109,16 +109,17 @@ SegNet); `Python` is judged by what it imports."""
 
 _NCNN: Final = """
 AbsVal ArgMax BatchNorm Bias BinaryOp BNLL Cast CELU Clip Concat Convolution Convolution1D
-Convolution3D ConvolutionDepthWise ConvolutionDepthWise1D ConvolutionDepthWise3D CopyTo Crop CumulativeSum
-Deconvolution Deconvolution1D Deconvolution3D DeconvolutionDepthWise DeconvolutionDepthWise1D
-DeconvolutionDepthWise3D DeepCopy DeformableConv2D Dequantize DetectionOutput Diag Dropout Einsum ELU Eltwise
-Embed Erf Exp ExpandDims Flatten Flip Fold GELU GLU Gemm GridSample GroupNorm GRU HardSigmoid
-HardSwish InnerProduct Input InstanceNorm Interp InverseSpectrogram LayerNorm Log LRN LSTM MatMul MemoryData
-Mish MultiHeadAttention MVN Noop Normalize Packing Padding Permute PixelShuffle Pooling Pooling1D
-Pooling3D Power PReLU PriorBox Proposal PSROIPooling Quantize Reduction ReLU Reorg Requantize
-Reshape RMSNorm RNN ROIAlign ROIPooling RotaryEmbed Scale SDPA SELU Shrink ShuffleChannel Sigmoid Slice
-Softmax Softplus Spectrogram Split SPP Squeeze StatisticsPooling Swish TanH Threshold Tile Unfold
-UnaryOp Yolov3DetectionOutput YoloDetectionOutput
+Convolution3D ConvolutionDepthWise ConvolutionDepthWise1D ConvolutionDepthWise3D CopyTo Crop
+CumulativeSum Deconvolution Deconvolution1D Deconvolution3D DeconvolutionDepthWise
+DeconvolutionDepthWise1D DeconvolutionDepthWise3D DeepCopy DeformableConv2D Dequantize
+DetectionOutput Diag Dropout Einsum ELU Eltwise Embed Erf Exp ExpandDims Flatten Flip Fold GELU GLU
+Gemm GridSample GroupNorm GRU HardSigmoid HardSwish InnerProduct Input InstanceNorm Interp
+InverseSpectrogram LayerNorm Log LRN LSTM MatMul MemoryData Mish MultiHeadAttention MVN Noop
+Normalize Packing Padding Permute PixelShuffle Pooling Pooling1D Pooling3D Power PReLU PriorBox
+Proposal PSROIPooling Quantize Reduction ReLU Reorg Requantize Reshape RMSNorm RNN ROIAlign
+ROIPooling RotaryEmbed Scale SDPA SELU Shrink ShuffleChannel Sigmoid Slice Softmax Softplus
+Spectrogram Split SPP Squeeze StatisticsPooling Swish TanH Threshold Tile Unfold UnaryOp
+Yolov3DetectionOutput YoloDetectionOutput
 """
 
 

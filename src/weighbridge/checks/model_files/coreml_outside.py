@@ -58,5 +58,7 @@ def coreml_outside(model: CoreMl) -> Iterator[Finding]:
             at=model.where,
             action=Action.BLOCK if outside else Action.REVIEW,
             symbol=f"linked {file[:120]}",
-            evidence=(Table("The linked model", ("file", "search path"), ((file[:300], path[:300]),)),),
+            evidence=(
+                Table("The linked model", ("file", "search path"), ((file[:300], path[:300]),)),
+            ),
         )
