@@ -307,7 +307,7 @@ def _load(data: bytes) -> tuple[Any, tuple[tuple[str, Any], ...]]:
 
 
 def _large(blob: Blob, where: Location, limits: Limits, what: str) -> Text:
-    """JSON that is too large to hold: a gap only if it is a model or says that it holds a template."""
+    """JSON that is too large to hold: a gap if it is a model or says that it holds a template."""
     text = read_text(blob, where, limits)
     if _MODEL.match(blob.read(0, CHUNK)):
         gap = Gap(kind=GapKind.TOO_LARGE, message=f"{what}: the model was not read", at=where)
