@@ -19,7 +19,7 @@ from weighbridge.formats.forward import Metered
 from weighbridge.formats.protobuf import BYTES, VARINT, Kind, Schema, Wire, many, one
 from weighbridge.formats.text import Written, read_text, text_kind
 
-SIZE_LIMIT: Final = 16 << 20
+SIZE_LIMIT: Final = 8 << 20
 DEPTH_LIMIT: Final = 100
 TOP_FIELDS: Final = 100_000
 
@@ -234,5 +234,5 @@ CAFFE_NET = Format(
     sniff=lambda sample: text_kind(sample) == "prototxt",
     parse=_parse_text,
     document=CaffeNet,
-    limits="Layers and the Python and files that they name, up to 16 MiB.",
+    limits="Layers and the Python and files that they name, up to 8 MiB.",
 )

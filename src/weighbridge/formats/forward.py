@@ -9,7 +9,7 @@ from weighbridge.core.document import Malformed
 from weighbridge.core.tree import Blob
 
 WINDOW: Final = 64 << 10
-STEPS: Final = 4_000_000
+STEPS: Final = 2_000_000
 """How many values one file may be read for."""
 TEXT_LIMIT: Final = 64 << 20
 """Bytes of all texts together."""

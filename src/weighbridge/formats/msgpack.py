@@ -261,5 +261,5 @@ MSGPACK = Format(
     first=bytes(range(0x81, 0x90)) + b"\xde\xdf",
     parse=_parse,
     document=Msgpack,
-    limits="A map at the top, at most 4 million values; arrays' bytes stay lazy.",
+    limits="A map at the top, at most 2 million values; arrays' bytes stay lazy.",
 )

@@ -192,5 +192,5 @@ UBJSON = Format(
     first=b"{",
     parse=_parse,
     document=Ubjson,
-    limits="At most 4 million values; arrays of numbers of one type are read where a check asks.",
+    limits="At most 2 million values; arrays of numbers of one type are read where a check asks.",
 )
