@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
+import tarfile
 import zipfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pickles import RUNS
 from weighbridge.core.finding import Action
 from weighbridge.core.format import Limits
 from weighbridge.core.tree import Held
@@ -107,6 +110,60 @@ def test_mlflow(settings: str, expected: list[tuple[Action, str]]) -> None:
 def test_torchserve(model: Any, expected: list[tuple[Action, str]]) -> None:
     data = zipped("MAR-INF/MANIFEST.json", {"model": model, "runtime": "python"})
     assert said("torchserve-handler", "m.mar", data) == expected
+
+
+def tarred(*members: tuple[str, bytes]) -> bytes:
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w") as archive:
+        for name, data in members:
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    return made.getvalue()
+
+
+NEMO = "target: nemo.collections.asr.models.EncDecCTCModel\nnemo_version: 2.0.0\n"
+ENCODER = "encoder:\n  _target_: nemo.collections.asr.modules.ConvASREncoder\n  feat_in: 64\n"
+ATTACK = "preprocessor:\n  inner:\n    _target_: subprocess.Popen\n    args: [[true]]\n"
+UNKNOWN = "decoder:\n  _target_: mine.Decoder\n"
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        (NEMO + ENCODER, []),
+        (NEMO + ENCODER + ATTACK, [(BLOCK, "subprocess.Popen")]),
+        (NEMO + UNKNOWN, [(REVIEW, "unreviewed names")]),
+        (NEMO.replace("nemo.collections.asr.models.EncDecCTCModel", "os.system"),
+         [(BLOCK, "os.system")]),
+    ],
+)  # fmt: skip
+def test_nemo(config: str, expected: list[tuple[Action, str]]) -> None:
+    members = (("./model_config.yaml", config.encode()), ("./words.txt", b"a\nb\n"))
+    plain = tarred(*members)
+    for data in (plain, gzip.compress(plain), tarred(("inner.nemo", plain))):
+        assert said("configured-name", "m.nemo", data) == expected
+
+
+def test_nemo_weights_are_read() -> None:
+    data = tarred(("model_config.yaml", NEMO.encode()), ("model_weights.ckpt", RUNS))
+    assert (BLOCK, "os.system") in said("pickle-acting-call", "m.nemo", data)
+
+
+def test_torchserve_archive_from_end_to_end() -> None:
+    """The manifest's handler is reviewed, its code read, the weights' pickle found."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as archive:
+        manifest = {"model": {"handler": "handler.py", "serializedFile": "model.pt"}}
+        archive.writestr("MAR-INF/MANIFEST.json", json.dumps(manifest))
+        archive.writestr("handler.py", "import os\n\n\ndef run():\n    os.system('true')\n")
+        archive.writestr("model.pt", RUNS)
+    examined = examine(Held("m.mar", made.getvalue()), load(), Limits())
+    found = {(f.check, f.at.inside[-1], f.action) for f in examined.findings}
+    assert ("torchserve-handler", "MAR-INF/MANIFEST.json", REVIEW) in found
+    assert ("pickle-acting-call", "model.pt", BLOCK) in found
+    assert "handler.py" in {inside for _, inside, _ in found}
+    assert examined.gaps == ()
 
 
 @pytest.mark.parametrize("folder", ["skops", "mlflow"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,6 +14,7 @@ from weighbridge.core.format import Limits
 from weighbridge.core.location import Location
 from weighbridge.core.report import Examined
 from weighbridge.core.tree import Held
+from weighbridge.engine.audit import run
 from weighbridge.engine.examine import examine
 from weighbridge.engine.ruleset import load
 from weighbridge.formats.xml import DEPTH_LIMIT, XML, Xml
@@ -63,6 +66,43 @@ def test_xml(text: str, expected: list[tuple[str, Action]]) -> None:
     examined = look(text)
     assert [(f.check, f.action) for f in examined.findings] == expected
     assert "xml" in examined.record.formats
+
+
+GRAPH = """<?xml version="1.0"?>
+<net name="m" version="11"><layers>
+<layer id="0" name="x" type="Parameter" version="opset1"><data shape="1,3"/></layer>
+{constants}</layers><edges/></net>"""
+CONSTANT = """<layer id="1" name="w" type="Const" version="opset1">
+<data element_type="f32" shape="4" offset="{}" size="{}"/></layer>"""
+
+
+@pytest.mark.parametrize(
+    ("ranges", "expected"),
+    [
+        ([(0, 16), (16, 16)], []),
+        ([(0, 16), (0, 16)], []),
+        ([(0, 16), (20, 16)], ["beyond model.bin"]),
+        ([(0, 16), (1 << 40, 16)], ["beyond model.bin"]),
+        ([(0, 16), (8, 16)], ["overlap model.bin"]),
+    ],
+)
+def test_constants_of_a_graph(
+    tmp_path: Path, ranges: list[tuple[int, int]], expected: list[str]
+) -> None:
+    constants = "".join(CONSTANT.format(*r) for r in ranges)
+    (tmp_path / "model.xml").write_text(GRAPH.format(constants=constants))
+    (tmp_path / "model.bin").write_bytes(b"\xf7\xf6" * 16)
+    audited = run(tmp_path)
+    assert [f.symbol for f in audited.findings] == expected
+    assert [g for g in audited.gaps if "not recognised" in g.message] == []
+    (tmp_path / "model.bin").unlink()
+    assert any("not here" in g.message for g in run(tmp_path).gaps)
+
+
+def test_extensions_of_pmml_are_data() -> None:
+    extension = '<Extension name="x" value="y" extender="z"><a/></Extension><Header>'
+    examined = look(PMML.format(function="if").replace("<Header>", extension))
+    assert (examined.findings, examined.gaps) == ((), ())
 
 
 def test_no_entity_is_expanded_or_fetched() -> None:

@@ -19,10 +19,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from checks.test_coreml import PLAIN, model, weights
+from checks.test_graph_operator import CAFFE, PADDLE, mxnet_array, mxnet_list, ncnn, paddle_tensor
 from checks.test_onnx import QUIET as ONNX_FILES
 from formats.test_ggml import FILES as GGML_FILES
 from pickles import RUNS
 from programs import elf, pe
+from protobufs import message
 from weighbridge.core.document import Malformed
 from weighbridge.core.format import Format, Limits, Sample
 from weighbridge.core.location import Location
@@ -90,6 +93,21 @@ REAL: dict[str, bytes] = {
     "tensorflow-checkpoint": (BENIGN / "tensorflow/dense/variables/variables.index").read_bytes(),
     "keras-metadata": (BENIGN / "tensorflow/legacy_dense/keras_metadata.pb").read_bytes(),
     "saved-model-fingerprint": (BENIGN / "tensorflow" / "dense" / "fingerprint.pb").read_bytes(),
+    "ubjson": (BENIGN / "xgboost/boosters/gbtree.ubj").read_bytes(),
+    "xgboost-binary": (BENIGN / "older/xgboost/boosters/dart.model").read_bytes(),
+    "lightgbm": (BENIGN / "lightgbm/boosters/binary.txt").read_bytes(),
+    "catboost": (BENIGN / "catboost/depthwise.cbm").read_bytes(),
+    "msgpack": (BENIGN / "flax/flax_model.msgpack").read_bytes(),
+    "ocdbt-manifest": (BENIGN / "orbax/checkpoint/manifest.ocdbt").read_bytes(),
+    "coreml": message(model(500, {1: [PLAIN]}, note="words")),
+    "coreml-weights": weights(32, 8),
+    "paddle-program": PADDLE["fine"][0],
+    "paddle-parameters": paddle_tensor((2, 3), bytes(24)),
+    "mxnet-parameters": mxnet_list(mxnet_array((2, 2), bytes(16)), names=1),
+    "caffemodel": CAFFE["module"][0],
+    "prototxt": CAFFE["acts in text"][0],
+    "ncnn": ncnn("Input", "Convolution", "ReLU"),
+    "ort": (BENIGN / "onnxruntime/model.ort").read_bytes(),
     "gguf": (BENIGN / "gguf" / "adapter.gguf").read_bytes(),
     "executorch": (BENIGN / "torch" / "executorch" / "xnnpack.pte").read_bytes(),
     "flat-tensor": next((BENIGN / "torch" / "executorch").glob("*.ptd")).read_bytes(),

@@ -10,6 +10,7 @@ from weighbridge.core.finding import Gap
 from weighbridge.core.format import Format, Limits, Loading, Sample
 from weighbridge.core.location import Location
 from weighbridge.core.tree import Blob, Held
+from weighbridge.formats.ocdbt import is_data_file
 from weighbridge.formats.stream import OPENERS, Inflated
 
 SUFFIXES = (".gz", ".gzip", ".z", ".zlib", ".bz2", ".xz", ".lzma", ".zst", ".lz4", ".tgz")
@@ -51,6 +52,8 @@ def _format(kind: str, title: str, first: bytes, sniff: Callable[[bytes], bool])
         return Compressed(where=where, size=blob.size, seen=blob.size, member=opened)
 
     def recognise(sample: Sample) -> bool:
+        if kind == "zstd" and is_data_file(sample.blob.path):
+            return False  # arrays one after the other, each a stream of its own
         return sniff(sample.head) and (kind != "zlib" or _expands(kind, sample.head))
 
     return Format(

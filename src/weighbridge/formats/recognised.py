@@ -5,6 +5,7 @@ A format moves out of here into a file of its own when it gets a parser.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Final
 
@@ -59,7 +60,6 @@ def crc32c(data: bytes) -> int:
     return crc ^ 0xFFFFFFFF
 
 
-ORT = _declare("ort", "ONNX Runtime model", _MARSHALLED, _starts(b"ORTM", at=4), Loading.DATA)
 TORCH_MOBILE_FLATBUFFER = _declare(
     "torch-mobile-flatbuffer",
     "TorchScript module for the lite interpreter, as a flatbuffer",
@@ -111,11 +111,69 @@ CAB = _declare(
     Loading.CONTAINER,
     first=b"M",
 )
-UBJSON = _declare(
-    "ubjson",
-    "Universal Binary JSON (XGBoost)",
-    "its values were not read",
-    lambda sample: sample.head[:2] == b"{L" and sample.head[2:9] == bytes(7),
+
+
+def _tensorrt(sample: Sample) -> bool:
+    """The magic of an engine, also behind the JSON that Ultralytics puts before it."""
+    head = sample.head
+    if head[3:5] == b"\0{":
+        head = sample.blob.read(4 + int.from_bytes(head[:4], "little"), 24)
+    return bool(_ENGINE.match(head))
+
+
+_ENGINE: Final = re.compile(rb"[fp]trt.{2}\0\0", re.DOTALL)
+_COMPILED: Final = "compiled for {}; what it computes was not read: ask for the model it comes from"
+TENSORRT = _declare(
+    "tensorrt",
+    "TensorRT engine",
+    "compiled for an NVIDIA GPU; it can carry plugins and a runtime of its own, which are native "
+    "code and run when it is loaded, and nothing of it was read",
+    _tensorrt,
+)
+RKNN = _declare(
+    "rknn",
+    "RKNN model",
+    _COMPILED.format("a Rockchip processor"),
+    _starts(b"RKNN\0\0\0\0", b"CYPTRKNN"),
+    first=b"RC",
+)
+HAILO = _declare(
+    "hef",
+    "Hailo executable",
+    _COMPILED.format("a Hailo processor"),
+    _starts(b"\x01HEF"),
+    first=b"\x01",
+)
+DLC = _declare(
+    "dlc",
+    "Qualcomm deep learning container",
+    _COMPILED.format("a Qualcomm processor"),
+    lambda sample: (
+        bool(re.match(rb"\xd5\x0a[\x02-\x09]\x00", sample.head))
+        or sample.head[4:8] in (b"NETD", b"NETP", b"NR64")
+    ),
+)
+MNN = _declare(
+    "mnn",
+    "MNN model",
+    "its operators were not read",
+    lambda sample: (
+        sample.blob.path.lower().endswith(".mnn")
+        and sample.head[:4] in (b"\x18\0\0\0", b"\x1c\0\0\0", b"\x20\0\0\0")
+    ),
     Loading.DATA,
-    first=b"{",
+    first=b"\x18\x1c\x20",
+)
+OPENVINO_COMPILED = _declare(
+    "openvino-compiled",
+    "Compiled OpenVINO model",
+    _COMPILED.format("the processor of the machine that made it"),
+    _starts(b"RR_UPCVO"),
+    first=b"R",
+)
+COREML_COMPILED = _declare(
+    "coreml-compiled",
+    "Compiled Core ML model",
+    _COMPILED.format("Apple's devices"),
+    lambda sample: sample.blob.path.rpartition("/")[2] == "coremldata.bin" and b"\0" in sample.head,
 )

@@ -44,6 +44,13 @@ TEXT_KEPT: Final = 256 << 10
 _REQUIREMENTS: Final = re.compile(
     r".*/(?:[\w.-]*(?:requirements|constraints)[\w.-]*\.(?:txt|in)|requirements/[\w.-]+\.(?:txt|in))"
 )
+_LIGHTGBM: Final = re.compile(rb"(?:\xef\xbb\xbf)?tree\r?\n(?:version=v|num_class=)")
+_MODEL: Final = re.compile(rb'\s*\{\s*"(?:learner|version|base_code|nodes)"\s*:\s*[\[{]')
+"""How JSON of XGBoost, PaddlePaddle and MXNet begins."""
+_NCNN: Final = re.compile(rb"7767517\r?\n\d{1,7} \d{1,7}\r?\n")
+_LAYER: Final = re.compile(rb"^\s*layers?\s*:?\s*\{", re.MULTILINE)
+_TYPED: Final = re.compile(rb"\btype\s*:\s*[\"'A-Z][^{}]*\b(?:top|bottom)\s*:|"
+                           rb"\b(?:top|bottom)\s*:[^{}]*\btype\s*:\s*[\"'A-Z]")  # fmt: skip
 TEMPLATES: Final = 5_000
 """How many templates of one file are handed out."""
 _CONTROL: Final = bytes(range(9)) + b"\x0b\x0e\x0f" + bytes(range(16, 27)) + b"\x1c\x1d\x1e\x1f"
@@ -254,8 +261,8 @@ def _encoding(head: bytes) -> str | None:
 
 def text_kind(sample: Sample) -> str | None:
     """Which text a blob is (`text`, `json`, `yaml`, `python`, `script`, `template`, `model-card`,
-    `requirements`), or None where it is none; asked by each of the text formats, worked out
-    once."""
+    `requirements`, `lightgbm`, `ncnn`, `prototxt`), or None where it is none; asked by each of the
+    text formats, worked out once."""
     if "text" not in sample.notes:
         sample.notes["text"] = _work_out(sample)
     return sample.notes["text"]
@@ -287,7 +294,20 @@ def _work_out(sample: Sample) -> str | None:
         return "json"
     if _PYTHON.search(head) and _compiles(sample):
         return "python"
-    return "yaml" if name.endswith(YAML_NAMES) or _YAML_KEYS.search(head) else "text"
+    if name.endswith(YAML_NAMES) or _YAML_KEYS.search(head):
+        return "yaml"
+    return _graph(head, name) or "text"
+
+
+def _graph(head: bytes, name: str) -> str:
+    """The framework whose model a text is, or the empty string. Asked last: none of them acts, and
+    most that does can quote them."""
+    if _LIGHTGBM.match(head):
+        return "lightgbm"
+    if _NCNN.match(head):
+        return "ncnn"
+    layers = _LAYER.search(head) and (_TYPED.search(head) or name.endswith(".prototxt"))
+    return "prototxt" if layers else ""
 
 
 def _compiles(sample: Sample) -> bool:
@@ -388,9 +408,10 @@ def _load(data: bytes) -> tuple[Any, tuple[tuple[str, Any], ...]]:
 
 
 def _large(blob: Blob, where: Location, limits: Limits, what: str) -> Text:
-    """JSON that is too large to hold: a gap only if it says that it holds something that acts."""
+    """JSON that is too large to hold: a gap if it is a model or says that it holds something that
+    acts."""
     text = read_text(blob, where, limits)
-    met: set[str] = set()
+    met: set[str] = {"the model"} if _MODEL.match(blob.read(0, CHUNK)) else set()
     for offset in range(0, min(blob.size, TEXT_LIMIT), CHUNK):
         data = blob.read(max(0, offset - 20), CHUNK + 20)
         met |= {name for mark, name in _ACTING.items() if mark in data}

@@ -16,12 +16,12 @@ from weighbridge.core.document import Document, Malformed
 from weighbridge.core.finding import Gap, GapKind
 from weighbridge.core.format import Format, Limits, Loading, Sample
 from weighbridge.core.location import Location
-from weighbridge.core.tree import Blob
+from weighbridge.core.tree import Blob, Reference
 
 SIZE_LIMIT: Final = 128 << 20
 CHUNK: Final = 1 << 18
 DEPTH_LIMIT: Final = 2_000
-ELEMENTS_KEPT: Final = 20_000
+ELEMENTS_KEPT: Final = 40_000
 ENTITIES_KEPT: Final = 1_000
 VALUE_KEPT: Final = 500
 _START: Final = re.compile(
@@ -30,7 +30,7 @@ _START: Final = re.compile(
 )
 _WIDE: Final = re.compile(rb"\xff\xfe<\0\?\0x\0m\0l\0|\xfe\xff\0<\0\?\0x\0m\0l")
 _LOOKED_AT: Final = {
-    "net": frozenset({"net", "layer"}),
+    "net": frozenset({"net", "layer", "data"}),
     "PMML": frozenset({"PMML", "Apply", "DefineFunction", "Extension"}),
     "CustomLayer": frozenset({"CustomLayer", "Kernel", "Source", "Binary"}),
 }
@@ -69,6 +69,24 @@ class Xml(Document):
     elements: tuple[Element, ...]
     instructions: tuple[str, ...]
 
+    def refers(self) -> Iterator[Reference]:
+        """The constants of an OpenVINO graph, which are in the file beside it that ends in
+        `.bin`."""
+        name = (self.where.inside[-1:] or (self.where.path,))[0].rpartition("/")[2]
+        if self.root != "net" or not name.lower().endswith(".xml"):
+            return
+        for element in self.elements:
+            if element.name == "data":
+                start, size = (element.attributes.get(k, "") for k in ("offset", "size"))
+                if _COUNT.fullmatch(start) and _COUNT.fullmatch(size):
+                    yield Reference(
+                        at=self.where,
+                        path=f"{name[:-4]}.bin",
+                        start=int(start),
+                        size=int(size),
+                        what=f"line {element.line}",
+                    )
+
 
 @dataclass
 class _Reader:
@@ -106,7 +124,7 @@ class _Reader:
         plain = name.rpartition(":")[2]
         if not self.root:
             self.root = plain
-        if plain in _LOOKED_AT.get(self.root, ()):
+        if plain in _LOOKED_AT.get(self.root, ()) and (plain != "data" or "offset" in attributes):
             if len(self.elements) < ELEMENTS_KEPT:
                 kept = {k[:80]: v[:VALUE_KEPT] for k, v in list(attributes.items())[:40]}
                 self.elements.append(Element(plain, kept, self.line))
@@ -143,6 +161,7 @@ class _Reader:
             self.instructions.append(f"{target} {data}"[:VALUE_KEPT])
 
 
+_COUNT: Final = re.compile(r"\d{1,18}")
 _REFERENCE: Final = re.compile(r"[&%]([^\s;&%#]{1,200});")
 
 

@@ -9,6 +9,7 @@ from typing import Final
 from weighbridge.core.check import check
 from weighbridge.core.document import Document
 from weighbridge.core.finding import Action, Finding
+from weighbridge.core.location import Location
 from weighbridge.formats.sevenzip import SevenZip
 from weighbridge.formats.tar import DEVICES, HARD_LINK, SYMBOLIC_LINK, Tar
 from weighbridge.formats.zip import Zip
@@ -26,7 +27,8 @@ def archive_escape(archive: Document) -> Iterator[Finding]:
     Do not extract it. Ask the publisher for an archive with plain relative names.
 
     ## Limits
-    Whether your extractor refuses such names is not known; many do today.
+    Whether your extractor refuses such names is not known; many do today. Links and devices in a
+    layer of a container image are not accused: whoever unpacks one takes `/` for the image's own.
 
     ## References
     - https://cwe.mitre.org/data/definitions/22.html
@@ -52,9 +54,13 @@ def _escapes(archive: Document) -> Iterator[tuple[str, str, int | None]]:
                 if leaves(_joined(member.name, path)):
                     yield member.name, f"is a link to {path!r}, outside", member.header
     elif isinstance(archive, Tar):
+        layer = is_layer(archive.where)
         for entry in archive.members:
             if leaves(entry.name):
                 yield entry.name, "leaves the folder", entry.offset
+            elif layer:
+                if entry.type == HARD_LINK and leaves(entry.link.lstrip("/")):
+                    yield entry.name, f"is a link to {entry.link!r}, outside", entry.offset
             elif entry.type in DEVICES:
                 yield entry.name, "is a device or a pipe", entry.offset
             elif entry.type in (HARD_LINK, SYMBOLIC_LINK):
@@ -65,6 +71,17 @@ def _escapes(archive: Document) -> Iterator[tuple[str, str, int | None]]:
         for packed in archive.entries:
             if leaves(packed.name):
                 yield packed.name, "leaves the folder", None
+
+
+_LAYER: Final = re.compile(
+    r"(?:.*/)?(?:blobs/sha256/[0-9a-f]{64}|[0-9a-f]{64}/layer\.tar|[0-9a-f]{64}\.tar)"
+)
+
+
+def is_layer(where: Location) -> bool:
+    """Whether an archive is a layer of a container image, by the name that it has in an image
+    layout (OCI) or in what `docker save` and `podman save` write; it may be compressed there."""
+    return any(_LAYER.fullmatch(name) for name in (where.path, *where.inside)[-2:])
 
 
 def _joined(link: str, target: str) -> str:

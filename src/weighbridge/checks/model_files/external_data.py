@@ -16,7 +16,8 @@ from weighbridge.core.tree import Reference
 SHOWN = 50
 WEIGHTS = frozenset({
     "safetensors", "torch", "zip", "gguf", "npy", "npz", "hdf5", "pickle", "tensor-data", "msgpack",
-    "keras", "tar", "onnx-tensor",
+    "keras", "tar", "onnx-tensor", "coreml-weights",
+    "ocdbt-data",
 })  # fmt: skip
 """What weights are kept in; other things have no business among them."""
 POINTER = ("git-lfs-pointer",)
