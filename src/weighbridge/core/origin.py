@@ -19,18 +19,20 @@ class Owner(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Commit(msgspec.Struct, frozen=True, kw_only=True):
-    """A change of the repository, newest first in a history. `date` is ISO 8601."""
+    """A change of the repository, newest first in a history. `date` is ISO 8601; `signed` says
+    whether it carries a signature (nobody checked it), None where that is not known."""
 
     id: str
     title: str
     authors: tuple[str, ...]
     date: str
+    signed: bool | None = None
 
 
 class Declared(msgspec.Struct, frozen=True, kw_only=True):
     """What a publisher or a record says of a file: its size in bytes, its sha256, or the name that
     git gives its content (sha1), and the commit that changed it last. Nothing here was computed
-    from the bytes."""
+    from the bytes. A path that ends in a slash is a folder that the record says no more of."""
 
     path: str
     size: int | None = None

@@ -405,7 +405,7 @@ class HubCache:
                 continue
             used.add(met.place)
             declared = self._declared.get(met.path)
-            says = declared and (declared.sha256 or declared.git)
+            says = (declared.sha256 or declared.git) if declared else None
             key = (met.place, met.path.rpartition("/")[2], says)
             known = first.setdefault(key, met)
             yield met if known is met else Copy(met.path, known)
