@@ -121,9 +121,9 @@ class _Clone:
         waiting = [(-first.time, head, first)]
         seen = {head}
         while waiting and len(self.history) < HISTORY:
-            _, name, read = heapq.heappop(waiting)
-            self.history.append(read.commit)
-            for parent in read.parents:
+            newest = heapq.heappop(waiting)[2]
+            self.history.append(newest.commit)
+            for parent in newest.parents:
                 if parent in seen:
                     continue
                 seen.add(parent)
@@ -139,12 +139,12 @@ class _Clone:
 
     def _tree(self, objects: Objects, tree: str) -> None:
         waiting = [("", tree)]
-        read = 0
+        met = 0
         while waiting:
             folder, name = waiting.pop()
             for entry in entries(objects.get(name, "tree"), folder):
-                read += 1
-                if read > FILES:
+                met += 1
+                if met > FILES:
                     raise SourceError(f"its commit has more than {FILES:,} files and folders")
                 if not plain(entry.path.removeprefix(folder)) or entry.path == ".git":
                     why = "the commit holds a name that leaves the folder; git refuses it"

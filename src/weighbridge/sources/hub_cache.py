@@ -36,7 +36,6 @@ from weighbridge.sources.records import (
     line,
     mapping,
     number,
-    plain,
     read,
     text,
 )

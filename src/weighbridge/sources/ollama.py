@@ -47,12 +47,11 @@ class Name:
         """The name in a text, what is left out filled in as Ollama does. Raises `SourceError`."""
         parts = asked.split("/")
         model, colon, tag = parts[-1].partition(":")
-        host, space = ([HOST, SPACE] + parts[:-1])[-2:]
+        host, space = [HOST, SPACE, *parts[:-1]][-2:] if len(parts) != 2 else (HOST, parts[0])
         name = cls(host, space, model, tag if colon else "latest")
-        if len(parts) > 3 or not all(map(_PART.fullmatch, name.parts)):
-            raise SourceError(
-                "this is no name of a model (expected: ollama:name or ollama:name:tag)"
-            )
+        good = _HOST.fullmatch(host) and all(map(_PART.fullmatch, name.parts[1:]))
+        if len(parts) > 3 or not good:
+            raise SourceError("this is no name of a model (expected: ollama:name[:tag])")
         return name
 
     @property
@@ -67,7 +66,7 @@ class Name:
 
 
 def models_folder(environment: Mapping[str, str] = os.environ) -> Path:
-    """Where Ollama keeps its models: for this user, or for the service that its installer sets up."""
+    """Where Ollama keeps its models: this user's, or those of the service that it installs."""
     if environment.get("OLLAMA_MODELS"):
         return Path(environment["OLLAMA_MODELS"])
     own = Path("~/.ollama/models").expanduser()
