@@ -139,6 +139,7 @@ class _Clone:
 
     def _tree(self, objects: Objects, tree: str) -> None:
         waiting = [("", tree)]
+        found: list[Entry] = []
         met = 0
         while waiting:
             folder, name = waiting.pop()
@@ -152,8 +153,8 @@ class _Clone:
                 elif entry.mode == _FOLDER:
                     waiting.append((f"{entry.path}/", entry.name))
                 else:
-                    self.files.append(self._declared(objects, entry))
-        self.files.sort(key=lambda f: f.path)
+                    found.append(entry)
+        self.files = [self._declared(objects, e) for e in sorted(found, key=lambda e: e.path)]
 
     def _declared(self, objects: Objects, entry: Entry) -> Declared:
         if entry.mode == _LINK:
