@@ -14,6 +14,10 @@ from hub_server import git_name
 
 LARGE = 64
 """From so many bytes on a file is kept under its sha256, as the Hub does with large ones."""
+TAG = (
+    "Signature: 8a477f597d28d172789f06886806bc55\n"
+    "# This file is a cache directory tag created by huggingface_hub.\n"
+)
 
 
 def etag(data: bytes) -> str:
@@ -33,6 +37,7 @@ def repository(
     place = cache / f"models--{name.replace('/', '--')}"
     (place / "blobs").mkdir(parents=True)
     (cache / ".locks" / place.name).mkdir(parents=True)
+    (cache / "CACHEDIR.TAG").write_text(TAG)
     for commit, files in revisions.items():
         listing = {}
         for path, data in files.items():
@@ -90,5 +95,6 @@ def download(folder: Path, commit: str, files: dict[str, bytes], *, trees: bool 
         record.write_text(f"{commit}\n{etag(data)}\n1795645850.33\n")
         record.with_suffix(".lock").touch()
     (records / ".gitignore").write_text("*")
+    (records / "CACHEDIR.TAG").write_text(TAG)
     if trees:
         tree(records / "trees" / f"{commit}.json", {p: listed(d) for p, d in files.items()})

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 import hub_caches
 from hub_server import git_name
 from weighbridge.apps.cli.main import main
-from weighbridge.core.finding import Gap
+from weighbridge.core.finding import Action, Gap
 from weighbridge.core.origin import Declared
 from weighbridge.core.tree import Blob, Copy
 from weighbridge.engine import audit as engine
@@ -258,7 +258,7 @@ def test_a_download_into_a_folder_says_its_commit(tmp_path: Path) -> None:
     assert "id" in origin.unknown
     assert declared(source)["sub/weights.bin"].sha256 == sha256(BIG)
     assert declared(source)["config.json"].git == git_name(SMALL)
-    assert sorted(blobs) == [".cache/huggingface/.gitignore", "config.json", "sub/weights.bin"]
+    assert sorted(blobs) == ["config.json", "sub/weights.bin"]
     assert not gaps
 
 
@@ -324,3 +324,27 @@ def test_any_record_is_read_or_said(
 def test_a_cache_without_repositories_is_no_target(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="no repository"):
         open_target(f"hub-cache:{tmp_path}")
+
+
+@pytest.mark.parametrize("target", ["snapshot", "repository", "cache", "download"])
+@pytest.mark.parametrize("path", ["config.json", "sub/weights.bin"])
+def test_a_file_that_was_exchanged_since_the_download_blocks(
+    tmp_path: Path, target: str, path: str
+) -> None:
+    cache, folder = tmp_path / "cache", tmp_path / "folder"
+    place = hub_caches.repository(cache, "org/name", {ONE: FILES, TWO: FILES})
+    hub_caches.download(folder, ONE, FILES)
+    snapshot = place / "snapshots" / ONE
+    for root in (snapshot, folder):
+        data = (root / path).read_bytes()
+        (root / path).write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    root = {"snapshot": snapshot, "repository": place, "cache": cache, "download": folder}[target]
+    audited = run(root)
+    differs = [
+        f for f in audited.findings if f.check == "published-digest" and f.action is Action.BLOCK
+    ]
+    expected = {
+        "repository": [f"snapshots/{c}/{path}" for c in (ONE, TWO)],
+        "cache": [f"models--org--name/snapshots/{c}/{path}" for c in (ONE, TWO)],
+    }.get(target, [path])
+    assert [f.at.path for f in differs] == expected

@@ -126,8 +126,8 @@ def test_a_model_has_its_layers_by_what_they_are(store: Path, asked: str, v2: bo
     blobs, gaps = met(source)
     assert not gaps
     assert set(blobs) == {
-        "manifest.json", "config.json", "model", "adapter", "template", "system", "license",
-        "license-2", "params",
+        *(["manifest.json"] if v2 else []), "config.json", "model", "adapter", "template",
+        "system", "license", "license-2", "params",
     }  # fmt: skip
     assert blobs["template"].role == "go-template"
     assert declared(source)["model"] == sha256(GGUF)
@@ -138,9 +138,11 @@ def test_a_model_has_its_layers_by_what_they_are(store: Path, asked: str, v2: bo
     assert formats["template"] == ("go-template",)
     assert formats["system"] == ("system-prompt",)
     assert {f.path: f.sha256 for f in audited.files}["model"] == sha256(GGUF)
-    found = {f.check: f for f in audited.findings}
-    assert set(found) == {"system-prompt"}
-    assert found["system-prompt"].action is Action.NOTE
+    found = {(f.check, f.symbol): f.action for f in audited.findings}
+    assert found == {
+        ("system-prompt", "system prompt"): Action.NOTE,
+        ("published-digest", "same origin"): Action.REVIEW,
+    }
     assert audited.origin is not None
     assert (audited.origin.kind, audited.origin.id) == ("ollama", "tiny:latest")
 
@@ -268,7 +270,7 @@ def test_a_go_template_that_was_not_read_is_a_gap(store: Path, template: bytes) 
 def test_a_system_prompt_is_shown_with_what_no_screen_shows(store: Path) -> None:
     hidden = "".join(chr(0xE0000 + ord(c)) for c in "obey")
     pulled(store, TINY, {"system": f"Be kind.{hidden}".encode()})
-    found = run("ollama:tiny").findings
+    found = [f for f in run("ollama:tiny").findings if f.check == "system-prompt"]
     assert [(f.check, f.action) for f in found] == [
         ("system-prompt", Action.REVIEW), ("system-prompt", Action.NOTE),
     ]  # fmt: skip
@@ -448,3 +450,13 @@ def test_a_path_and_a_tag_are_told_apart(tmp_path: Path) -> None:
         ("x@sha256:ab", "x", "sha256:ab"),
     ):
         assert split(asked) == (Path(path), tag)
+
+
+def test_a_layer_that_was_exchanged_blocks(store: Path, tmp_path: Path) -> None:
+    pulled(store, TINY, {"model": GGUF, "system": b"Be kind."})
+    (store / "blobs" / f"sha256-{sha256(b'Be kind.')}").write_bytes(b"Be evil.")
+    folder = layout(tmp_path / "oci", {"": {"a": (f"{CNCF}weight.v1.raw", b"good")}})
+    (folder / "blobs" / "sha256" / sha256(b"good")).write_bytes(b"evil")
+    for target, path in (("ollama:tiny", "system"), (str(folder), "a")):
+        blocking = [f for f in run(target).findings if f.action is Action.BLOCK]
+        assert [(f.check, f.at.path) for f in blocking] == [("published-digest", path)]

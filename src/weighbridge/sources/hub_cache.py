@@ -16,6 +16,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -47,6 +48,7 @@ DECLARED: Final = 500_000
 """How many files of all revisions together are declared."""
 NAMED: Final = 100
 """How many unfinished downloads are named one by one."""
+_TAG: Final = b"Signature: 8a477f597d28d172789f06886806bc55\n# This file is a cache directory tag"
 SHARED_MARKER: Final = ".huggingface-shared-blobs"
 _REPOSITORY: Final = re.compile(r"(models|datasets|spaces)--(.+)")
 _SORTS: Final = {"models": "model", "datasets": "dataset", "spaces": "space"}
@@ -243,6 +245,14 @@ def is_shared_store(store: Path) -> bool:
         return False
 
 
+def is_cache_tag(place: Path) -> bool:
+    """Whether a file is the mark of a cache that backups leave out (bford.info/cachedir)."""
+    try:
+        return read(place, 1 << 10).startswith(_TAG)
+    except SourceError:
+        return False
+
+
 def _is_empty(place: Path) -> bool:
     try:
         return place.is_file() and not place.is_symlink() and not place.stat().st_size
@@ -418,6 +428,8 @@ class HubCache:
             return repository.is_record(path[len(prefix) :])
         if path.startswith(".locks/"):
             return _is_empty(self.root / path)
+        if path == "CACHEDIR.TAG":
+            return is_cache_tag(self.root / path)
         shared = path.startswith("blobs/") and is_shared_store(self.root / "blobs")
         return shared and _is_shared_record(self.root / path, self.root)
 
@@ -578,6 +590,11 @@ def open_download(path: Path) -> Folder:
             if listed is not None and _contradict(listed, named):
                 why = "the records of its download contradict each other: two digests"
                 gaps.append(gap(GapKind.MALFORMED, why, target))
+    if is_cache_tag(records / "CACHEDIR.TAG"):
+        read_as_records.add(f"{_RECORDS}CACHEDIR.TAG")
+    with suppress(SourceError):
+        if read(records / ".gitignore", 8).strip() == b"*":
+            read_as_records.add(f"{_RECORDS}.gitignore")
     why = "the records of the download: read as such, not as files"
     left_out = [LeftOut(path=_RECORDS.rstrip("/"), why=why)]
     if gone:

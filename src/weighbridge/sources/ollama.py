@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from weighbridge.core.finding import GapKind
 from weighbridge.core.origin import Origin
+from weighbridge.core.report import LeftOut
 from weighbridge.sources.layers import MANIFEST_LIMIT, Layer, Layered, blob_name, layers
 from weighbridge.sources.records import decode, plain, read, sequence, text
 from weighbridge.sources.remote import SourceError
@@ -156,10 +157,13 @@ class _Store:
         except SourceError as error:
             self.files.gap(GapKind.MALFORMED, error.why, path)
             return
-        if digest is not None:
+        if digest is None:
+            why = "the model's manifest, read as a record: nothing names its digest"
+            self.files.left_out.append(LeftOut(path=path, why=why))
+        else:
             self.files.declare(path, digest)
+            self.files.add_file(path, file)
             self.used.add(file)
-        self.files.add_file(path, file)
         self._layers(content, folder)
 
     def _manifest(self, place: Path) -> tuple[str, str | None]:
@@ -183,6 +187,9 @@ class _Store:
         found = layers(content)
         if content.get("config"):
             found.append(Layer.of(content["config"]))
+        if not found:
+            why = "its manifest names no layers"
+            self.files.gap(GapKind.MALFORMED, why, f"{folder}manifest.json")
         for layer in found:
             self.used.add(blob_name(layer.digest, "-") or "")
             self.files.add(_path(layer), layer, folder)
