@@ -204,7 +204,8 @@ def test_no_program_of_the_target_is_run(clone: Path, tmp_path: Path) -> None:
     [
         ("file", "commit"), ("link", "commit"), ("no HEAD", "commit"), ("HEAD leaves", "commit"),
         ("HEAD loops", "commit"), ("no branch", "commit"), ("no commit", "history"),
-        ("exchanged", "history"), ("no tree", "files"),
+        ("exchanged", "history"), ("no tree", "files"), ("objects link", "history"),
+        ("object link", "history"), ("refs link", "commit"),
     ],
 )  # fmt: skip
 def test_what_was_not_read_of_a_clone_is_said(
@@ -233,6 +234,11 @@ def test_what_was_not_read_of_a_clone_is_said(
     elif broken == "exchanged":
         place.chmod(0o600)
         place.write_bytes(zlib.compress(b"commit 3\0abc"))
+    elif "link" in broken:
+        moved = {"objects": folder / "objects", "object": place.parent, "refs": folder / "refs"}
+        there = moved[broken.partition(" ")[0]]
+        there.rename(tmp_path / "elsewhere")
+        there.symlink_to(tmp_path / "elsewhere")
     else:
         (folder / "objects" / tree[:2] / tree[2:]).unlink()
     found = origin(clone)
@@ -306,6 +312,12 @@ def packs(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, bytes, list[
     return pack.read_bytes(), pack.with_suffix(".idx").read_bytes(), names
 
 
+def next_descriptor() -> int:
+    opened = os.open(os.devnull, os.O_RDONLY)
+    os.close(opened)
+    return opened
+
+
 @given(data=st.data())
 @settings(max_examples=150, deadline=None)
 def test_any_pack_is_read_or_refused(
@@ -322,6 +334,7 @@ def test_any_pack_is_read_or_refused(
     folder.mkdir(parents=True)
     (folder / "pack-x.pack").write_bytes(pack)
     (folder / "pack-x.idx").write_bytes(index)
+    free = next_descriptor()
     objects = Objects(folder.parents[1])
     for name, kind, size in (row.split() for row in names):
         try:
@@ -332,6 +345,7 @@ def test_any_pack_is_read_or_refused(
         with suppress(SourceError):
             objects.size(name)
     objects.close()
+    assert next_descriptor() == free
 
 
 @given(data=st.binary(max_size=200))

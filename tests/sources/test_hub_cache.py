@@ -285,6 +285,30 @@ def test_a_download_that_is_unfinished_mixed_or_contradicts_itself(tmp_path: Pat
     assert ".cache/huggingface/download/evil.metadata" in blobs
 
 
+@pytest.mark.parametrize("record", ["trees", "refs", "snapshots"])
+def test_records_behind_a_link_are_not_read(tmp_path: Path, record: str) -> None:
+    place = hub_caches.repository(tmp_path / "cache", "org/name", {ONE: FILES})
+    (place / record).rename(tmp_path / "elsewhere")
+    (place / record).symlink_to(tmp_path / "elsewhere")
+    source = open_target(str(place))
+    blobs, gaps = met(source)
+    assert record in {g.at.path for g in gaps}
+    assert source.origin is not None
+    if record == "refs":
+        assert source.origin.requested is None
+    elif record == "snapshots":
+        assert all("blobs" in p for p in blobs)
+    else:
+        assert any("behind a link" in g.message for g in gaps)
+
+
+def test_the_records_of_a_download_behind_a_link_are_not_read(tmp_path: Path) -> None:
+    hub_caches.download(tmp_path / "local", ONE, FILES)
+    (tmp_path / "local" / ".cache").rename(tmp_path / "elsewhere")
+    (tmp_path / "local" / ".cache").symlink_to(tmp_path / "elsewhere")
+    assert open_target(str(tmp_path / "local")).origin is None
+
+
 @pytest.mark.parametrize(
     "listing",
     [

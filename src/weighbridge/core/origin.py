@@ -73,10 +73,11 @@ class Named(msgspec.Struct, frozen=True, kw_only=True):
 class Origin(msgspec.Struct, frozen=True, kw_only=True):
     """Where the target comes from, by the word of its source.
 
-    `kind` is the source (`hub`, `hub-cache`, `hub-folder`, `git`, `ollama`, `oci`), `asked` the
-    name that was asked for and `id` the one that answered, `key` what the source calls the
-    repository internally (it changes when a deleted name is registered again). `requested` is the
-    revision that was asked for (None: the default one), `commit` what it was resolved to.
+    `kind` is the source (`hub`, `hub-cache`, `hub-folder`, `git`, `ollama`, `oci`, `url`,
+    `bucket`), `sort` what it holds (`cache`: many repositories), `asked` the name that was asked
+    for and `id` the one that answered, `key` what the source calls the repository internally (it
+    changes when a deleted name is registered again). `requested` is the revision that was asked
+    for (None: the default one), `commit` what it was resolved to.
     `card` are the declarations of the model card's header. `unknown` says what the source was
     asked and did not answer, and why.
     """

@@ -30,7 +30,8 @@ class Intel(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
-    """What was asked for. `kind` is `folder`, `file`, later `hub` and others."""
+    """What was asked for. `kind` is what it is of: `folder`, `file`, `hub`, `hub-cache`,
+    `hub-folder`, `git`, `ollama`, `oci`, `url`, `bucket`."""
 
     kind: str
     id: str

@@ -26,7 +26,7 @@ BUDGET: Final = 1 << 30
 """How many bytes are decompressed in all."""
 CHAIN: Final = 512
 """How many deltas may stand on each other (git makes 50, at the most 4,095)."""
-PACKS: Final = 10_000
+PACKS: Final = 500
 KEPT: Final = 32 << 20
 """How many bytes of objects that deltas stand on are kept."""
 _PIECE: Final = 16 << 10
@@ -44,14 +44,21 @@ class Pack:
 
     def __post_init__(self) -> None:
         self.index = _open(self.place.with_suffix(".idx"))
-        self.data = _open(self.place)
+        try:
+            self._read_index()
+            self.data = _open(self.place)
+        except SourceError:
+            os.close(self.index)
+            raise
+
+    def _read_index(self) -> None:
         head = os.pread(self.index, 8 + 1024, 0)
         if len(head) != 1032 or head[:8] != b"\xfftOc\0\0\0\x02":
             raise SourceError(f"{self.place.name}: an index of an unknown version")
         self.fanout = struct.unpack(">256I", head[8:])
         self.count = self.fanout[-1]
-        sizes = os.fstat(self.index).st_size
-        if list(self.fanout) != sorted(self.fanout) or 1032 + 28 * self.count + 40 > sizes:
+        size = os.fstat(self.index).st_size
+        if list(self.fanout) != sorted(self.fanout) or 1032 + 28 * self.count + 40 > size:
             raise SourceError(f"{self.place.name}: its index is broken")
 
     def find(self, name: bytes) -> int | None:
@@ -126,11 +133,17 @@ class Objects:
     _kept_bytes: int = 0
 
     def __post_init__(self) -> None:
+        self.folder = self.folder.resolve()
         self.packs: list[Pack] = []
         self.problems: list[str] = []
         packs = self.folder / "objects" / "pack"
+        if packs.resolve() != packs:
+            self.problems.append("its objects are behind a link")
+            return
         with suppress(OSError):
             names = sorted(n for n in os.listdir(packs) if n.endswith(".pack"))
+            if len(names) > PACKS:
+                self.problems.append(f"only {PACKS} of its {len(names):,} packs were opened")
             for name in names[:PACKS]:
                 try:
                     self.packs.append(Pack(packs / name))
@@ -163,6 +176,8 @@ class Objects:
     def _reference(self, name: str) -> str:
         place = self.folder / name
         if os.path.lexists(place):
+            if place.parent.resolve() != place.parent:
+                raise SourceError(f"{name[:200]} is behind a link")
             return line(place)
         with suppress(SourceError):
             for row in read(self.folder / "packed-refs", 64 << 20).split(b"\n"):
@@ -200,7 +215,10 @@ class Objects:
         return _loose_head(self._inflate(_read_some(place, _PIECE), 64, whole=False))[1]
 
     def _loose_place(self, name: str) -> Path:
-        return self.folder / "objects" / name[:2] / name[2:]
+        place = self.folder / "objects" / name[:2] / name[2:]
+        if place.parent.is_symlink() or place.parents[1].is_symlink():
+            raise SourceError(f"the object {name} is behind a link")
+        return place
 
     def _loose(self, name: str) -> tuple[str, bytes]:
         place = self._loose_place(name)

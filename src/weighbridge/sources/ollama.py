@@ -19,7 +19,7 @@ from weighbridge.core.finding import GapKind
 from weighbridge.core.origin import Origin
 from weighbridge.core.report import LeftOut
 from weighbridge.sources.layers import MANIFEST_LIMIT, Layer, Layered, blob_name, layers
-from weighbridge.sources.records import decode, plain, read, sequence, text
+from weighbridge.sources.records import decode, plain, read_inside, sequence, text
 from weighbridge.sources.remote import SourceError
 
 HOST: Final = "registry.ollama.ai"
@@ -153,7 +153,7 @@ class _Store:
         path = f"{folder}manifest.json"
         try:
             file, digest = self._manifest(place)
-            content = decode(read(self.root / file, MANIFEST_LIMIT), str(name))
+            content = decode(read_inside(self.root, file, MANIFEST_LIMIT), str(name))
         except SourceError as error:
             self.files.gap(GapKind.MALFORMED, error.why, path)
             return
@@ -205,7 +205,7 @@ class _Store:
             try:
                 if name is None:
                     raise SourceError("a manifest without a sha256")
-                content = dict(decode(read(self.root / name, MANIFEST_LIMIT), name))
+                content = dict(decode(read_inside(self.root, name, MANIFEST_LIMIT), name))
             except SourceError as error:
                 self.files.gap(GapKind.MALFORMED, error.why, f"{folder}manifest.json")
                 return

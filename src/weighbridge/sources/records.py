@@ -42,6 +42,17 @@ def read(place: Path, limit: int) -> bytes:
     return data
 
 
+def read_inside(root: Path, name: str, limit: int) -> bytes:
+    """A record by its path in a store (`root`, resolved), of which no part may be a link.
+
+    Raises `SourceError`.
+    """
+    folder = (root / name).parent
+    if os.path.realpath(folder) != str(folder):
+        raise SourceError(f"{name}: it is behind a link")
+    return read(root / name, limit)
+
+
 def decode(data: bytes, name: str) -> Mapping[str, Any]:
     """The JSON object in a record. Raises `SourceError`."""
     try:

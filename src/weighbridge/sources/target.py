@@ -123,7 +123,7 @@ def shown(text: str) -> str:
 
 def _open_path(path: Path) -> Source:
     """A path, by what is there: part of a cache or a store, a clone, a download, a folder."""
-    from weighbridge.sources import git, hub_cache, oci, ollama
+    from weighbridge.sources import git, hub_cache, hub_folder, oci, ollama
 
     snapshot = hub_cache.find_snapshot(path)
     if snapshot is not None:
@@ -139,8 +139,8 @@ def _open_path(path: Path) -> Source:
             return ollama.open_store(path)
         if git.is_clone(path):
             return git.open_clone(path)
-        if hub_cache.is_download(path):
-            return hub_cache.open_download(path)
+        if hub_folder.is_download(path):
+            return hub_folder.open_download(path)
     return folder.open_target(path)
 
 
