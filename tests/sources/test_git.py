@@ -199,10 +199,15 @@ def test_no_program_of_the_target_is_run(clone: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "ran").exists()
 
 
+def test_a_folder_that_is_no_clone_to_git_is_a_folder(clone: Path) -> None:
+    (clone / ".git" / "HEAD").unlink()
+    assert open_target(str(clone)).origin is None
+
+
 @pytest.mark.parametrize(
     ("broken", "what"),
     [
-        ("file", "commit"), ("link", "commit"), ("no HEAD", "commit"), ("HEAD leaves", "commit"),
+        ("file", "commit"), ("link", "commit"), ("HEAD leaves", "commit"),
         ("HEAD loops", "commit"), ("no branch", "commit"), ("no commit", "history"),
         ("exchanged", "history"), ("no tree", "files"), ("objects link", "history"),
         ("object link", "history"), ("refs link", "commit"),
@@ -221,8 +226,6 @@ def test_what_was_not_read_of_a_clone_is_said(
             folder.write_text(f"gitdir: {tmp_path}/elsewhere\n")
         else:
             folder.symlink_to(tmp_path / "elsewhere")
-    elif broken == "no HEAD":
-        (folder / "HEAD").unlink()
     elif broken == "HEAD leaves":
         (folder / "HEAD").write_text("ref: refs/heads/../../../../secret\n")
     elif broken == "HEAD loops":

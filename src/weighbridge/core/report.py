@@ -31,12 +31,14 @@ class Intel(msgspec.Struct, frozen=True, kw_only=True):
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
     """What was asked for. `kind` is what it is of: `folder`, `file`, `hub`, `hub-cache`,
-    `hub-folder`, `git`, `ollama`, `oci`, `url`, `bucket`."""
+    `hub-folder`, `git`, `ollama`, `oci`, `url`, `bucket`; `parts` are what was audited with it, by
+    name."""
 
     kind: str
     id: str
     requested: str | None = None
     resolved: str | None = None
+    parts: dict[str, str] = {}
 
 
 class FileRecord(msgspec.Struct, frozen=True, kw_only=True):
