@@ -37,7 +37,7 @@ _FOLDER, _LINK, _SUBMODULE = 0o040000, 0o120000, 0o160000
 
 
 def is_clone(path: Path) -> bool:
-    """Whether a folder is a clone, or the working folder of one; without a HEAD it is none to git."""
+    """Whether a folder is a clone, or the working folder of one. Git goes by the HEAD in it."""
     store = path / ".git"
     if store.is_dir() and not store.is_symlink():
         return os.path.lexists(store / "HEAD")
