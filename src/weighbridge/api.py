@@ -43,8 +43,10 @@ def audit(
 ) -> Report:
     """Audit a model folder, a file, or a repository on the Hub, and answer the 14 controls.
 
-    `target` is a path, or `org/name`, `org/name@revision`, `hf-dataset:org/name` where no such
-    path exists. `access` says which endpoint is asked, and whether a network may be used at all.
+    `target` is a path, or where no such path exists `org/name`, `org/name@revision`,
+    `hf-dataset:org/name`, `hub-cache:folder`, `ollama:name:tag`, `oci:path:tag` or an address
+    (`https://`, `s3://`, `gs://`). `access` says which endpoint is asked, and whether a network
+    may be used at all.
     `policy` is a `Policy`, or the path of a policy file; None means no waivers and no demands (the
     command line looks for `weighbridge.toml` in the working directory, this function does not).
     `rules` is a folder of YARA rules to run as well, in place of the one that the policy names; it

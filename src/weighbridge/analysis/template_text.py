@@ -102,13 +102,14 @@ def oddities(reading: Reading) -> Iterator[Odd]:
             [node.data] if isinstance(node, nodes.TemplateData) else reading.values.strings(node)
         )
         for text in texts:
-            for what, shown in _odd(text):
+            for what, shown in odd(text):
                 if (what, shown) not in seen:
                     seen.add((what, shown))
                     yield Odd(what, shown, node)
 
 
-def _odd(text: str) -> Iterator[tuple[Oddity, str]]:
+def odd(text: str) -> Iterator[tuple[Oddity, str]]:
+    """What is odd about a text that a model is given, spelled out."""
     if not text.isascii():
         plain = _FLAG.sub("", text)
         if tagged := "".join(_TAGGED.findall(plain)):

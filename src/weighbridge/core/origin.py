@@ -19,18 +19,20 @@ class Owner(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Commit(msgspec.Struct, frozen=True, kw_only=True):
-    """A change of the repository, newest first in a history. `date` is ISO 8601."""
+    """A change of the repository, newest first in a history. `date` is ISO 8601; `signed` says
+    whether it carries a signature (nobody checked it), None where that is not known."""
 
     id: str
     title: str
     authors: tuple[str, ...]
     date: str
+    signed: bool | None = None
 
 
 class Declared(msgspec.Struct, frozen=True, kw_only=True):
     """What a publisher or a record says of a file: its size in bytes, its sha256, or the name that
     git gives its content (sha1), and the commit that changed it last. Nothing here was computed
-    from the bytes."""
+    from the bytes. A path that ends in a slash is a folder that the record says no more of."""
 
     path: str
     size: int | None = None
@@ -71,10 +73,11 @@ class Named(msgspec.Struct, frozen=True, kw_only=True):
 class Origin(msgspec.Struct, frozen=True, kw_only=True):
     """Where the target comes from, by the word of its source.
 
-    `kind` is the source (`hub`, `hub-cache`, `hub-folder`, `git`, `ollama`, `oci`), `asked` the
-    name that was asked for and `id` the one that answered, `key` what the source calls the
-    repository internally (it changes when a deleted name is registered again). `requested` is the
-    revision that was asked for (None: the default one), `commit` what it was resolved to.
+    `kind` is the source (`hub`, `hub-cache`, `hub-folder`, `git`, `ollama`, `oci`, `url`,
+    `bucket`), `sort` what it holds (`cache`: many repositories), `asked` the name that was asked
+    for and `id` the one that answered, `key` what the source calls the repository internally (it
+    changes when a deleted name is registered again). `requested` is the revision that was asked
+    for (None: the default one), `commit` what it was resolved to.
     `card` are the declarations of the model card's header. `unknown` says what the source was
     asked and did not answer, and why.
     """

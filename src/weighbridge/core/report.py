@@ -30,8 +30,9 @@ class Intel(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
-    """What was asked for. `kind` is `folder`, `file`, `hub` and others; `parts` are what was
-    audited with it, by name."""
+    """What was asked for. `kind` is what it is of: `folder`, `file`, `hub`, `hub-cache`,
+    `hub-folder`, `git`, `ollama`, `oci`, `url`, `bucket`; `parts` are what was audited with it, by
+    name."""
 
     kind: str
     id: str

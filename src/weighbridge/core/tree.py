@@ -120,3 +120,24 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
     size: int | None = None
     what: str = ""
     kind: str = "tensors"
+
+
+class Copy(msgspec.Struct, frozen=True, eq=False):
+    """The same file as `first` under another name: it is examined there, and listed here too."""
+
+    path: str
+    first: Blob
+
+    @property
+    def size(self) -> int:
+        """See `Blob.size`."""
+        return self.first.size
+
+    @property
+    def role(self) -> str:
+        """See `Blob.role`."""
+        return self.first.role
+
+    def read(self, offset: int, n: int) -> bytes:
+        """See `Blob.read`."""
+        return self.first.read(offset, n)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,7 +16,7 @@ import msgspec
 from weighbridge.analysis.lineage import declared_bases
 from weighbridge.analysis.references import resolve
 from weighbridge.core.check import Artifact, Audit, Check
-from weighbridge.core.finding import Action, Finding, Gap, GapKind
+from weighbridge.core.finding import Action, Finding, Gap, GapKind, Related
 from weighbridge.core.format import Limits
 from weighbridge.core.location import Location
 from weighbridge.core.origin import Origin, Transfer
@@ -29,17 +29,19 @@ from weighbridge.core.report import (
     LeftOut,
     Target,
 )
-from weighbridge.core.tree import Blob
+from weighbridge.core.tree import Blob, Copy
 from weighbridge.engine.across import ask
 from weighbridge.engine.examine import UNRECOGNISED, examine
 from weighbridge.engine.rules import Rules, compile_folder
 from weighbridge.engine.ruleset import Ruleset, load
 from weighbridge.engine.supervisor import Progress, Settings, Supervisor
 from weighbridge.sources.remote import RemoteFile, SourceError
-from weighbridge.sources.target import Access, Source, open_base, open_with_parts
+from weighbridge.sources.target import Access, Source, open_base, open_with_parts, shown
 
 FINDINGS_KEPT: Final = 200
 """How many findings of one check in one file are kept; a further one counts the rest."""
+COPIES: Final = 10
+"""How many further names of a file its findings list."""
 
 _SEVERITY: Final = {Action.BLOCK: 0, Action.REVIEW: 1, Action.NOTE: 2}
 
@@ -107,7 +109,7 @@ def run(
     return Audited(
         target=Target(
             kind=source.kind,
-            id=str(target),
+            id=shown(str(target)),
             parts=dict((access or Access()).parts),
             **_resolved(source.origin),
         ),
@@ -162,12 +164,47 @@ def _examined(
             blobs.append(met)
     blobs.sort(key=lambda b: b.path)
     examine_one = partial(_examine, ruleset, settings.limits, rules)
-    supervisor = Supervisor(blobs, source.readable, examine_one, settings)
+    once = [b for b in blobs if not isinstance(b, Copy)]
+    supervisor = Supervisor(once, source.readable, examine_one, settings)
     with supervisor:
         results = sorted(supervisor.run(progress), key=lambda r: r[0])
-    examined = [_declared(e, b) for (_, e), b in zip(results, blobs, strict=True)]
-    return _Part(
-        source, blobs, _explained(examined), gaps, supervisor.protections, supervisor.transfer
+    found = {b.path: _declared(e, b) for (_, e), b in zip(results, once, strict=True)}
+    examined = _explained(_with_copies(blobs, found))
+    return _Part(source, blobs, examined, gaps, supervisor.protections, supervisor.transfer)
+
+
+def _with_copies(blobs: list[Blob], found: dict[str, Examined]) -> list[Examined]:
+    """What came of each blob, in their order. A copy has what was learned of the file that it is;
+    the findings stand with the one that was examined, and name the others."""
+    copies: dict[str, list[Location]] = defaultdict(list)
+    for blob in blobs:
+        if isinstance(blob, Copy):
+            copies[blob.first.path].append(Location(blob.path))
+    for path, places in copies.items():
+        related = tuple(Related("the same file under another name", p) for p in places[:COPIES])
+        found[path] = msgspec.structs.replace(
+            found[path],
+            findings=tuple(
+                msgspec.structs.replace(f, related=(*f.related, *related))
+                for f in found[path].findings
+            ),
+        )
+    return [
+        _moved(found[b.first.path], b.path) if isinstance(b, Copy) else found[b.path] for b in blobs
+    ]
+
+
+def _moved(examined: Examined, path: str) -> Examined:
+    """What was learned of a file, under another name of it."""
+
+    def move(at: Location) -> Location:
+        return msgspec.structs.replace(at, path=path)
+
+    return Examined(
+        record=msgspec.structs.replace(examined.record, path=path),
+        identified=tuple((move(at), size, formats) for at, size, formats in examined.identified),
+        references=tuple(msgspec.structs.replace(r, at=move(r.at)) for r in examined.references),
+        facts=tuple(msgspec.structs.replace(f, at=move(f.at)) for f in examined.facts),
     )
 
 

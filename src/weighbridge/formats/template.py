@@ -61,5 +61,5 @@ TEMPLATE = Format(
     sniff=_sniff,
     parse=_parse,
     document=Template,
-    limits="Read as Jinja only (Go templates are text); up to 1 MiB; never rendered.",
+    limits="Read as Jinja only (Go's are a format of their own); up to 1 MiB; never rendered.",
 )

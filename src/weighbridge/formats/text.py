@@ -34,6 +34,9 @@ JSON_SMALL: Final = 8 << 20
 """Up to here JSON is read by Python's own module, which sees a key that is given twice."""
 JSON_WEIGHT: Final = 360 << 20
 """How much memory, roughly reckoned, the values of a JSON file may take."""
+GO_TEMPLATE: Final = "go-template"
+SYSTEM_PROMPT: Final = "system-prompt"
+"""Roles of layers in Ollama's store."""
 YAML_NAMES: Final = (".yaml", ".yml", "/mlmodel")
 _YAML_KEYS: Final = re.compile(rb"^[ -]*[\"']?_target_[\"']? *:|!!python/|^flavors:", re.MULTILINE)
 """What a configuration says that makes a reader act, whatever its name."""
@@ -270,7 +273,7 @@ def text_kind(sample: Sample) -> str | None:
 
 def _work_out(sample: Sample) -> str | None:
     head = sample.head
-    if sample.blob.role in (jinja.ROLE, jinja.LOOSE, tfjs.TOPOLOGY):
+    if sample.blob.role in (jinja.ROLE, jinja.LOOSE, tfjs.TOPOLOGY, GO_TEMPLATE, SYSTEM_PROMPT):
         return None  # its container has said what it is
     if not head or _encoding(head) is None:
         return None

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import os
-import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from weighbridge.core.document import Malformed
 from weighbridge.core.finding import Gap, GapKind
-from weighbridge.core.location import Location
 from weighbridge.core.origin import Origin, Transfer
 from weighbridge.core.report import LeftOut
 from weighbridge.core.tree import Blob, Link
+from weighbridge.sources.records import gap
 
 ENTRIES: Final = 1_000_000
 """How many directory entries are walked."""
-
-_HUB_REPOSITORY: Final = re.compile(r"(?:models|datasets|spaces)--")
 
 
 @dataclass(slots=True)
@@ -69,7 +66,9 @@ class Folder:
     """A local target: a folder, or one file of it where `only` names it.
 
     Nothing but regular files is ever opened. A symbolic link is followed only to a file inside the
-    target, or from a snapshot of the Hub's cache to the blobs of the same repository.
+    target, or where `allowed` says of the file that it leads to that it belongs to it; `beside` are
+    the folders that such files are in. A store that keeps records of what it holds has its own
+    `origin`, `skipped` (what it has read as records and hands out as no files) and `gaps`.
     `left_out` and `links` (those that leave) fill while `walk()` runs.
     """
 
@@ -79,23 +78,29 @@ class Folder:
     origin: Origin | None = None
     transfer: Transfer | None = None
     links: list[Link] = field(default_factory=list)
+    allowed: Callable[[Path], bool] | None = None
+    beside: tuple[Path, ...] = ()
+    skipped: Callable[[str], bool] | None = None
+    gaps: tuple[Gap, ...] = ()
 
     @property
     def kind(self) -> str:
-        """`folder` or `file`."""
+        """`folder` or `file`, or what store it is of."""
+        if self.origin is not None:
+            return self.origin.kind
         return "file" if self.only else "folder"
 
     @property
     def readable(self) -> tuple[Path, ...]:
-        """What has to be readable for the audit: the root, and the cache it links into."""
+        """What has to be readable for the audit: the root, and the store that it links into."""
         if self.only:
             place = self.root / self.only
             return tuple(dict.fromkeys((place, place.resolve())))
-        cache = self._hub_blobs()
-        return (self.root, cache) if cache else (self.root,)
+        return (self.root, *self.beside)
 
     def walk(self) -> Iterator[Blob | Gap]:
         """Every file, sorted by path; a gap for what is not followed or cannot be read."""
+        yield from self.gaps
         if self.only:
             yield self._file(self.only, str((self.root / self.only).resolve()))
             return
@@ -107,16 +112,18 @@ class Folder:
                 with os.scandir(self.root / folder) as scan:
                     entries = sorted(scan, key=lambda e: e.name)
             except OSError as error:
-                yield _gap(GapKind.UNREADABLE, error.strerror or "cannot be listed", folder or ".")
+                yield gap(GapKind.UNREADABLE, error.strerror or "cannot be listed", folder or ".")
                 continue
             inner: list[str] = []
             for entry in entries:
                 left -= 1
                 if left < 0:
                     why = f"more than {ENTRIES:,} entries; the rest was not looked at"
-                    yield _gap(GapKind.TOO_LARGE, why, folder or ".")
+                    yield gap(GapKind.TOO_LARGE, why, folder or ".")
                     return
                 path = f"{folder}/{entry.name}" if folder else entry.name
+                if self.skipped is not None and self.skipped(path):
+                    continue
                 in_git = path.startswith(".git/")
                 if in_git and not _acts_in_git(path, entry.is_dir(follow_symlinks=False)):
                     continue
@@ -131,16 +138,16 @@ class Folder:
                     yield self._file(path, entry.path)
                 else:
                     why = "neither a file nor a folder (a device, pipe or socket); not opened"
-                    yield _gap(GapKind.UNREADABLE, why, path)
+                    yield gap(GapKind.UNREADABLE, why, path)
             waiting += reversed(inner)
 
     def _file(self, path: str, place: str) -> Blob | Gap:
         try:
             found = os.stat(place)
         except OSError as error:
-            return _gap(GapKind.UNREADABLE, error.strerror or "cannot be read", path)
+            return gap(GapKind.UNREADABLE, error.strerror or "cannot be read", path)
         if not stat.S_ISREG(found.st_mode):
-            return _gap(GapKind.UNREADABLE, "not a regular file; not opened", path)
+            return gap(GapKind.UNREADABLE, "not a regular file; not opened", path)
         return File(path, place, found.st_size)
 
     def _link(self, path: str, entry: os.DirEntry[str]) -> Blob | Gap:
@@ -149,30 +156,21 @@ class Folder:
             place = Path(entry.path).resolve()
         except (OSError, RuntimeError) as error:
             why = f"a symbolic link that leads nowhere ({type(error).__name__})"
-            return _gap(GapKind.UNREADABLE, why, path)
-        root = self.root.resolve()
-        cache = self._hub_blobs()
-        inside = place.is_relative_to(root) or (cache is not None and place.is_relative_to(cache))
+            return gap(GapKind.UNREADABLE, why, path)
+        inside = place.is_relative_to(self.root.resolve())
+        if not inside and self.allowed is not None:
+            inside = self.allowed(place)
         if not inside:
             self.links.append(Link(path=path, target=_text(target), place=_text(str(place))))
             why = "a symbolic link that leaves the folder; not followed"
-            return _gap(GapKind.UNREADABLE, why, path)
+            return gap(GapKind.UNREADABLE, why, path)
         if not place.exists():
             why = "a symbolic link that leads nowhere (FileNotFoundError)"
-            return _gap(GapKind.UNREADABLE, why, path)
+            return gap(GapKind.UNREADABLE, why, path)
         if place.is_dir():
             why = "a symbolic link to a folder; not followed"
-            return _gap(GapKind.UNREADABLE, why, path)
+            return gap(GapKind.UNREADABLE, why, path)
         return self._file(path, str(place))
-
-    def _hub_blobs(self) -> Path | None:
-        """`…/models--org--name/blobs`, where the target is a snapshot in the Hub's cache."""
-        root = self.root.resolve()
-        for folder in (root, *root.parents):
-            if _HUB_REPOSITORY.match(folder.name):
-                blobs = folder / "blobs"
-                return blobs if blobs.is_dir() else None
-        return None
 
 
 _GIT_DATA: Final = frozenset({"objects", "refs", "logs", "lfs", "info", "worktrees"})
@@ -191,10 +189,6 @@ def _acts_in_git(path: str, folder: bool) -> bool:
 def _text(path: str) -> str:
     """A path as text that every report can hold: names need not be UTF-8."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
-
-
-def _gap(kind: GapKind, message: str, path: str) -> Gap:
-    return Gap(kind=kind, message=message, at=Location(path))
 
 
 def open_target(path: Path) -> Folder:

@@ -131,6 +131,26 @@ class Session:
             why = f"{_short(response.url)}: the answer is no JSON ({error})"
             raise SourceError(why) from None
 
+    def measure(self, url: str, limit: int) -> tuple[int, str] | bytes:
+        """The size of a file and its ETag; the whole of it, up to `limit` bytes, where the server
+        gives no parts. Raises `SourceError`."""
+        response = self._ask(_Question(url, limit, {"Range": "bytes=0-0"}))
+        if response.headers.get("content-encoding", "identity") != "identity":
+            raise SourceError(f"{_short(url)}: the server sends it encoded, against the request")
+        said = _RANGE.fullmatch(response.headers.get("content-range", "").strip())
+        if response.status == 206 and said and said[1] == said[2] == "0" and int(said[3]) > 0:
+            return int(said[3]), response.headers.get("etag", "")
+        if response.status == 416 and response.headers.get("content-range") == "bytes */0":
+            return b""
+        if response.status == 206:
+            raise SourceError(f"{_short(url)}: the server sent another part than it was asked for")
+        if response.status != 200:
+            raise self._refused(response)
+        length = response.headers.get("content-length", "")
+        if length and length != str(len(response.body)):
+            raise SourceError(f"{_short(url)}: another number of bytes came than were announced")
+        return response.body
+
     def part(self, file: RemoteFile, start: int, n: int) -> bytes:
         """Bytes of a file. Raises `SourceError` where the server does not give exactly those."""
         end = min(start + n, file.size)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from weighbridge.core.finding import Gap
 from weighbridge.core.origin import Origin, Transfer
@@ -71,14 +71,21 @@ class Access:
 
 
 def open_target(text: str, access: Access | None = None) -> Source:
-    """The source of a target: a path, or a name on the Hub where no such path exists.
+    """The source of a target: a path, or where no such path exists what `text` begins with says.
 
     Raises `OSError` where there is nothing that can be audited, with a message for a user.
     """
     access = access or Access()
     path = Path(text)
     if os.path.lexists(path):
-        return folder.open_target(path)
+        return _open_path(path)
+    prefix, colon, rest = text.partition(":")
+    if colon and prefix in LOCAL:
+        return _open_local(prefix, rest)
+    if rest.startswith("//") and prefix in REMOTE:
+        if access.offline:
+            raise OSError(0, "no network is used (--offline)")
+        return _open_remote(prefix, text)
     from weighbridge.sources.hub import SORTS, Name, open_hub
 
     name = Name.of(text)
@@ -89,6 +96,82 @@ def open_target(text: str, access: Access | None = None) -> Source:
     if access.offline:
         raise OSError(0, "there is no such path, and the Hub is not asked (--offline)")
     return open_hub(name, _session(access))
+
+
+LOCAL: Final = ("hub-cache", "ollama", "oci")
+"""The prefixes of what is on this machine."""
+REMOTE: Final = ("https", "http", "s3", "gs")
+"""The schemes of addresses."""
+
+
+def local_path(text: str) -> Path:
+    """The path on this machine that a target names; one that does not exist where it names none."""
+    prefix, _, rest = text.partition(":")
+    if os.path.lexists(text) or prefix not in LOCAL:
+        return Path(text)
+    if prefix == "hub-cache":
+        from weighbridge.sources.hub_cache import cache_folder
+
+        return Path(rest) if rest else cache_folder()
+    if prefix == "ollama":
+        from weighbridge.sources.ollama import models_folder
+
+        return models_folder()
+    from weighbridge.sources.oci import split
+
+    return split(rest)[0]
+
+
+def shown(text: str) -> str:
+    """A target as a report may name it: the query of an address may hold a signature."""
+    return text.partition("?")[0] if text.partition(":")[0] in REMOTE else text
+
+
+def _open_path(path: Path) -> Source:
+    """A path, by what is there: part of a cache or a store, a clone, a download, a folder."""
+    from weighbridge.sources import git, hub_cache, hub_folder, oci, ollama
+
+    snapshot = hub_cache.find_snapshot(path)
+    if snapshot is not None:
+        return snapshot
+    if path.is_dir():
+        if hub_cache.is_repository(path):
+            return hub_cache.open_repository(path)
+        if hub_cache.is_cache(path):
+            return hub_cache.open_cache(path)
+        if oci.is_layout(path):
+            return oci.open_layout(path)
+        if ollama.is_store(path):
+            return ollama.open_store(path)
+        if git.is_clone(path):
+            return git.open_clone(path)
+        if hub_folder.is_download(path):
+            return hub_folder.open_download(path)
+    return folder.open_target(path)
+
+
+def _open_local(prefix: str, rest: str) -> Source:
+    if prefix == "hub-cache":
+        from weighbridge.sources.hub_cache import cache_folder, open_cache
+
+        return open_cache(Path(rest) if rest else cache_folder())
+    if prefix == "ollama":
+        from weighbridge.sources.ollama import open_model
+
+        return open_model(rest)
+    from weighbridge.sources.oci import open_layout, split
+
+    return open_layout(*split(rest))
+
+
+def _open_remote(prefix: str, text: str) -> Source:
+    if prefix in ("https", "http"):
+        from weighbridge.sources.url import open_url
+
+        return open_url(text)
+    from weighbridge.sources.bucket import open_bucket
+
+    return open_bucket(text)
 
 
 def _session(access: Access) -> Session:

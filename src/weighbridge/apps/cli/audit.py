@@ -45,8 +45,19 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
     parser.add_argument(
         "target",
         metavar="TARGET",
-        help="the folder or file to audit, or a repository on the Hub: org/name, "
-        "org/name@revision, hf-dataset:org/name, hf-space:org/name",
+        nargs="?",
+        help="the folder or file to audit (a clone, a snapshot or a repository in the Hub's cache, "
+        "an OCI layout and Ollama's store are known as such); or a repository on the Hub: "
+        "org/name, org/name@revision, hf-dataset:org/name, hf-space:org/name; or ollama:name:tag, "
+        "oci:path:tag, https://host/file, s3://bucket/key, gs://bucket/key",
+    )
+    parser.add_argument(
+        "--cache",
+        metavar="DIR",
+        nargs="?",
+        const="",
+        help="audit every repository and revision in the Hub's cache on this machine (default: "
+        "where HF_HUB_CACHE, HF_HOME or XDG_CACHE_HOME say that it is)",
     )
     parser.add_argument(
         "--format",
@@ -132,7 +143,13 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Audit, write the reports, and return the exit code. Raises `UsageError`."""
     outputs: list[Output] = arguments.outputs or [Output("terminal", None)]
-    local = Path(arguments.target)
+    if (arguments.target is None) == (arguments.cache is None):
+        raise UsageError("audit takes a TARGET, or --cache; `weighbridge audit --help` says more")
+    target = f"hub-cache:{arguments.cache}" if arguments.target is None else arguments.target
+
+    from weighbridge.sources.target import local_path
+
+    local = local_path(target)
     _check(outputs, local)
 
     from msgspec.structs import replace
@@ -149,7 +166,7 @@ def run(arguments: argparse.Namespace) -> int:
             if notice and not arguments.quiet:
                 sys.stderr.write(f"weighbridge: {notice}\n")
         report = api.audit(
-            arguments.target,
+            target,
             policy=source,
             rules=arguments.rules,
             settings=api.Settings(
