@@ -16,6 +16,7 @@ from weighbridge.core.location import Location
 from weighbridge.core.origin import Origin
 from weighbridge.core.report import FileRecord
 from weighbridge.core.tree import Blob, Reference
+from weighbridge.core.trust import Lock, Publisher
 
 SECTIONS = ("Why it matters", "What to do", "Limits", "References")
 
@@ -46,8 +47,7 @@ class Audit:
 
     Such checks run in a jailed child of their own. `blobs` are the target's files by path, to be
     read in parts; `parts` are what was audited beside the target, by role (`base`: the model that
-    it derives from); `missing` says of a part that could not be had why not.
-    """
+XX
 
     files: tuple[FileRecord, ...]
     artifacts: tuple[Artifact, ...]
@@ -57,6 +57,8 @@ class Audit:
     blobs: Mapping[str, Blob] = field(default_factory=dict)
     parts: Mapping[str, Audit] = field(default_factory=dict)
     missing: Mapping[str, str] = field(default_factory=dict)
+    publishers: tuple[Publisher, ...] = ()
+    lock: Lock | None = None
 
 
 @dataclass(frozen=True, slots=True)
