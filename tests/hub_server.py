@@ -177,7 +177,7 @@ class _Handler(BaseHTTPRequestHandler):
         siblings = []
         for path in repository.files:
             entry = self._entry(repository, path)
-            facts = {"rfilename": path}
+            facts: dict[str, Any] = {"rfilename": path}
             if self.hub.sizes:
                 facts |= {"size": entry["size"], "blobId": entry["oid"]}
                 if "lfs" in entry:

@@ -316,7 +316,7 @@ def test_files_that_are_templates(path: str) -> None:
 def test_prose_that_quotes_a_template_is_prose() -> None:
     for path in ("README.md", "notes.txt", "card.rst"):
         examined = look(f"# On attacks\n\nFor example `{BAD}` is one.\n", path)
-        assert examined.record.formats == ("text",)
+        assert examined.record.formats == ("model-card" if path == "README.md" else "text",)
         assert examined.findings == ()
         assert examined.gaps == ()
 

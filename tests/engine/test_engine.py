@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -42,8 +42,8 @@ def fake(blob: Blob) -> Examined:
 def test_a_lost_child_costs_one_file(jobs: int, tmp_path: Path) -> None:
     names = ["a", "segfault", "b", "exits", "c", "hangs", "d"]
     blobs = [Held(n, n.encode()) for n in names]
-    supervisor = Supervisor(blobs, [tmp_path], fake, Settings(jobs=jobs, timeout=1.0))
-    results = dict(supervisor.run())
+    with Supervisor(blobs, [tmp_path], fake, Settings(jobs=jobs, timeout=1.0)) as supervisor:
+        results = dict(supervisor.run())
     kinds = {n: [g.kind for g in results[i].gaps] for i, n in enumerate(names)}
     assert kinds == {
         "a": [], "b": [], "c": [], "d": [], "segfault": [GapKind.CRASHED],
@@ -51,6 +51,28 @@ def test_a_lost_child_costs_one_file(jobs: int, tmp_path: Path) -> None:
     }  # fmt: skip
     for i, n in enumerate(names):
         assert results[i].record.sha256 == hashlib.sha256(n.encode()).hexdigest()
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+def test_a_lost_question_costs_its_own_answer(tmp_path: Path) -> None:
+    def ends(blobs: Sequence[Blob]) -> bytes:
+        os._exit(3)
+
+    def connects(blobs: Sequence[Blob]) -> bytes:
+        try:
+            socket.socket()
+        except OSError:
+            return b"no network"
+        return b"network"
+
+    questions = [lambda blobs: blobs[0].read(0, 3), ends, connects, ends]
+    with Supervisor([Held("a", b"abc")], [tmp_path], fake, Settings()) as supervisor:
+        answers = dict(supervisor.ask(questions))
+    assert [a if isinstance(a, bytes) else a.kind for a in answers.values()] == [
+        b"abc", GapKind.CRASHED, b"no network" if sys.platform == "linux" else b"network",
+        GapKind.CRASHED,
+    ]  # fmt: skip
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, os.WNOHANG)
 

@@ -6,13 +6,14 @@ import hashlib
 import os
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from weighbridge.analysis.lineage import declared_bases
 from weighbridge.analysis.references import resolve
 from weighbridge.core.check import Artifact, Audit, Check
 from weighbridge.core.finding import Action, Finding, Gap, GapKind
@@ -29,10 +30,12 @@ from weighbridge.core.report import (
     Target,
 )
 from weighbridge.core.tree import Blob
+from weighbridge.engine.across import ask
 from weighbridge.engine.examine import UNRECOGNISED, examine
 from weighbridge.engine.ruleset import Ruleset, load
 from weighbridge.engine.supervisor import Progress, Settings, Supervisor
-from weighbridge.sources.target import Access, Source, open_target
+from weighbridge.sources.remote import RemoteFile, SourceError
+from weighbridge.sources.target import Access, Source, open_base, open_target
 
 FINDINGS_KEPT: Final = 200
 """How many findings of one check in one file are kept; a further one counts the rest."""
@@ -74,6 +77,66 @@ def run(
         source = open_target(os.fspath(target), access)
     except (OSError, ValueError) as error:
         raise TargetError(f"{target}: {getattr(error, 'strerror', None) or error}") from error
+    main = _examined(source, ruleset, settings, progress)
+    across, parts = _with_parts(main, ruleset, settings, access or Access())
+    gaps = [*main.gaps, *(_concerns(g, e, ruleset) for e in main.examined for g in e.gaps)]
+    findings = [f for e in main.examined for f in e.findings]
+    ran = Counter(check for e in main.examined for row in e.coverage for check in row.checks)
+    transfers = [p.source.transfer for p in (main, *parts)] + [p.transfer for p in (main, *parts)]
+    if across.files:
+        blobs = [b for part in (main, *parts) for b in part.blobs]
+        readable = [path for part in (main, *parts) for path in part.source.readable]
+        asked = Supervisor(blobs, readable, _nothing, settings)
+        with asked:
+            for check, said in zip(
+                ruleset.audit_checks, ask(asked, ruleset.audit_checks, across), strict=True
+            ):
+                ran[check.id] += 1
+                findings += said.findings
+                gaps += said.gaps
+        transfers.append(asked.transfer)
+    if across.files and not settings.digest:
+        why = "the digests were not computed, as asked (--no-digest)"
+        gaps.append(_integrity_gap(GapKind.NOT_GIVEN, why, "."))
+    return Audited(
+        target=Target(kind=source.kind, id=str(target), **_resolved(source.origin)),
+        findings=_sorted(_capped(_fingerprinted(findings))),
+        gaps=tuple(sorted(set(gaps), key=_gap_order)),
+        files=across.files,
+        coverage=_coverage(main, _sum(*transfers)),
+        ran=dict(sorted(ran.items())),
+        checks=ruleset.checks,
+        ruleset=ruleset.digest,
+        intel=ruleset.intel,
+        origin=source.origin,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A source and what came of examining it; `blobs` and `examined` are sorted by path."""
+
+    source: Source
+    blobs: list[Blob]
+    examined: list[Examined]
+    gaps: list[Gap]
+    protections: tuple[str, ...]
+    transfer: Transfer
+
+    def audit(self, ruleset: Ruleset) -> Audit:
+        """What the checks across files see of it."""
+        return Audit(
+            files=tuple(e.record for e in self.examined),
+            artifacts=tuple(_artifacts(self.examined, ruleset)),
+            references=tuple(r for e in self.examined for r in e.references),
+            origin=self.source.origin,
+            facts=tuple(f for e in self.examined for f in e.facts),
+        )
+
+
+def _examined(
+    source: Source, ruleset: Ruleset, settings: Settings, progress: Progress | None
+) -> _Part:
     blobs: list[Blob] = []
     gaps: list[Gap] = []
     for met in source.walk():
@@ -81,39 +144,46 @@ def run(
             gaps.append(msgspec.structs.replace(met, controls=_all_controls(ruleset)))
         else:
             blobs.append(met)
-    supervisor = Supervisor(
-        blobs, source.readable, partial(_examine, ruleset, settings.limits), settings
+    blobs.sort(key=lambda b: b.path)
+    examine_one = partial(_examine, ruleset, settings.limits)
+    supervisor = Supervisor(blobs, source.readable, examine_one, settings)
+    with supervisor:
+        results = sorted(supervisor.run(progress), key=lambda r: r[0])
+    examined = [_declared(e, b) for (_, e), b in zip(results, blobs, strict=True)]
+    return _Part(
+        source, blobs, _explained(examined), gaps, supervisor.protections, supervisor.transfer
     )
-    results = sorted(supervisor.run(progress), key=lambda r: blobs[r[0]].path)
-    examined = _explained([e for _, e in results])
-    gaps += [_concerns(g, e, ruleset) for e in examined for g in e.gaps]
-    files = tuple(e.record for e in examined)
-    findings = [f for e in examined for f in e.findings]
-    ran = Counter(check for e in examined for row in e.coverage for check in row.checks)
-    references = tuple(r for e in examined for r in e.references)
-    across = Audit(files, tuple(_artifacts(examined, ruleset)), references, source.origin)
-    for check in ruleset.audit_checks if files else ():
-        ran[check.id] += 1
-        for result in _across(check, across):
-            if isinstance(result, Gap):
-                gaps.append(result)
-            else:
-                findings.append(result)
-    if files and not settings.digest:
-        why = "the digests were not computed, as asked (--no-digest)"
-        gaps.append(_integrity_gap(GapKind.NOT_GIVEN, why, "."))
-    return Audited(
-        target=Target(kind=source.kind, id=str(target), **_resolved(source.origin)),
-        findings=_sorted(_capped(_fingerprinted(findings))),
-        gaps=tuple(sorted(set(gaps), key=_gap_order)),
-        files=files,
-        coverage=_coverage(examined, source, supervisor),
-        ran=dict(sorted(ran.items())),
-        checks=ruleset.checks,
-        ruleset=ruleset.digest,
-        intel=ruleset.intel,
-        origin=source.origin,
-    )
+
+
+def _declared(examined: Examined, blob: Blob) -> Examined:
+    """With the digest that a remote file's listing names, beside the one that was computed."""
+    said = blob.sha256 if isinstance(blob, RemoteFile) else None
+    if said is None:
+        return examined
+    record = msgspec.structs.replace(examined.record, declared=said)
+    return msgspec.structs.replace(examined, record=record)
+
+
+def _with_parts(
+    main: _Part, ruleset: Ruleset, settings: Settings, access: Access
+) -> tuple[Audit, list[_Part]]:
+    """What the checks across files see, with the model that this one derives from beside it."""
+    audit = main.audit(ruleset)
+    try:
+        base = open_base(access, main.source.origin, declared_bases(audit.facts))
+        if base is None:
+            return audit, []
+        part = _examined(base, ruleset, settings, None)
+    except SourceError as error:
+        return replace(audit, missing={"base": error.why}), []
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        return replace(audit, missing={"base": why}), []
+    return replace(audit, parts={"base": part.audit(ruleset)}), [part]
+
+
+def _nothing(blob: Blob) -> Examined:
+    return Examined(record=FileRecord(path=blob.path, size=blob.size, sha256=None))
 
 
 def _resolved(origin: Origin | None) -> dict[str, str | None]:
@@ -179,20 +249,6 @@ def _artifacts(examined: list[Examined], ruleset: Ruleset) -> list[Artifact]:
     ]
 
 
-def _across(check: Check, audit: Audit) -> list[Finding | Gap]:
-    try:
-        results = list(check.run(audit))
-    except Exception as error:  # one broken check must not end the audit, nor pass as clean
-        why = f"{check.id}: Weighbridge failed here ({type(error).__name__}: {error})"
-        results = [Gap(kind=GapKind.CRASHED, message=why[:500], at=Location("."))]
-    return [
-        msgspec.structs.replace(r, controls=r.controls or (check.control,))
-        if isinstance(r, Gap)
-        else msgspec.structs.replace(r, check=check.id)
-        for r in results
-    ]
-
-
 def _integrity_gap(kind: GapKind, why: str, path: str) -> Gap:
     return Gap(kind=kind, message=why, at=Location(path), controls=("integrity",))
 
@@ -251,15 +307,15 @@ def _gap_order(gap: Gap) -> tuple[object, ...]:
     return (gap.kind.value, gap.at.path, gap.at.inside, gap.at.offset or 0, gap.message)
 
 
-def _coverage(examined: list[Examined], source: Source, supervisor: Supervisor) -> Coverage:
-    records = [e.record for e in examined]
-    left_out: list[LeftOut] = sorted(source.left_out, key=lambda entry: entry.path)
+def _coverage(main: _Part, transfer: Transfer | None) -> Coverage:
+    records = [e.record for e in main.examined]
+    left_out: list[LeftOut] = sorted(main.source.left_out, key=lambda entry: entry.path)
     return Coverage(
         files=len(records),
         bytes=sum(r.size for r in records),
         hashed=sum(1 for r in records if r.sha256 is not None),
-        artifacts=tuple(row for e in examined for row in e.coverage),
+        artifacts=tuple(row for e in main.examined for row in e.coverage),
         left_out=tuple(left_out),
-        jail=supervisor.protections,
-        transfer=_sum(source.transfer, supervisor.transfer),
+        jail=main.protections,
+        transfer=transfer,
     )

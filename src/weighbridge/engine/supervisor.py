@@ -12,6 +12,7 @@ import codecs
 import gc
 import hashlib
 import os
+import select
 import selectors
 import signal
 import threading
@@ -31,7 +32,7 @@ from weighbridge.core.location import Location
 from weighbridge.core.origin import Transfer
 from weighbridge.core.report import Examined, FileRecord
 from weighbridge.core.tree import Blob, Held
-from weighbridge.engine.fetcher import Fetched, Fetcher, exactly, send
+from weighbridge.engine.fetcher import Fetched, Fetcher, Line, exactly, send
 from weighbridge.engine.jail import confine
 from weighbridge.sources.remote import RemoteFile
 
@@ -40,6 +41,8 @@ CODECS: Final = ("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "lati
 
 Examine = Callable[[Blob], Examined]
 Progress = Callable[[int, int], None]
+Question = Callable[[Sequence[Blob]], bytes]
+"""Asked in a jailed child with every blob; what it answers is a message of its own."""
 
 SMALL: Final = 1 << 20
 """Files below this are read once, whole, and hashed before they are parsed."""
@@ -52,6 +55,8 @@ ANSWER_LIMIT: Final = 64 << 20
 WAITING: Final = 8
 """How many children wait for a network at once."""
 REMOTE_SECONDS: Final = 300.0
+ACROSS_SECONDS: Final = 300.0
+"""Allowance for one question across files: it may read through all of them."""
 SECONDS_PER_BYTE: Final = 1 / (20 << 20)
 """Allowance on top of the time-out: reading and hashing 20 MiB in a second."""
 
@@ -102,6 +107,13 @@ class _Child:
     received: bytearray = field(default_factory=bytearray)
 
 
+class Lost(NamedTuple):
+    """Why a question across files has no answer."""
+
+    kind: GapKind
+    why: str
+
+
 @dataclass
 class Supervisor:
     """Runs `examine` over blobs. `protections` are those that every child had in force, `transfer`
@@ -113,6 +125,9 @@ class Supervisor:
     settings: Settings
     protections: tuple[str, ...] = ()
     transfer: Transfer = field(default_factory=lambda: Transfer(bytes=0, requests=0))
+    _lost: dict[int, Examined] = field(default_factory=dict, init=False)
+    _fetcher: Fetcher | None = field(default=None, init=False)
+    _line: Line | None = field(default=None, init=False)
 
     def _warm(self) -> None:
         """Load what Python would load at its first use: the jail cannot open those files."""
@@ -120,16 +135,23 @@ class Supervisor:
             codecs.lookup(codec)
         gc.freeze()  # what is there now need not be searched for garbage in every child
 
-    def run(self, progress: Progress | None = None) -> Iterator[tuple[int, Examined]]:
-        """Yield each blob's number and what came of it, as it comes."""
+    def __enter__(self) -> Supervisor:
         self._warm()
-        self._queue = self._plan()
-        self._children: list[_Child] = []
-        self._selector = selectors.DefaultSelector()
-        self._fetcher: Fetcher | None = None
         if any(isinstance(blob, RemoteFile) for blob in self.blobs):
             self._fetcher = Fetcher(self.blobs)
             self._fetcher.start()
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        if self._fetcher is not None:
+            self.transfer = self._fetcher.close()
+            self._fetcher = None
+
+    def run(self, progress: Progress | None = None) -> Iterator[tuple[int, Examined]]:
+        """Yield each blob's number and what came of it, as it comes."""
+        self._queue = self._plan()
+        self._children: list[_Child] = []
+        self._selector = selectors.DefaultSelector()
         for _ in range(min(self._jobs(), len(self._queue))):
             self._start()
         finished = 0
@@ -144,8 +166,64 @@ class Supervisor:
             for child in list(self._children):
                 self._stop(child)
             self._selector.close()
-            if self._fetcher is not None:
-                self.transfer = self._fetcher.close()
+
+    def ask(self, questions: Sequence[Question]) -> Iterator[tuple[int, bytes | Lost]]:
+        """Ask questions that go across files, in a jailed child, one after the other; yields the
+        number of each and its answer. A question that ends its child costs its own answer."""
+        number = 0
+        while number < len(questions):
+            for answer in self._asked(questions[number:]):
+                yield number, answer
+                number += 1
+
+    def _asked(self, questions: Sequence[Question]) -> Iterator[bytes | Lost]:
+        """The answers of one child, up to the first that is lost."""
+        back, writes = os.pipe()
+        line = self._fetcher.line() if self._fetcher is not None else None
+        pid = os.fork()
+        if pid == 0:
+            try:
+                os.close(back)
+                self._confine(line)
+                blobs = [self._reached(n) for n in range(len(self.blobs))]
+                for question in questions:
+                    _send(writes, question(blobs))
+            finally:
+                os._exit(0)
+        os.close(writes)
+        if line is not None:
+            line.close()  # the child's alone
+        child = _Child(pid, -1, back)
+        try:
+            for _ in questions:
+                answer = self._answer(child)
+                yield answer
+                if isinstance(answer, Lost):
+                    return
+        finally:
+            os.close(back)
+            self._end(child)
+
+    def _answer(self, child: _Child) -> bytes | Lost:
+        """The next answer of a child that was asked across files."""
+        deadline = time.monotonic() + self.settings.timeout + ACROSS_SECONDS
+        while True:
+            received = child.received
+            length = int.from_bytes(received[:4], "little") if len(received) >= 4 else -1
+            if length > ANSWER_LIMIT:
+                return Lost(GapKind.TOO_LARGE, "the findings exceed 64 MiB")
+            if 0 <= length <= len(received) - 4:
+                message = bytes(received[4 : 4 + length])
+                del received[: 4 + length]
+                return message
+            ready, _, _ = select.select([child.back], [], [], max(0, deadline - time.monotonic()))
+            if not ready:
+                seconds = self.settings.timeout + ACROSS_SECONDS
+                return Lost(GapKind.TIMEOUT, f"it took longer than {seconds:g} s and was stopped")
+            data = os.read(child.back, 1 << 20)
+            if not data:
+                return Lost(*self._obituary(child))
+            received += data
 
     def _jobs(self) -> int:
         """How many children: one for each processor, more where they mostly wait for a network."""
@@ -178,10 +256,7 @@ class Supervisor:
                     os.close(other.back)
                 os.close(to)
                 os.close(back)
-                if self._fetcher is not None:
-                    self._fetcher.leave()
-                self._line = line
-                self._serve(child_reads, child_writes)
+                self._serve(child_reads, child_writes, line)
             finally:
                 os._exit(1)
         os.close(child_reads)
@@ -305,14 +380,14 @@ class Supervisor:
         if self._queue:
             self._start()
 
-    def __post_init__(self) -> None:
-        self._lost: dict[int, Examined] = {}
-
     def _stop(self, child: _Child) -> None:
         self._children.remove(child)
         self._selector.unregister(child.back)
         os.close(child.to)
         os.close(child.back)
+        self._end(child)
+
+    def _end(self, child: _Child) -> None:
         if child.pid > 0:
             with suppress(ProcessLookupError):
                 os.kill(child.pid, signal.SIGKILL)
@@ -320,24 +395,34 @@ class Supervisor:
 
     # -- the child's side ---------------------------------------------------------------------
 
-    def _serve(self, reads: int, writes: int) -> None:
+    def _confine(self, line: Line | None) -> tuple[str, ...]:
+        """Become a jailed child, with its own way to the fetcher."""
+        if self._fetcher is not None:
+            self._fetcher.leave()
+        self._line = line
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         null = os.open(os.devnull, os.O_RDWR)
         for standard in (0, 1, 2):
             os.dup2(null, standard)
         seconds = int(self.settings.timeout * 100) + 600
-        held = confine(self.readable, self.settings.memory, seconds)
+        return confine(self.readable, self.settings.memory, seconds)
+
+    def _reached(self, number: int) -> Blob:
+        """A blob as a child reads it: a remote file through the fetcher."""
+        blob = self.blobs[number]
+        if isinstance(blob, RemoteFile) and self._line is not None:
+            whole = blob.sha256 is None and blob.size <= GIT_LIMIT
+            return Fetched(blob.path, blob.size, number, self._line, blob.role, whole)
+        return blob
+
+    def _serve(self, reads: int, writes: int, line: Line | None) -> None:
+        held = self._confine(line)
         _send(writes, msgspec.msgpack.encode(Answer(-1, None, held)))
         encoder = msgspec.msgpack.Encoder()
         while (message := _receive(reads)) is not None:
             task = _tasks.decode(message)
             for number in task.numbers:
-                blob = self.blobs[number]
-                if isinstance(blob, RemoteFile) and self._line is not None:
-                    whole = blob.sha256 is None and blob.size <= GIT_LIMIT
-                    line = self._line
-                    blob = Fetched(blob.path, blob.size, number, line, blob.role, whole)
-                examined = self._one(blob, task.hash_only)
+                examined = self._one(self._reached(number), task.hash_only)
                 _send(writes, encoder.encode(Answer(number, examined)))
         os._exit(0)
 

@@ -15,10 +15,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from weighbridge.core.document import Document, Malformed
+from weighbridge.core.fact import Settings, TensorEntry, Weights
 from weighbridge.core.finding import Gap, GapKind
 from weighbridge.core.format import Format, Limits, Loading, Sample
 from weighbridge.core.location import Location
 from weighbridge.core.tree import Blob, Held
+from weighbridge.formats.text import plain
 
 MAGIC: Final = b"GGUF"
 PAIRS_LIMIT: Final = 65_536
@@ -112,6 +114,26 @@ class Gguf(Document):
         """Which network the tensors are for, or the empty string."""
         named = self.pairs.get("general.architecture", "")
         return named if isinstance(named, str) else ""
+
+    def facts(self) -> Iterator[Settings | Weights]:
+        """The keys with a single value, and the tensors with the places of their bytes (ggml
+        writes a shape with the fastest dimension first)."""
+        scalars = {k: v for k, v in self.pairs.items() if isinstance(v, str | int | float | bool)}
+        yield Settings(at=self.where, kind="gguf", values=plain(scalars, PAIRS_LIMIT))
+        yield Weights(
+            at=self.where,
+            format="gguf",
+            tensors=tuple(
+                TensorEntry(
+                    t.name.encode("utf-8", "replace").decode(),
+                    t.type,
+                    t.shape[::-1],
+                    self.data + t.offset,
+                    t.size or 0,
+                )
+                for t in self.tensors
+            ),
+        )
 
     def walk(self) -> Iterator[Blob | Gap]:
         """The chat templates: each is judged like one of a file of its own."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from weighbridge.core.document import Document, Malformed
+from weighbridge.core.fact import TensorEntry, Weights
 from weighbridge.core.finding import Gap
 from weighbridge.core.format import Format, Limits, Loading, Sample
 from weighbridge.core.location import Location
@@ -59,6 +60,17 @@ class Safetensors(Document):
     data: int
     blob: Blob
     leftover: tuple[tuple[int, int], ...]
+
+    def facts(self) -> Iterator[Weights]:
+        """The tensors, with the places of their bytes in the file."""
+        yield Weights(
+            at=self.where,
+            format="safetensors",
+            tensors=tuple(
+                TensorEntry(t.name, t.dtype, t.shape, self.data + t.start, t.end - t.start)
+                for t in self.tensors
+            ),
+        )
 
     def walk(self) -> Iterator[Blob | Gap]:
         """The bytes that no tensor accounts for."""

@@ -16,6 +16,7 @@ from typing import Any, Final
 import msgspec
 
 from weighbridge.core.document import Document, Malformed
+from weighbridge.core.fact import Settings
 from weighbridge.core.finding import Gap, GapKind
 from weighbridge.core.format import Format, Limits, Loading, Sample
 from weighbridge.core.location import Location
@@ -33,6 +34,10 @@ JSON_WEIGHT: Final = 360 << 20
 YAML_NAMES: Final = (".yaml", ".yml", "/mlmodel")
 _YAML_KEYS: Final = re.compile(rb"^[ -]*[\"']?_target_[\"']? *:|!!python/|^flavors:", re.MULTILINE)
 """What a configuration says that makes a reader act, whatever its name."""
+SETTINGS_LIMIT: Final = 4 << 20
+SETTINGS_VALUES: Final = 50_000
+TEXT_KEPT: Final = 256 << 10
+"""How many characters of one value are told to the questions that go across files."""
 TEMPLATES: Final = 5_000
 """How many templates of one file are handed out."""
 _CONTROL: Final = bytes(range(9)) + b"\x0b\x0e\x0f" + bytes(range(16, 27)) + b"\x1c\x1d\x1e\x1f"
@@ -97,12 +102,55 @@ class Json(Configuration):
         yield "", self.value
         yield from self.shadowed
 
+    def facts(self) -> Iterator[Settings]:
+        """What is declared in a configuration of a known kind."""
+        kind = _kind(self.value) if self.size <= SETTINGS_LIMIT else None
+        if kind is not None:
+            yield Settings(at=self.where, kind=kind, values=plain(self.value, SETTINGS_VALUES))
+
     def refers(self) -> Iterator[Reference]:
         """The shards that an index of weights names."""
         shards = self.value.get("weight_map") if isinstance(self.value, dict) else None
         if isinstance(shards, dict):
             for path in sorted({p for p in shards.values() if isinstance(p, str)}):
                 yield Reference(at=self.where, path=path)
+
+
+_KINDS: Final = (
+    ("adapter", frozenset({"peft_type"})),
+    ("config", frozenset({"model_type", "architectures", "_class_name"})),
+    ("tokenizer", frozenset({"tokenizer_class", "added_tokens_decoder"})),
+    ("generation", frozenset({"do_sample", "max_new_tokens", "pad_token_id", "max_length"})),
+)
+"""What tells a configuration: any one of these keys, in this order."""
+
+
+def _kind(value: Any) -> str | None:
+    if not isinstance(value, dict):
+        return None
+    return next((kind for kind, keys in _KINDS if not keys.isdisjoint(value)), None)
+
+
+def plain(value: Any, budget: int) -> dict[str, Any]:
+    """A copy of a mapping that shares nothing: values behind aliases stand as often as they are
+    used, up to `budget` values in all; what goes beyond is left out."""
+    left = [budget]
+
+    def copy(given: Any) -> Any:
+        left[0] -= 1
+        if left[0] < 0:
+            return None
+        if isinstance(given, dict):
+            return {str(k): copy(v) for k, v in given.items() if left[0] > 0}
+        if isinstance(given, list):
+            return [copy(v) for v in given if left[0] > 0]
+        if isinstance(given, int) and not -(1 << 63) <= given < 1 << 64:
+            return str(given)[:80] if abs(given) < 1 << 4096 else None
+        if isinstance(given, str):
+            return given[:TEXT_KEPT].encode("utf-8", "replace").decode()
+        return given if isinstance(given, int | float | bool) else None
+
+    return copy(value) if isinstance(value, dict) else {}
 
 
 def _strings(roots: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, str, str]]:
@@ -159,8 +207,8 @@ def _encoding(head: bytes) -> str | None:
 
 
 def text_kind(sample: Sample) -> str | None:
-    """Which text a blob is (`text`, `json`, `yaml`, `python`, `script`, `template`), or None where
-    it is none; asked by each of the text formats, worked out once."""
+    """Which text a blob is (`text`, `json`, `yaml`, `python`, `script`, `template`, `model-card`),
+    or None where it is none; asked by each of the text formats, worked out once."""
     if "text" not in sample.notes:
         sample.notes["text"] = _work_out(sample)
     return sample.notes["text"]
@@ -178,6 +226,8 @@ def _work_out(sample: Sample) -> str | None:
     name = f"/{sample.blob.path.lower()}"
     if head.startswith(b"#!") and b"python" not in head.split(b"\n", 1)[0]:
         return "script"
+    if name == "/readme.md":
+        return "model-card"
     if _is_template(sample):
         return "template"
     if start in (b"{", b"[") and (b'"' in head or start == b"["):

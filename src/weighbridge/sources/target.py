@@ -6,13 +6,24 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from weighbridge.core.finding import Gap
 from weighbridge.core.origin import Origin, Transfer
 from weighbridge.core.report import LeftOut
 from weighbridge.core.tree import Blob
 from weighbridge.sources import folder
+
+if TYPE_CHECKING:
+    from weighbridge.sources.http import Session
+
+
+class Declaration(Protocol):
+    """Something that names a base."""
+
+    @property
+    def id(self) -> str:
+        """Its name on the Hub, or whatever was written there."""
 
 
 class Source(Protocol):
@@ -45,10 +56,12 @@ class Source(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """How a network may be used: which endpoint to ask (None: the usual one), whether at all."""
+    """How a network may be used: which endpoint to ask (None: the usual one), whether at all.
+    `base` is where the model is that the target derives from, where the user says so."""
 
     endpoint: str | None = None
     offline: bool = False
+    base: str | None = None
 
 
 def open_target(text: str, access: Access | None = None) -> Source:
@@ -60,7 +73,7 @@ def open_target(text: str, access: Access | None = None) -> Source:
     path = Path(text)
     if os.path.lexists(path):
         return folder.open_target(path)
-    from weighbridge.sources.hub import ENDPOINT, SORTS, Name, open_hub, token
+    from weighbridge.sources.hub import SORTS, Name, open_hub
 
     name = Name.of(text)
     if name is None:
@@ -69,7 +82,36 @@ def open_target(text: str, access: Access | None = None) -> Source:
         return folder.open_target(path)  # says that there is no such path
     if access.offline:
         raise OSError(0, "there is no such path, and the Hub is not asked (--offline)")
+    return open_hub(name, _session(access))
+
+
+def _session(access: Access) -> Session:
     from weighbridge.sources.http import Session
+    from weighbridge.sources.hub import ENDPOINT, token
 
     endpoint = access.endpoint or os.environ.get("HF_ENDPOINT") or ENDPOINT
-    return open_hub(name, Session(endpoint, token(endpoint)))
+    return Session(endpoint, token(endpoint))
+
+
+def open_base(
+    access: Access, origin: Origin | None, declared: Sequence[Declaration]
+) -> Source | None:
+    """The model that the target derives from: the one that the user names, or for a target of the
+    Hub the first one that it declares there. None where neither is named.
+
+    Raises `OSError` where it cannot be had.
+    """
+    if access.base is not None:
+        return open_target(access.base, access)
+    if origin is None or origin.kind != "hub":
+        if declared:
+            raise OSError(0, f"{declared[0].id} is named as the base; --base says where it is")
+        return None
+    for base in declared:
+        if base.id not in (origin.id, origin.asked):
+            from weighbridge.sources.hub import Name, open_hub
+
+            name = Name.of(base.id)
+            if name is not None:
+                return open_hub(name, _session(access))
+    return None

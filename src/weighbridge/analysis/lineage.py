@@ -1,0 +1,47 @@
+"""What a model says that it derives from."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, NamedTuple
+
+from weighbridge.core.fact import AnyFact, Card, Settings
+from weighbridge.core.location import Location
+
+_ADDRESS: Final = re.compile(r"https://huggingface\.co/([^/\s]+/[^/\s?#]+)/?")
+_NAME: Final = re.compile(r"[\w.-]{1,96}(?:/[\w.-]{1,96})?", re.ASCII)
+
+
+class Base(NamedTuple):
+    """A model that something in the target names as the one it derives from."""
+
+    id: str
+    said_by: str
+    at: Location
+
+
+def declared_bases(facts: Sequence[AnyFact]) -> list[Base]:
+    """Every declaration of a base, those that are made for it first: the card's, an adapter's, a
+    GGUF's keys."""
+    return [Base(id, by, f.at) for f in facts for by, id in _declared(f) if _NAME.fullmatch(id)]
+
+
+def _declared(fact: AnyFact) -> Iterator[tuple[str, str]]:
+    if isinstance(fact, Card):
+        named = fact.header.get("base_model")
+        for value in named if isinstance(named, list) else [named]:
+            yield from _texts("the model card (base_model)", value)
+    elif isinstance(fact, Settings) and fact.kind == "adapter":
+        key = "base_model_name_or_path"
+        yield from _texts(f"the adapter's configuration ({key})", fact.values.get(key))
+    elif isinstance(fact, Settings) and fact.kind == "gguf":
+        for key, value in fact.values.items():
+            if re.fullmatch(r"general\.base_model\.\d+\.repo_url", key):
+                yield from _texts(f"the GGUF's key {key}", value)
+
+
+def _texts(said_by: str, value: Any) -> Iterator[tuple[str, str]]:
+    if isinstance(value, str) and value:
+        found = _ADDRESS.fullmatch(value.strip())
+        yield said_by, found[1] if found else value.strip()

@@ -1,0 +1,83 @@
+"""Questions that go across files, each asked in a jailed child: what they read is hostile too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from itertools import islice
+
+import msgspec
+
+from weighbridge.core.check import Audit, Check
+from weighbridge.core.finding import Finding, Gap, GapKind
+from weighbridge.core.location import Location
+from weighbridge.core.tree import Blob
+from weighbridge.engine.supervisor import Lost, Supervisor
+
+
+class Said(msgspec.Struct, frozen=True):
+    """What a check said, as it crosses from its child."""
+
+    findings: tuple[Finding, ...] = ()
+    gaps: tuple[Gap, ...] = ()
+
+
+def ask(supervisor: Supervisor, checks: Sequence[Check], audit: Audit) -> Iterator[Said]:
+    """What each check says of the whole audit, in their order.
+
+    The supervisor's blobs are those of the audit, then those of its parts in their order. A check
+    that fails or is lost becomes a gap of its control, and the others go on.
+    """
+    questions = [partial(_answer, check, audit) for check in checks]
+    for number, answer in supervisor.ask(questions):
+        check = checks[number]
+        if not isinstance(answer, Lost):
+            try:
+                yield _stamped(check, msgspec.msgpack.decode(answer, type=Said))
+                continue
+            except msgspec.DecodeError:
+                answer = Lost(GapKind.CRASHED, "its examiner sent rubbish")
+        gap = Gap(kind=answer.kind, message=f"{check.id}: {answer.why}", at=Location("."))
+        yield _stamped(check, Said(gaps=(gap,)))
+
+
+def _answer(check: Check, audit: Audit, blobs: Sequence[Blob]) -> bytes:
+    findings: list[Finding] = []
+    gaps: list[Gap] = []
+    try:
+        for result in check.run(_with_blobs(audit, blobs)):
+            if isinstance(result, Gap):
+                gaps.append(result)
+            else:
+                findings.append(result)
+    except MemoryError:
+        why = f"{check.id}: the memory limit was reached"
+        gaps.append(Gap(kind=GapKind.TOO_LARGE, message=why, at=Location(".")))
+    except OSError as error:
+        why = f"{check.id}: {error.strerror or type(error).__name__}"
+        gaps.append(Gap(kind=GapKind.UNREADABLE, message=why, at=Location(".")))
+    except Exception as error:  # a bug of ours must not end the audit, nor pass as clean
+        why = f"{check.id}: Weighbridge failed here ({type(error).__name__}: {error})"
+        gaps.append(Gap(kind=GapKind.CRASHED, message=why[:500], at=Location(".")))
+    return msgspec.msgpack.encode(Said(tuple(findings), tuple(gaps)))
+
+
+def _with_blobs(audit: Audit, blobs: Sequence[Blob]) -> Audit:
+    """The audit with its files to be read, and those of its parts."""
+    reached = iter(blobs)
+    own = {blob.path: blob for blob in islice(reached, len(audit.files))}
+    parts = {}
+    for role, part in audit.parts.items():
+        theirs = {blob.path: blob for blob in islice(reached, len(part.files))}
+        parts[role] = replace(part, blobs=theirs)
+    return replace(audit, blobs=own, parts=parts)
+
+
+def _stamped(check: Check, said: Said) -> Said:
+    return Said(
+        tuple(msgspec.structs.replace(f, check=check.id) for f in said.findings),
+        tuple(
+            msgspec.structs.replace(g, controls=g.controls or (check.control,)) for g in said.gaps
+        ),
+    )
