@@ -10,9 +10,11 @@ from pathlib import Path
 from weighbridge import __version__
 from weighbridge.core.check import Check
 from weighbridge.core.report import SCHEMA, CheckDoc, Report, Tool
+from weighbridge.core.trust import Lock, Publisher, Trust
 from weighbridge.engine import audit as engine
 from weighbridge.engine.audit import TargetError
 from weighbridge.engine.supervisor import Settings
+from weighbridge.policy.lock import read as read_lock
 from weighbridge.policy.policy import Policy, PolicyError
 from weighbridge.policy.policy import read as read_policy
 from weighbridge.policy.verdict import judge
@@ -37,6 +39,8 @@ def audit(
     settings: Settings | None = None,
     progress: Callable[[int, int], None] | None = None,
     access: Access | None = None,
+    lock: Lock | str | os.PathLike[str] | None = None,
+    lock_named: bool = True,
 ) -> Report:
     """Audit a model folder, a file, or a repository on the Hub, and answer the 14 controls.
 
@@ -45,17 +49,21 @@ def audit(
     `policy` is a `Policy`, or the path of a policy file; None means no waivers and no demands (the
     command line looks for `weighbridge.toml` in the working directory, this function does not).
     `settings` are the budgets of the run. `progress` is called with how many files are done, of
-    how many. Nothing of the target is executed, and only the target's files are read.
+    how many. `lock` is a `Lock`, or the path of a lock file, that the target must still be.
+    Nothing of the target is executed, and only the target's files are read.
 
     Raises `TargetError` where there is nothing that can be audited and `PolicyError` where the
-    policy cannot be used. A file that cannot be read raises nothing: it is a gap in the report.
+    policy or the lock cannot be used. A file that cannot be read raises nothing: it is a gap in the report.
     """
     rules, source = Policy(), None
     if isinstance(policy, Policy):
         rules, source = policy, "given by the caller"
     elif policy is not None:
         rules, source = read_policy(Path(policy)), os.fspath(policy)
-    audited = engine.run(os.fspath(target), settings or Settings(), progress, access)
+    if lock is not None and not isinstance(lock, Lock):
+        lock = read_lock(Path(lock))
+    trust = Trust(publishers=rules.publishers, lock=lock, lock_named=lock_named)
+    audited = engine.run(os.fspath(target), settings or Settings(), progress, access, trust)
     now = datetime.now(UTC)
     judgement = judge(
         findings=audited.findings,

@@ -9,6 +9,7 @@ Fulcio's certificate extensions (1.3.6.1.4.1.57264.1).
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -36,6 +37,18 @@ _EXTENSIONS: Final = {
     "13": "source commit", "14": "source ref", "16": "source owner", "18": "build configuration",
     "20": "build trigger", "21": "run", "22": "source visibility",
 }
+_LIBRARIES: Final = (
+    "cryptography.exceptions", "cryptography.x509.verification",
+    "cryptography.hazmat.backends.openssl.backend",
+    "cryptography.hazmat.bindings.openssl.binding",
+    "cryptography.hazmat.primitives.serialization",
+    *(f"cryptography.hazmat.primitives.asymmetric.{m}"
+      for m in ("ec", "ed25519", "padding", "rsa", "utils")),
+)
+_SIGSTORE: Final = (
+    "sigstore._store", "sigstore.hashes", "sigstore.models", "sigstore.verify",
+    "sigstore_models.common.v1", "sigstore_models.trustroot.v1",
+)
 # fmt: on
 
 
@@ -71,25 +84,16 @@ def prepare(materials: Iterable[str]) -> None:
     """Import what verifying signatures of these materials needs, and read the trust root that
     comes with the library."""
     materials = set(materials)
-    if not materials:
-        return
     try:
-        import cryptography.hazmat.primitives.asymmetric.ec
-        import cryptography.hazmat.primitives.asymmetric.ed25519
-        import cryptography.hazmat.primitives.asymmetric.padding
-        import cryptography.hazmat.primitives.asymmetric.rsa
-        import cryptography.x509.verification  # noqa: F401
+        if materials:
+            for module in _LIBRARIES:
+                importlib.import_module(module)
+        if "sigstore" in materials:
+            for module in _SIGSTORE:
+                importlib.import_module(module)
+            public_root()
     except ImportError:
-        return
-    if "sigstore" not in materials:
-        return
-    try:
-        import sigstore.hashes
-        import sigstore.models
-        import sigstore.verify  # noqa: F401
-    except ImportError:
-        return
-    public_root()
+        return  # said where it is missed
 
 
 @cache
@@ -136,7 +140,7 @@ def verify(
     publishers = tuple(publishers)
     try:
         import cryptography  # noqa: F401
-    except ImportError:
+    except (ImportError, OSError):  # inside a jail, what is not there cannot even be looked for
         return Proof(Standing.UNTRIED, "", EXTRA)
     if signature.material == "key":
         return _by_key(signature, publishers)
@@ -365,7 +369,7 @@ def _by_sigstore(
 ) -> Proof:
     try:
         public = public_root()
-    except ImportError:
+    except (ImportError, OSError):
         return Proof(Standing.UNTRIED, "", EXTRA)
     roots = {p.trust_root.encode() for p in publishers if p.trust_root is not None} or {public}
     if any(p.identity is not None and p.trust_root is None for p in publishers):

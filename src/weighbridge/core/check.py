@@ -47,7 +47,10 @@ class Audit:
 
     Such checks run in a jailed child of their own. `blobs` are the target's files by path, to be
     read in parts; `parts` are what was audited beside the target, by role (`base`: the model that
-XX
+    it derives from); `missing` says of a part that could not be had why not.
+    `publishers` are those of the policy whose signatures count for this target; `lock` is what an
+    earlier audit let in.
+    """
 
     files: tuple[FileRecord, ...]
     artifacts: tuple[Artifact, ...]

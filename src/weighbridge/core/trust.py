@@ -66,3 +66,12 @@ class Lock(msgspec.Struct, frozen=True, kw_only=True):
     verdict: str
     ruleset: str
     files: tuple[LockedFile, ...]
+
+
+class Trust(msgspec.Struct, frozen=True, kw_only=True):
+    """All of it. A lock that was only found lying there counts where it is of the same target; one
+    that was named (`lock_named`) always counts."""
+
+    publishers: tuple[Publisher, ...] = ()
+    lock: Lock | None = None
+    lock_named: bool = False

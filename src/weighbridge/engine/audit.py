@@ -13,9 +13,12 @@ from typing import Final
 
 import msgspec
 
+from weighbridge.analysis.integrity import concerned
 from weighbridge.analysis.lineage import declared_bases
 from weighbridge.analysis.references import resolve
+from weighbridge.analysis.signature import prepare
 from weighbridge.core.check import Artifact, Audit, Check
+from weighbridge.core.fact import Signature
 from weighbridge.core.finding import Action, Finding, Gap, GapKind
 from weighbridge.core.format import Limits
 from weighbridge.core.location import Location
@@ -30,6 +33,7 @@ from weighbridge.core.report import (
     Target,
 )
 from weighbridge.core.tree import Blob
+from weighbridge.core.trust import Trust
 from weighbridge.engine.across import ask
 from weighbridge.engine.examine import UNRECOGNISED, examine
 from weighbridge.engine.ruleset import Ruleset, load
@@ -68,9 +72,10 @@ def run(
     settings: Settings | None = None,
     progress: Progress | None = None,
     access: Access | None = None,
+    trust: Trust | None = None,
 ) -> Audited:
     """Audit a folder, a file or a repository. Raises `TargetError` where there is nothing that can
-    be audited."""
+    be audited. `trust` is what the user has from elsewhere than the target."""
     settings = settings or Settings()
     ruleset = load()
     try:
@@ -79,6 +84,9 @@ def run(
         raise TargetError(f"{target}: {getattr(error, 'strerror', None) or error}") from error
     main = _examined(source, ruleset, settings, progress)
     across, parts = _with_parts(main, ruleset, settings, access or Access())
+    publishers, lock = concerned(trust or Trust(), str(target), source.origin)
+    across = replace(across, publishers=publishers, lock=lock)
+    prepare(f.material for f in across.facts if isinstance(f, Signature))
     gaps = [*main.gaps, *(_concerns(g, e, ruleset) for e in main.examined for g in e.gaps)]
     findings = [f for e in main.examined for f in e.findings]
     ran = Counter(check for e in main.examined for row in e.coverage for check in row.checks)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from weighbridge.analysis.integrity import all_vouched
 from weighbridge.core.check import Audit, check
 from weighbridge.core.finding import Gap, GapKind
 from weighbridge.core.location import Location
@@ -28,7 +29,7 @@ def published_digest(audit: Audit) -> Iterator[Gap]:
     - https://owasp.org/www-project-ai-security-verification-standard/
     """
     hashed = sum(1 for f in audit.files if f.sha256 is not None)
-    if hashed:
+    if hashed and not all_vouched(audit):
         yield Gap(
             kind=GapKind.NOT_GIVEN,
             message=f"sha256 recorded for {hashed:,} of {len(audit.files):,} files; "

@@ -1,0 +1,219 @@
+"""Which files are what somebody vouched for: a publisher by a signature, the user by a lock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from weighbridge.analysis.signature import Proof, Standing, verify
+from weighbridge.core.check import Audit
+from weighbridge.core.fact import Digested, Signature
+from weighbridge.core.origin import Origin
+from weighbridge.core.report import FileRecord
+from weighbridge.core.trust import Lock, LockedFile, Publisher, Trust
+
+GIT_OWN = (".gitattributes", ".gitignore")
+"""What git reads and no loader does: signers leave it out, and it is named apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class Differing:
+    """A file that is not what was vouched for: the two digests."""
+
+    path: str
+    expected: str
+    found: str
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """Files against a list. `same` were computed and are equal; `declared` are equal by what the
+    source names, and nobody computed them; `open` have no digest that can be compared."""
+
+    same: frozenset[str] = frozenset()
+    declared: frozenset[str] = frozenset()
+    changed: tuple[Differing, ...] = ()
+    missing: tuple[str, ...] = ()
+    extra: tuple[str, ...] = ()
+    open: tuple[str, ...] = ()
+
+
+# -- the lock -------------------------------------------------------------------------------------
+
+
+def against_lock(lock: Lock, files: Iterable[FileRecord]) -> Compared:
+    """The files of a target against those that were locked."""
+    locked = {f.path: f for f in lock.files}
+    here = {f.path: f for f in files}
+    same: set[str] = set()
+    declared: set[str] = set()
+    changed: list[Differing] = []
+    left: list[str] = []
+    for path in sorted(locked.keys() & here.keys()):
+        pair = _digests(locked[path], here[path])
+        if pair is None:
+            left.append(path)
+        elif pair[0] != pair[1]:
+            changed.append(Differing(path, *pair))
+        elif here[path].sha256 is not None and locked[path].sha256 is not None:
+            same.add(path)
+        else:
+            declared.add(path)
+    return Compared(
+        frozenset(same),
+        frozenset(declared),
+        tuple(changed),
+        tuple(sorted(locked.keys() - here.keys())),
+        tuple(sorted(here.keys() - locked.keys())),
+        tuple(left),
+    )
+
+
+def _digests(locked: LockedFile, here: FileRecord) -> tuple[str, str] | None:
+    """Two digests that mean the same thing, computed ones first; sizes where only they differ."""
+    known, found = locked.sha256 or locked.declared, here.sha256 or here.declared
+    if known is not None and found is not None:
+        return known, found
+    if locked.size != here.size:
+        return f"{locked.size:,} bytes", f"{here.size:,} bytes"
+    if locked.git is not None and here.git is not None:
+        return locked.git, here.git
+    return None
+
+
+def concerned(trust: Trust, target: str, origin: Origin | None) -> tuple[
+    tuple[Publisher, ...], Lock | None
+]:
+    """What of the user's trust is about this target: by the name that was asked for, and by the
+    one that answered."""
+    names = {target} | ({origin.id, origin.asked} if origin is not None else set())
+    publishers = tuple(
+        p for p in trust.publishers if any(fnmatchcase(n, p.repository) for n in names)
+    )
+    lock = trust.lock
+    if lock is not None and not (trust.lock_named or lock.target in names or lock.id in names):
+        lock = None
+    return publishers, lock
+
+
+# -- signatures -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """A signature, how it stands, and the files that it covers as they are here. `ignored` are
+    files here that its signer left out. `unread` says why its list could not be compared."""
+
+    signature: Signature
+    proof: Proof
+    compared: Compared
+    ignored: tuple[str, ...] = ()
+    unread: str = ""
+
+    @property
+    def valid(self) -> bool:
+        """Whether a publisher of the policy vouches for what it lists."""
+        return self.proof.standing is Standing.VALID and not self.signature.faults
+
+
+def signed(audit: Audit) -> tuple[Signed, ...]:
+    """Every signature that stands in a file of its own."""
+    found = (f for f in audit.facts if isinstance(f, Signature) and not f.at.inside)
+    return tuple(_signed(f, audit) for f in found)
+
+
+def _signed(signature: Signature, audit: Audit) -> Signed:
+    proof = verify(signature, audit.publishers)
+    unread = _unread(signature)
+    if unread:
+        return Signed(signature, proof, Compared(), (), unread)
+    here = {f.path: f for f in audit.files}
+    root = _root(signature, here)
+    listed = {root + f.path: f for f in signature.files}
+    left_out = tuple(p for p in sorted(here) if p not in listed and _ignored(p, root, signature))
+    return Signed(signature, proof, _listed(listed, here), left_out)
+
+
+def _unread(signature: Signature) -> str:
+    if not signature.files and not signature.faults:
+        return "it is a statement about something else than the files of a model"
+    if signature.layout != "files":
+        return f"it lists {signature.layout} of files, which are not compared"
+    other = {f.algorithm for f in signature.files} - {"sha256"}
+    return f"it lists digests of kind {min(other)}, which are not compared" if other else ""
+
+
+def _root(signature: Signature, here: dict[str, FileRecord]) -> str:
+    """The folder that a signature's paths are meant in: its own or the root, whichever has more of
+    them. A wrong guess vouches for nothing, because digests are what is compared."""
+    folder = signature.at.path.rpartition("/")[0]
+    own = f"{folder}/" if folder else ""
+    in_own = sum(own + f.path in here for f in signature.files)
+    return own if in_own >= sum(f.path in here for f in signature.files) else ""
+
+
+def _ignored(path: str, root: str, signature: Signature) -> bool:
+    below = path.removeprefix(root)
+    return any(below == i or below.startswith(f"{i.rstrip('/')}/") for i in signature.ignored if i)
+
+
+def _listed(listed: dict[str, Digested], here: dict[str, FileRecord]) -> Compared:
+    same: set[str] = set()
+    declared: set[str] = set()
+    changed: list[Differing] = []
+    left: list[str] = []
+    for path in sorted(listed.keys() & here.keys()):
+        record, expected = here[path], listed[path].value
+        found = record.sha256 or record.declared
+        if found is None:
+            left.append(path)
+        elif found != expected:
+            changed.append(Differing(path, expected, found))
+        else:
+            (same if record.sha256 is not None else declared).add(path)
+    missing = tuple(sorted(listed.keys() - here.keys()))
+    return Compared(frozenset(same), frozenset(declared), tuple(changed), missing, (), tuple(left))
+
+
+# -- both -----------------------------------------------------------------------------------------
+
+
+def needs_vouching(audit: Audit) -> Iterator[str]:
+    """The files that somebody has to vouch for: all but the signatures and what is git's own."""
+    signatures = {f.at.path for f in audit.facts if isinstance(f, Signature)}
+    for file in audit.files:
+        if file.path not in signatures and not is_git_own(file.path):
+            yield file.path
+
+
+def is_git_own(path: str) -> bool:
+    """Whether a file is read by git and by nothing that loads a model."""
+    return path in GIT_OWN or path.startswith(".git/")
+
+
+def vouched(audit: Audit, signatures: Sequence[Signed]) -> frozenset[str]:
+    """The files whose computed sha256 is one that a publisher of the policy signed, or that the
+    user locked. A digest that only the source names vouches for nothing."""
+    files: set[str] = set()
+    for one in signatures:
+        if one.valid:
+            files |= one.compared.same
+    if audit.lock is not None:
+        files |= against_lock(audit.lock, audit.files).same
+    return frozenset(files)
+
+
+def all_vouched(audit: Audit) -> bool:
+    """Whether every file of the target is vouched for, and none is missing or changed: what lets
+    the question of integrity pass."""
+    signatures = signed(audit)
+    known = vouched(audit, signatures)
+    complete = all(
+        not s.compared.missing and not s.compared.changed for s in signatures if s.valid
+    )
+    if audit.lock is not None:
+        lock = against_lock(audit.lock, audit.files)
+        complete = complete and not lock.missing and not lock.changed
+    files = list(needs_vouching(audit))
+    return bool(files) and complete and all(path in known for path in files)
