@@ -389,8 +389,10 @@ def _by_sigstore(
             if publisher.identity is None or publisher.issuer is None or trusted != root:
                 continue
             issued = {value for label, value in said if label == "issuer"} == {publisher.issuer}
-            if issued and any(fnmatchcase(n, publisher.identity) for n in who):
-                return Proof(Standing.VALID, publisher.name, f"it holds against {known}", said)
+            for name in who if issued else ():
+                if fnmatchcase(name, publisher.identity):
+                    signer = f"{name} (by {publisher.issuer})"
+                    return Proof(Standing.VALID, signer, f"it holds against {known}", said)
         name = next(iter(who), "nobody")
         issuers = ", ".join(sorted({v for label, v in said if label == "issuer"}))
         why = f"it holds against {known}"

@@ -75,7 +75,7 @@ def _json(data: bytes, what: str) -> dict[str, Any]:
         value = dict(pairs)
         if len(value) < len(pairs):
             raise Malformed(f"{what} gives a key twice: readers differ in which they take")
-        return value
+        return {k: v for k, v in pairs if v is not None}  # in protobuf's JSON: it is not there
 
     try:
         value = json.loads(data.decode("utf-8"), object_pairs_hook=once)

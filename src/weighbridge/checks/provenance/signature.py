@@ -91,7 +91,8 @@ def _stands(one: Signed, audit: Audit) -> Iterator[Finding | Gap]:
     by = f" by {proof.who}" if proof.who else ""
     if proof.standing is Standing.VALID:
         count = len(one.compared.same) + len(one.compared.declared)
-        message, action = f"signed{by}, whom the policy names: {count:,} files match", Action.NOTE
+        files = "1 file matches" if count == 1 else f"{count:,} files match"
+        message, action = f"signed{by}, whom the policy names: {files}", Action.NOTE
     elif proof.standing is Standing.BAD:
         message, action = f"the signature does not hold: {proof.why}", Action.BLOCK
     elif proof.standing is Standing.EXPIRED:
@@ -128,7 +129,7 @@ def _covers(one: Signed, bad: Action) -> Iterator[Finding]:
         )
     if one.compared.missing:
         yield _about(
-            f"{_files(one.compared.missing)} signed in {name} and not here",
+            f"signed in {name} and not here: {_files(one.compared.missing)}",
             one.signature.at, bad, "missing", one.compared.missing,
         )  # fmt: skip
 
@@ -143,13 +144,13 @@ def _uncovered(audit: Audit, found: Sequence[Signed], bad: Action) -> Iterator[F
     ignored = {path for s in valid for path in s.ignored}
     at = valid[0].signature.at
     if by_signer := [path for path in left if path in ignored]:
-        message = f"the signer chose to leave out {_files(by_signer)} that are here"
+        message = f"left out by the signer's choice: {_files(by_signer)}"
         yield _about(message, at, bad, "ignored", by_signer)
     if unsigned := [path for path in left if path not in ignored]:
-        message = f"{_files(unsigned)} not covered by any signature"
+        message = f"not covered by any signature: {_files(unsigned)}"
         yield _about(message, at, bad, "unsigned", unsigned)
     if own := [f.path for f in audit.files if is_git_own(f.path) and f.path not in covered]:
-        message = f"{_files(own)} of git's own not covered by a signature, as is usual"
+        message = f"read by git alone and not covered by a signature: {_files(own)}"
         yield _about(message, at, Action.NOTE, "git", own)
 
 
@@ -164,7 +165,7 @@ def _about(
 
 
 def _files(paths: Sequence[str]) -> str:
-    return paths[0] if len(paths) == 1 else f"{len(paths):,} files ({paths[0]} …)"
+    return paths[0] if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1:,} more"
 
 
 def _reasons(found: Iterable[Signed]) -> tuple[Table, ...]:
