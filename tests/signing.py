@@ -29,9 +29,7 @@ def key(curve: type[ec.EllipticCurve] = ec.SECP256R1) -> Key:
 
 
 def pem(made: Key) -> str:
-    return (
-        made.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
-    )
+    return made.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
 
 
 def der(made: Key) -> bytes:

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from weighbridge.api import (
         Access,
+        Lock,
         Policy,
         PolicyError,
+        Publisher,
         Report,
         Settings,
         TargetError,
@@ -23,8 +25,10 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "Access",
+    "Lock",
     "Policy",
     "PolicyError",
+    "Publisher",
     "Report",
     "Settings",
     "TargetError",

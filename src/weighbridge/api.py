@@ -22,8 +22,10 @@ from weighbridge.sources.target import Access
 
 __all__ = [
     "Access",
+    "Lock",
     "Policy",
     "PolicyError",
+    "Publisher",
     "Report",
     "Settings",
     "TargetError",
@@ -53,7 +55,8 @@ def audit(
     Nothing of the target is executed, and only the target's files are read.
 
     Raises `TargetError` where there is nothing that can be audited and `PolicyError` where the
-    policy or the lock cannot be used. A file that cannot be read raises nothing: it is a gap in the report.
+    policy or the lock cannot be used. A file that cannot be read raises nothing: it is a gap in
+    the report.
     """
     rules, source = Policy(), None
     if isinstance(policy, Policy):

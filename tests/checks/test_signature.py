@@ -111,9 +111,7 @@ ATTACKS: dict[str, tuple[Change, tuple[str, str]]] = {
         ("review", "signed by somebody"),
     ),
     "other key, our name": (
-        lambda f: (f / "model.sig").write_bytes(
-            by_key(OTHER, STATEMENT, called=signing.hint(KEY))
-        ),
+        lambda f: (f / "model.sig").write_bytes(by_key(OTHER, STATEMENT, called=signing.hint(KEY))),
         ("block", "the signature does not hold"),
     ),
     "signer ignored": (
@@ -255,6 +253,28 @@ def test_a_malformed_bundle(case: str) -> None:
         parse(json.dumps(said).encode())
 
 
+SHARDS = {
+    "whole": ([(0, 4), (4, 6)], Verdict.PASS),
+    "end is missing": ([(0, 4)], Verdict.BLOCK),
+    "beginning is missing": ([(4, 6)], Verdict.BLOCK),
+    "a hole": ([(0, 2), (4, 6)], Verdict.BLOCK),
+    "one inside another": ([(0, 4), (2, 6)], Verdict.BLOCK),
+    "longer": ([(0, 4), (4, 9)], Verdict.BLOCK),
+    "backwards": ([(0, 4), (4, 2), (4, 6)], Verdict.BLOCK),
+}
+
+
+@pytest.mark.parametrize("case", SHARDS)
+def test_shards_must_be_the_whole_file(case: str, tmp_path: Path) -> None:
+    ranges, verdict = SHARDS[case]
+    data = b"words\n"
+    pairs = [(f"a.txt:{a}:{b}", signing.sha256(data[a:b])) for a, b in ranges]
+    payload = json.loads(statement(pairs))
+    payload["predicate"]["serialization"]["method"] = "shards"
+    signature = by_key(KEY, json.dumps(payload).encode())
+    assert integrity(made(tmp_path, signature, {"a.txt": data}), DEMANDED)[1] is verdict
+
+
 # -- who signed -----------------------------------------------------------------------------------
 
 
@@ -380,13 +400,14 @@ def oracle(name: str) -> Publisher:
     return Publisher(repository="*", key=key, required=True)
 
 
-@pytest.mark.parametrize("name", ["p256", "p384", "certificate", "before_1"])
+@pytest.mark.parametrize("name", ["p256", "p384", "certificate", "shards", "before_1"])
 def test_models_signed_by_the_reference_implementation(name: str, tmp_path: Path) -> None:
     copy = shutil.copytree(ORACLE / name, tmp_path / name)
     control, verdict = integrity(copy, oracle(name))
     assert (control.verdict, verdict) == (ControlVerdict.PASS, Verdict.PASS)
-    with (copy / "config.json").open("ab") as file:
-        file.write(b"\n")
+    config = bytearray((copy / "config.json").read_bytes())
+    config[-1] ^= 1
+    (copy / "config.json").write_bytes(config)
     assert integrity(copy, oracle(name))[1] is Verdict.BLOCK
 
 

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import hashlib
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import Final
 
 from weighbridge.analysis.signature import Proof, Standing, verify
 from weighbridge.core.check import Audit
-from weighbridge.core.fact import Digested, Signature
+from weighbridge.core.fact import Signature
 from weighbridge.core.origin import Origin
 from weighbridge.core.report import FileRecord
+from weighbridge.core.tree import Blob
 from weighbridge.core.trust import Lock, LockedFile, Publisher, Trust
+from weighbridge.formats.signature_bundle import shard
 
-GIT_OWN = (".gitattributes", ".gitignore")
+CHUNK: Final = 1 << 20
+_ALGORITHM: Final = re.compile(r"sha256(?:-sharded-\d{1,18})?")
+GIT_OWN: Final = (".gitattributes", ".gitignore")
 """What git reads and no loader does: signers leave it out, and it is named apart."""
 
 
@@ -82,9 +89,9 @@ def _digests(locked: LockedFile, here: FileRecord) -> tuple[str, str] | None:
     return None
 
 
-def concerned(trust: Trust, target: str, origin: Origin | None) -> tuple[
-    tuple[Publisher, ...], Lock | None
-]:
+def concerned(
+    trust: Trust, target: str, origin: Origin | None
+) -> tuple[tuple[Publisher, ...], Lock | None]:
     """What of the user's trust is about this target: by the name that was asked for, and by the
     one that answered."""
     names = {target} | ({origin.id, origin.asked} if origin is not None else set())
@@ -126,31 +133,51 @@ def signed(audit: Audit) -> tuple[Signed, ...]:
 def _signed(signature: Signature, audit: Audit) -> Signed:
     proof = verify(signature, audit.publishers)
     unread = _unread(signature)
-    if unread:
+    if unread or signature.faults:
         return Signed(signature, proof, Compared(), (), unread)
     here = {f.path: f for f in audit.files}
-    root = _root(signature, here)
-    listed = {root + f.path: f for f in signature.files}
+    listed = _by_path(signature)
+    root = _root(signature, listed, here)
+    listed = {root + path: parts for path, parts in listed.items()}
     left_out = tuple(p for p in sorted(here) if p not in listed and _ignored(p, root, signature))
-    return Signed(signature, proof, _listed(listed, here), left_out)
+    return Signed(signature, proof, _listed(listed, here, audit.blobs), left_out)
+
+
+Part = tuple[int, int | None, str]
+"""A part of a file that was signed: its first byte, the one after its last (None: that of the
+file), and the sha256."""
+
+
+def _by_path(signature: Signature) -> dict[str, list[Part]]:
+    if signature.layout == "files":
+        return {f.path: [(0, None, f.value)] for f in signature.files}
+    found: dict[str, list[Part]] = {}
+    for file in signature.files:
+        part = shard(file.path)
+        if part is not None:
+            path, start, end = part
+            found.setdefault(path, []).append((start, end, file.value))
+    return found
 
 
 def _unread(signature: Signature) -> str:
     if not signature.files and not signature.faults:
         return "it is a statement about something else than the files of a model"
-    if signature.layout != "files":
-        return f"it lists {signature.layout} of files, which are not compared"
-    other = {f.algorithm for f in signature.files} - {"sha256"}
-    return f"it lists digests of kind {min(other)}, which are not compared" if other else ""
+    if signature.layout not in ("files", "shards"):
+        return f"its digests are of kind {signature.layout[:40]!r}, which are not compared"
+    other = {f.algorithm for f in signature.files if not _ALGORITHM.fullmatch(f.algorithm)}
+    return f"it lists digests of kind {min(other)[:40]!r}, which are not compared" if other else ""
 
 
-def _root(signature: Signature, here: dict[str, FileRecord]) -> str:
+def _root(
+    signature: Signature, listed: Mapping[str, object], here: Mapping[str, FileRecord]
+) -> str:
     """The folder that a signature's paths are meant in: its own or the root, whichever has more of
     them. A wrong guess vouches for nothing, because digests are what is compared."""
     folder = signature.at.path.rpartition("/")[0]
     own = f"{folder}/" if folder else ""
-    in_own = sum(own + f.path in here for f in signature.files)
-    return own if in_own >= sum(f.path in here for f in signature.files) else ""
+    in_own = sum(own + path in here for path in listed)
+    return own if in_own >= sum(path in here for path in listed) else ""
 
 
 def _ignored(path: str, root: str, signature: Signature) -> bool:
@@ -158,22 +185,53 @@ def _ignored(path: str, root: str, signature: Signature) -> bool:
     return any(below == i or below.startswith(f"{i.rstrip('/')}/") for i in signature.ignored if i)
 
 
-def _listed(listed: dict[str, Digested], here: dict[str, FileRecord]) -> Compared:
+def _listed(
+    listed: Mapping[str, list[Part]],
+    here: Mapping[str, FileRecord],
+    blobs: Mapping[str, Blob],
+) -> Compared:
     same: set[str] = set()
     declared: set[str] = set()
     changed: list[Differing] = []
     left: list[str] = []
     for path in sorted(listed.keys() & here.keys()):
-        record, expected = here[path], listed[path].value
+        record, parts = here[path], listed[path]
+        whole = parts[0][2] if parts[0][1] is None else None
         found = record.sha256 or record.declared
-        if found is None:
+        if whole is None:
+            if record.sha256 is None or path not in blobs:
+                left.append(path)
+            elif differing := _differing(path, sorted(parts), blobs[path]):
+                changed.append(differing)
+            else:
+                same.add(path)
+        elif found is None:
             left.append(path)
-        elif found != expected:
-            changed.append(Differing(path, expected, found))
+        elif found != whole:
+            changed.append(Differing(path, whole, found))
         else:
             (same if record.sha256 is not None else declared).add(path)
     missing = tuple(sorted(listed.keys() - here.keys()))
     return Compared(frozenset(same), frozenset(declared), tuple(changed), missing, (), tuple(left))
+
+
+def _differing(
+    path: str, parts: Sequence[tuple[int, int | None, str]], blob: Blob
+) -> Differing | None:
+    """The first shard that is not as it was signed; the shards must be the whole file."""
+    at = 0
+    for start, end, expected in parts:
+        if start != at or end is None or end < start or end > blob.size:
+            return Differing(path, f"a shard from byte {at:,}", f"one from byte {start:,}")
+        digest = hashlib.sha256()
+        for offset in range(start, end, CHUNK):
+            digest.update(blob.read(offset, min(CHUNK, end - offset)))
+        if digest.hexdigest() != expected:
+            return Differing(path, expected, f"{digest.hexdigest()} (from byte {start:,})")
+        at = end
+    if at != blob.size:
+        return Differing(path, f"{at:,} bytes", f"{blob.size:,} bytes")
+    return None
 
 
 # -- both -----------------------------------------------------------------------------------------
@@ -209,9 +267,7 @@ def all_vouched(audit: Audit) -> bool:
     the question of integrity pass."""
     signatures = signed(audit)
     known = vouched(audit, signatures)
-    complete = all(
-        not s.compared.missing and not s.compared.changed for s in signatures if s.valid
-    )
+    complete = all(not s.compared.missing and not s.compared.changed for s in signatures if s.valid)
     if audit.lock is not None:
         lock = against_lock(audit.lock, audit.files)
         complete = complete and not lock.missing and not lock.changed

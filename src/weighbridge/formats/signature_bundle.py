@@ -36,6 +36,7 @@ MODEL_BEFORE_1: Final = "https://model_signing/Digests/v0.1"
 _BUNDLE: Final = b"application/vnd.dev.sigstore.bundle"
 _ENVELOPE: Final = (b'"payloadType"', b'"payload"', b'"signatures"')
 _HEX: Final = re.compile(r"(?:[0-9a-f]{2}){16,64}")
+_SHARD: Final = re.compile(r"(.+):(\d{1,18}):(\d{1,18})", re.DOTALL)
 _SUFFIXES: Final = (".sigstore.json", ".sigstore", ".bundle", ".sig", ".json")
 
 
@@ -207,7 +208,7 @@ def _model(subjects: list[dict[str, Any]], predicate: dict[str, Any]) -> Stateme
     if len(subjects) != 1:
         raise Malformed(f"the statement is about {len(subjects):,} subjects instead of one")
     layout = _text(method.get("method", "files"))
-    faults = _faults(files) if layout == "files" else []
+    faults = _faults(files, shards=layout == "shards")
     whole = hashlib.sha256(b"".join(bytes.fromhex(f.value) for f in files)).hexdigest()
     if whole != _table(subjects[0].get("digest")).get("sha256"):
         faults.append("its own digest over the list of files does not match that list")
@@ -218,8 +219,14 @@ def _model(subjects: list[dict[str, Any]], predicate: dict[str, Any]) -> Stateme
     return MODEL, layout, files, ignored, faults
 
 
-def _faults(files: list[Digested]) -> list[str]:
-    """Why a list of files cannot be trusted to say one thing."""
+def shard(name: str) -> tuple[str, int, int] | None:
+    """The file, the first byte and the byte after the last one that `path:start:end` names."""
+    found = _SHARD.fullmatch(name)
+    return (found[1], int(found[2]), int(found[3])) if found else None
+
+
+def _faults(files: list[Digested], shards: bool = False) -> list[str]:
+    """Why a list of files, or of shards of them, cannot be trusted to say one thing."""
     faults = []
     if not files:
         faults.append("it signs no file at all")
@@ -229,6 +236,11 @@ def _faults(files: list[Digested]) -> list[str]:
     if len(set(names)) < len(names):
         twice = next(n for n in names if names.count(n) > 1) if len(names) < 2_000 else "a path"
         faults.append(f"it lists {twice[:200]!r} more than once")
+    if shards:
+        parts = [shard(n) for n in names]
+        if None in parts:
+            faults.append("it lists shards that do not say of which bytes they are")
+        names = [p[0] for p in parts if p is not None]
     if names != ["."]:
         faults += [f"it lists a path that leaves the model: {n[:200]!r}"
                    for n in names if not plain(n)][:1]  # fmt: skip

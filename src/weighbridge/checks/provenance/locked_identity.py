@@ -40,8 +40,7 @@ def locked_identity(audit: Audit) -> Iterator[Finding | Gap]:
     for what, expected, found in told:
         if expected is not None and found is not None and expected != found:
             yield Finding(
-                message=f"this is another repository than was locked, under the same name "
-                f"({what})"
+                message=f"this is another repository than was locked, under the same name ({what})"
                 if origin.id == lock.id
                 else f"this is another repository than was locked ({what})",
                 at=Location("."),

@@ -40,10 +40,10 @@ def signature(audit: Audit) -> Iterator[Finding | Gap]:
 
     ## Limits
     A signature does not say that this is the newest version, or the model that you meant: an older
-    one, or another of the same publisher, is signed as well. A certificate without a time stamp counts only while it is in force. Signatures over shards of
-    files, or with other digests than sha256, are not compared. A file of which only parts were
-    read is compared by the digest that the source names, which never lets the control pass. What
-    the trust root of the installed library does not know yet cannot be verified.
+    one, or another of the same publisher, is signed as well. A certificate without a time stamp
+    counts only while it is in force. Digests of other kinds than sha256 are not compared. A file of
+    which only parts were read is compared by the digest that the source names, which never lets the
+    control pass. What the trust root of the installed library does not know yet cannot be verified.
 
     ## References
     - https://github.com/ossf/model-signing-spec
@@ -101,7 +101,9 @@ def _stands(one: Signed, audit: Audit) -> Iterator[Finding | Gap]:
         message, action = f"nothing proves who signed: {proof.why}", Action.REVIEW
     else:
         action = Action.REVIEW if audit.publishers else Action.NOTE
-        nobody = "whom the policy does not name" if audit.publishers else "no policy says who should"
+        nobody = (
+            "whom the policy does not name" if audit.publishers else "no policy says who should"
+        )
         message = f"signed{by or ' by somebody'}: {nobody} ({proof.why})"
     yield Finding(
         message=message, at=at, action=action, symbol=proof.standing.value, evidence=evidence
