@@ -18,6 +18,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 IN_TOTO = "application/vnd.in-toto+json"
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -52,9 +53,11 @@ def statement(
     files: Mapping[str, bytes] | Sequence[tuple[str, str]], ignored: Sequence[str] = (), **more: Any
 ) -> bytes:
     """An in-toto statement as model signing 1.x makes it; `files` are contents, or digests."""
-    pairs = files
-    if isinstance(files, Mapping):
-        pairs = [(name, sha256(data)) for name, data in sorted(files.items())]
+    pairs = (
+        [(name, sha256(data)) for name, data in sorted(files.items())]
+        if isinstance(files, Mapping)
+        else list(files)
+    )
     resources = [{"name": n, "algorithm": "sha256", "digest": d} for n, d in pairs]
     whole = sha256(b"".join(bytes.fromhex(d) for _, d in pairs))
     made = {
@@ -178,8 +181,8 @@ def issue(
     return builder.sign(issuer.key, hashes.SHA256())
 
 
-CODE = x509.ExtendedKeyUsageOID.CODE_SIGNING
-WEB = x509.ExtendedKeyUsageOID.SERVER_AUTH
+CODE = ExtendedKeyUsageOID.CODE_SIGNING
+WEB = ExtendedKeyUsageOID.SERVER_AUTH
 
 
 def leaf(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from weighbridge.api import (
         Access,
+        Difference,
         Lock,
         Policy,
         PolicyError,
@@ -18,13 +19,20 @@ if TYPE_CHECKING:
         Report,
         Settings,
         TargetError,
+        Verification,
         audit,
+        diff,
+        lock,
+        read_lock,
         read_policy,
+        verify,
+        write_lock,
     )
 
 __version__ = "0.1.0"
 __all__ = [
     "Access",
+    "Difference",
     "Lock",
     "Policy",
     "PolicyError",
@@ -32,8 +40,14 @@ __all__ = [
     "Report",
     "Settings",
     "TargetError",
+    "Verification",
     "audit",
+    "diff",
+    "lock",
+    "read_lock",
     "read_policy",
+    "verify",
+    "write_lock",
 ]
 
 

@@ -8,12 +8,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from weighbridge import __version__
+from weighbridge.core.change import Difference, Verification
 from weighbridge.core.check import Check
 from weighbridge.core.report import SCHEMA, CheckDoc, Report, Tool
 from weighbridge.core.trust import Lock, Publisher, Trust
 from weighbridge.engine import audit as engine
+from weighbridge.engine import verify as verifier
 from weighbridge.engine.audit import TargetError
 from weighbridge.engine.supervisor import Settings
+from weighbridge.policy import lock as locks
+from weighbridge.policy.diff import compare
 from weighbridge.policy.lock import read as read_lock
 from weighbridge.policy.policy import Policy, PolicyError
 from weighbridge.policy.policy import read as read_policy
@@ -22,6 +26,7 @@ from weighbridge.sources.target import Access
 
 __all__ = [
     "Access",
+    "Difference",
     "Lock",
     "Policy",
     "PolicyError",
@@ -29,8 +34,14 @@ __all__ = [
     "Report",
     "Settings",
     "TargetError",
+    "Verification",
     "audit",
+    "diff",
+    "lock",
+    "read_lock",
     "read_policy",
+    "verify",
+    "write_lock",
 ]
 
 
@@ -94,6 +105,42 @@ def audit(
         intel=audited.intel,
         origin=audited.origin,
     )
+
+
+def lock(report: Report) -> Lock:
+    """The lock of what a report is about: every file with its digests, the repository's identity,
+    the verdict. `write_lock` puts it into a file."""
+    return locks.of(report)
+
+
+def write_lock(lock: Lock, path: str | os.PathLike[str]) -> None:
+    """Write a lock, in the form in which the same lock is always the same file."""
+    Path(path).write_bytes(locks.encode(lock))
+
+
+def verify(
+    lock: Lock | str | os.PathLike[str],
+    target: str | os.PathLike[str] | None = None,
+    *,
+    access: Access | None = None,
+    jobs: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Verification:
+    """Whether a target (None: the one that was locked) is what was locked.
+
+    Files on this machine are read whole, `jobs` at once; of a repository on the Hub what its
+    endpoint declares is compared, and nothing is downloaded. Raises `TargetError` where there is
+    nothing to compare, `PolicyError` where the lock cannot be used.
+    """
+    beside = () if isinstance(lock, Lock) else (Path(lock),)
+    locked = lock if isinstance(lock, Lock) else read_lock(Path(lock))
+    name = None if target is None else os.fspath(target)
+    return verifier.verify(locked, name, access=access, jobs=jobs, progress=progress, beside=beside)
+
+
+def diff(old: Report | Lock, new: Report | Lock) -> Difference:
+    """What changed between two audits, or an audit and a lock, and what that means."""
+    return compare(old, new)
 
 
 def documentation(check: Check) -> CheckDoc:

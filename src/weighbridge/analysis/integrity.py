@@ -35,10 +35,12 @@ class Differing:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """Files against a list. `same` were computed and are equal; `declared` are equal by what the
-    source names, and nobody computed them; `open` have no digest that can be compared."""
+    """Files against a list. `same` were computed, now and when they were listed, and are equal;
+    `confirmed` were computed now and equal what was only declared then; `declared` are equal by
+    what the source names now; `open` have no digest that can be compared."""
 
     same: frozenset[str] = frozenset()
+    confirmed: frozenset[str] = frozenset()
     declared: frozenset[str] = frozenset()
     changed: tuple[Differing, ...] = ()
     missing: tuple[str, ...] = ()
@@ -54,6 +56,7 @@ def against_lock(lock: Lock, files: Iterable[FileRecord]) -> Compared:
     locked = {f.path: f for f in lock.files}
     here = {f.path: f for f in files}
     same: set[str] = set()
+    confirmed: set[str] = set()
     declared: set[str] = set()
     changed: list[Differing] = []
     left: list[str] = []
@@ -63,12 +66,13 @@ def against_lock(lock: Lock, files: Iterable[FileRecord]) -> Compared:
             left.append(path)
         elif pair[0] != pair[1]:
             changed.append(Differing(path, *pair))
-        elif here[path].sha256 is not None and locked[path].sha256 is not None:
-            same.add(path)
-        else:
+        elif here[path].sha256 is None:
             declared.add(path)
+        else:
+            (confirmed if locked[path].sha256 is None else same).add(path)
     return Compared(
         frozenset(same),
+        frozenset(confirmed),
         frozenset(declared),
         tuple(changed),
         tuple(sorted(locked.keys() - here.keys())),
@@ -212,7 +216,13 @@ def _listed(
         else:
             (same if record.sha256 is not None else declared).add(path)
     missing = tuple(sorted(listed.keys() - here.keys()))
-    return Compared(frozenset(same), frozenset(declared), tuple(changed), missing, (), tuple(left))
+    return Compared(
+        same=frozenset(same),
+        declared=frozenset(declared),
+        changed=tuple(changed),
+        missing=missing,
+        open=tuple(left),
+    )
 
 
 def _differing(
@@ -258,7 +268,8 @@ def vouched(audit: Audit, signatures: Sequence[Signed]) -> frozenset[str]:
         if one.valid:
             files |= one.compared.same
     if audit.lock is not None:
-        files |= against_lock(audit.lock, audit.files).same
+        lock = against_lock(audit.lock, audit.files)
+        files |= lock.same | lock.confirmed
     return frozenset(files)
 
 

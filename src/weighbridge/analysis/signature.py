@@ -219,6 +219,7 @@ def _holds(key: Any, made: bytes, data: bytes, digest: bool = False) -> bool:
 
     attempts: list[tuple[Any, ...]] = []
     if isinstance(key, ec.EllipticCurvePublicKey):
+        by_size: dict[int, list[hashes.HashAlgorithm]]
         by_size = {384: [hashes.SHA384()], 521: [hashes.SHA512()]}
         kinds = [hashes.SHA256(), *by_size.get(key.curve.key_size, [])]
         usable = [k for k in kinds if not digest or k.digest_size == len(data)]
@@ -300,6 +301,7 @@ def _chain(
     A web server's certificate is none for signing: the purpose *code signing* is demanded.
     """
     from cryptography import x509
+    from cryptography.x509.oid import ExtendedKeyUsageOID
     from cryptography.x509.verification import (
         Criticality,
         ExtensionPolicy,
@@ -309,7 +311,7 @@ def _chain(
     )
 
     def purpose(policy: Any, certificate: Any, extension: Any) -> None:
-        if x509.ExtendedKeyUsageOID.CODE_SIGNING not in extension:
+        if ExtendedKeyUsageOID.CODE_SIGNING not in extension:
             raise ValueError("its purpose is not code signing")
 
     def signs(policy: Any, certificate: Any, extension: Any) -> None:

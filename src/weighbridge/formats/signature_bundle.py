@@ -87,16 +87,20 @@ def _json(data: bytes, what: str) -> dict[str, Any]:
     return value
 
 
+Material = tuple[str, tuple[bytes, ...], str]
+Statement = tuple[str, str, list[Digested], list[str], list[str]]
+
+
 def _bundle(said: dict[str, Any], data: bytes, where: Location, path: str) -> Signature:
     """A bundle, or a DSSE envelope that stands by itself. Raises `Malformed`."""
-    material, certificates, hint = "key", (), ""
+    material: Material = ("key", (), "")
     envelope: Any = said
     if "mediaType" in said:
         if not _text(said["mediaType"]).startswith(_BUNDLE.decode()):
             raise Malformed("the bundle's media type is not that of Sigstore")
-        material, certificates, hint = _material(_table(said.get("verificationMaterial")))
+        material = _material(_table(said.get("verificationMaterial")))
         if "messageSignature" in said:
-            return _message(said, (material, certificates, hint), data, where, path)
+            return _message(said, material, data, where, path)
         envelope = said.get("dsseEnvelope")
     envelope = _table(envelope)
     signatures = _list(envelope.get("signatures"))
@@ -106,29 +110,27 @@ def _bundle(said: dict[str, Any], data: bytes, where: Location, path: str) -> Si
     payload_type = _text(envelope.get("payloadType"))
     if not payload_type:
         raise Malformed("the envelope does not say what kind of payload it signs")
-    predicate, layout, files, ignored, faults = "", "files", (), (), [""]
     try:
-        predicate, layout, files, ignored, faults = _statement(payload_type, payload)
+        statement = _statement(payload_type, payload)
     except Malformed as error:
-        faults = [error.why]
+        statement = ("", "files", [], [], [error.why])
+    kind, certificates, hint = material
+    predicate, layout, files, ignored, faults = statement
     return Signature(
         at=where,
-        material=material,
+        material=kind,
         payload_type=payload_type,
         payload=payload,
         signatures=tuple(_base64(_table(s).get("sig")) for s in signatures),
         certificates=certificates,
         hint=hint or _text(_table(signatures[0]).get("keyid", "")),
-        bundle=data if material == "sigstore" else b"",
+        bundle=data if kind == "sigstore" else b"",
         predicate=predicate,
         layout=layout,
         files=tuple(files),
         ignored=tuple(ignored),
         faults=tuple(faults),
     )
-
-
-Material = tuple[str, tuple[bytes, ...], str]
 
 
 def _material(said: dict[str, Any]) -> Material:
@@ -171,9 +173,6 @@ def _message(
         files=(Digested(signed, "sha256", value),) if signed and len(value) == 64 else (),
         faults=tuple(faults),
     )
-
-
-Statement = tuple[str, str, list[Digested], list[str], list[str]]
 
 
 def _statement(payload_type: str, payload: bytes) -> Statement:

@@ -67,6 +67,16 @@ def decode(data: bytes) -> Lock:
     return lock
 
 
+def replaces(before: bytes, made: Lock) -> bool:
+    """Whether a lock that is there is of a repository of the same name that was another one."""
+    try:
+        old = decode(before)
+    except ValueError:
+        return False
+    known = old.key is not None and made.key is not None
+    return known and old.key != made.key and (old.id == made.id or old.target == made.target)
+
+
 def read(path: Path) -> Lock:
     """Read a lock. Raises `PolicyError`."""
     try:

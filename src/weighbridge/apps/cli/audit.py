@@ -61,14 +61,13 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
         "in the working directory, unless that is what is audited)",
     )
     parser.add_argument(
-        "--endpoint",
-        metavar="URL",
-        help="the Hub to ask (default: HF_ENDPOINT, or the Hugging Face Hub); your token is sent "
-        "to the endpoint it belongs to and nowhere else",
+        "--lock",
+        metavar="FILE",
+        type=Path,
+        help="block unless the target is what this lock holds (default: weighbridge.lock in the "
+        "working directory, if it is of the same target)",
     )
-    parser.add_argument(
-        "--offline", action="store_true", help="use no network: audit what is on this machine"
-    )
+    reaching(parser)
     parser.add_argument(
         "--no-digest",
         action="store_false",
@@ -78,33 +77,56 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
     parser.add_argument(
         "--timeout",
         metavar="SECONDS",
-        type=_positive(float),
+        type=positive(float),
         default=120.0,
         help="give up on a file after so long, and a little more for a large one (default: 120)",
     )
     parser.add_argument(
         "--memory",
         metavar="MIB",
-        type=_positive(int),
+        type=positive(int),
         default=2048,
         help="the memory that each process reading the files may take (default: 2048)",
     )
     parser.add_argument(
         "--jobs",
         metavar="N",
-        type=_positive(int),
+        type=positive(int),
         help="read the files in so many processes (default: one for each processor)",
     )
     parser.add_argument(
         "--width",
         metavar="COLUMNS",
-        type=_positive(int),
+        type=positive(int),
         help="lay out the terminal report for this width (default: that of the terminal)",
     )
     parser.add_argument(
         "--quiet", action="store_true", help="write nothing but the report and errors"
     )
     parser.set_defaults(run=run)
+
+
+def reaching(parser: argparse.ArgumentParser) -> None:
+    """Declare how a network may be used."""
+    parser.add_argument(
+        "--endpoint",
+        metavar="URL",
+        help="the Hub to ask (default: HF_ENDPOINT, or the Hugging Face Hub); your token is sent "
+        "to the endpoint it belongs to and nowhere else",
+    )
+    parser.add_argument(
+        "--offline", action="store_true", help="use no network: audit what is on this machine"
+    )
+
+
+def locate_policy(arguments: argparse.Namespace, target: Path) -> tuple[Path | None, str | None]:
+    """The policy that was named, or that lies in the working directory; a notice where there is
+    one that must not be used."""
+    from weighbridge.policy import policy
+
+    if arguments.policy is not None:
+        return arguments.policy, None
+    return policy.locate(Path(), target)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -116,16 +138,14 @@ def run(arguments: argparse.Namespace) -> int:
     from msgspec.structs import replace
 
     from weighbridge import api
-    from weighbridge.policy import policy
+    from weighbridge.policy import lock
 
     progress = _Progress() if sys.stderr.isatty() and not arguments.quiet else None
-    source: Path | None = arguments.policy
     notice = None
     try:
-        if source is None:
-            source, notice = policy.locate(Path(), local)
-            if notice and not arguments.quiet:
-                sys.stderr.write(f"weighbridge: {notice}\n")
+        source, notice = locate_policy(arguments, local)
+        if notice and not arguments.quiet:
+            sys.stderr.write(f"weighbridge: {notice}\n")
         report = api.audit(
             arguments.target,
             policy=source,
@@ -137,6 +157,8 @@ def run(arguments: argparse.Namespace) -> int:
             ),
             progress=progress,
             access=api.Access(endpoint=arguments.endpoint, offline=arguments.offline),
+            lock=arguments.lock or lock.locate(Path(), local),
+            lock_named=arguments.lock is not None,
         )
     except (api.PolicyError, api.TargetError) as error:
         raise UsageError(str(error)) from error
@@ -176,6 +198,19 @@ def write(file: Path, content: bytes) -> None:
     except BaseException:
         os.unlink(name)
         raise
+
+
+def show_json(said: Any) -> None:
+    """Write one of our structures to the standard output as JSON."""
+    import json
+
+    import msgspec
+
+    from weighbridge.reports.json import legible
+
+    text = legible(json.dumps(msgspec.to_builtins(said), ensure_ascii=False))
+    sys.stdout.flush()
+    sys.stdout.buffer.write(msgspec.json.format(text.encode(), indent=2) + b"\n")
 
 
 def _show(report: Report, format: str, width: int | None) -> None:
@@ -241,7 +276,9 @@ def _output(text: str) -> Output:
     return Output(format, Path(file) if given else None)
 
 
-def _positive(kind: type[int] | type[float]) -> Any:
+def positive(kind: type[int] | type[float]) -> Any:
+    """What reads a number above zero from an argument."""
+
     def parse(text: str) -> float:
         try:
             value = kind(text)
