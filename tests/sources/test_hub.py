@@ -42,6 +42,7 @@ def repository(**more: Any) -> Repository:
 
 
 def look(hub: Hub, name: str = "org/name", **more: Any) -> Audited:
+    hub.owners.setdefault("org", {"name": "org", "isVerified": False})
     with serve(hub) as endpoint:
         return engine.run(name, Settings(), None, Access(endpoint=endpoint, **more))
 
@@ -111,7 +112,8 @@ def test_renamed_repositories_say_both_names() -> None:
 
 
 def test_the_token_goes_to_its_endpoint_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    hub, cdn = Hub({"org/name": repository()}), Hub({"org/name": repository()})
+    owners = {"org": {"name": "org"}}
+    hub, cdn = Hub({"org/name": repository()}, owners=owners), Hub({"org/name": repository()})
     cdn.redirect = False
     with serve(cdn) as elsewhere, serve(hub) as endpoint:
         monkeypatch.setenv("HF_TOKEN", "secret-of-the-user")

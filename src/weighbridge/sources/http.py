@@ -98,6 +98,14 @@ class Session:
         question = _Question(self.endpoint + path, JSON_LIMIT, {}, parameters, form)
         return self._decoded(self._ask(question))
 
+    def text(self, path: str, limit: int) -> str:
+        """The text at a path of the endpoint. Raises `SourceError`, also where it is longer than
+        `limit` bytes."""
+        response = self._ask(_Question(self.endpoint + path, limit, {}))
+        if response.status != 200:
+            raise self._refused(response)
+        return response.body.decode("utf-8", "replace")
+
     def pages(self, path: str, parameters: Mapping[str, str]) -> Iterator[Any]:
         """The pages of a list, by its `Link` headers. Raises `SourceError`."""
         url: str | None = self.endpoint + path

@@ -13,6 +13,7 @@ from weighbridge.apps.cli import UsageError
 
 if TYPE_CHECKING:
     from weighbridge.core.report import Report
+    from weighbridge.sources.target import Access
 
 MOMENT = 1.0
 """Seconds that an audit may take before it shows its progress."""
@@ -115,8 +116,21 @@ def reaching(parser: argparse.ArgumentParser) -> None:
         "to the endpoint it belongs to and nowhere else",
     )
     parser.add_argument(
+        "--base",
+        metavar="TARGET",
+        help="where the model is that this one derives from, for the comparison of lineage "
+        "(default: for a repository on the Hub, the base that it declares there)",
+    )
+    parser.add_argument(
         "--offline", action="store_true", help="use no network: audit what is on this machine"
     )
+
+
+def access(arguments: argparse.Namespace) -> Access:
+    """What `reaching` declared, as the sources take it."""
+    from weighbridge import api
+
+    return api.Access(endpoint=arguments.endpoint, offline=arguments.offline, base=arguments.base)
 
 
 def locate_policy(arguments: argparse.Namespace, target: Path) -> tuple[Path | None, str | None]:
@@ -156,7 +170,7 @@ def run(arguments: argparse.Namespace) -> int:
                 memory=arguments.memory << 20,
             ),
             progress=progress,
-            access=api.Access(endpoint=arguments.endpoint, offline=arguments.offline),
+            access=access(arguments),
             lock=arguments.lock or lock.locate(Path(), local),
             lock_named=arguments.lock is not None,
         )

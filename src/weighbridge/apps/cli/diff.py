@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from weighbridge.apps.cli import UsageError
-from weighbridge.apps.cli.audit import locate_policy, reaching, show_json
+from weighbridge.apps.cli.audit import access, locate_policy, reaching, show_json
 
 if TYPE_CHECKING:
     from weighbridge.core.change import Difference, FileChange
@@ -74,7 +74,7 @@ def _side(name: str, arguments: argparse.Namespace) -> Report | Lock:
         return api.audit(
             name,
             policy=locate_policy(arguments, path)[0],
-            access=api.Access(endpoint=arguments.endpoint, offline=arguments.offline),
+            access=access(arguments),
         )
     except (api.PolicyError, api.TargetError) as error:
         raise UsageError(str(error)) from error

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from weighbridge.apps.cli import UsageError
-from weighbridge.apps.cli.audit import locate_policy, reaching, write
+from weighbridge.apps.cli.audit import access, locate_policy, reaching, write
 
 
 def add(commands: argparse._SubParsersAction[Any]) -> None:
@@ -53,8 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError(f"{output}: a lock is not written into what is audited")
     try:
         policy = locate_policy(arguments, target)[0]
-        access = api.Access(endpoint=arguments.endpoint, offline=arguments.offline)
-        report = api.audit(arguments.target, policy=policy, access=access)
+        report = api.audit(arguments.target, policy=policy, access=access(arguments))
     except (api.PolicyError, api.TargetError) as error:
         raise UsageError(str(error)) from error
     sys.stdout.write(printable(report.sentence) + "\n")

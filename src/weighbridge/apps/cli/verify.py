@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from weighbridge.apps.cli import UsageError
-from weighbridge.apps.cli.audit import positive, reaching, show_json
+from weighbridge.apps.cli.audit import access, positive, reaching, show_json
 
 if TYPE_CHECKING:
     from weighbridge.core.change import Verification
@@ -60,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
         verification = api.verify(
             arguments.lock,
             arguments.target,
-            access=api.Access(endpoint=arguments.endpoint, offline=arguments.offline),
+            access=access(arguments),
             jobs=arguments.jobs,
         )
     except (api.PolicyError, api.TargetError) as error:
