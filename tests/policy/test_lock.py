@@ -24,6 +24,7 @@ from weighbridge.sources import http
 
 FILES = {"config.json": b'{"hidden_size": 2}', "sub/notes.txt": b"plain words\n"}
 KEY, CREATED = "6" * 24, "2024-01-01T00:00:00.000Z"
+OWNERS = {"org": {"name": "org", "isVerified": True}}
 HEADER = b'{"w": {"dtype": "U8", "shape": [2097152], "data_offsets": [0, 2097152]}}'
 LARGE = len(HEADER).to_bytes(8, "little") + HEADER + bytes(2 << 20)
 
@@ -158,7 +159,7 @@ def locked(hub: Hub, endpoint: str) -> tuple[Lock, Access]:
 
 
 def test_a_repository_that_is_as_it_was_locked() -> None:
-    hub = Hub({"org/name": repository()})
+    hub = Hub({"org/name": repository()}, owners=OWNERS)
     with serve(hub) as endpoint:
         lock, access = locked(hub, endpoint)
         report = weighbridge.audit("org/name", access=access, lock=lock)
@@ -170,7 +171,7 @@ def test_a_repository_that_is_as_it_was_locked() -> None:
     assert large.declared is not None
     assert control(report, "publisher") is not ControlVerdict.FAIL
     # A digest that only the Hub names is no proof of independent origin.
-    assert control(report, "integrity") is ControlVerdict.UNKNOWN
+    assert control(report, "integrity") is ControlVerdict.WARN
     assert verification.outcome is Outcome.SAME
     assert (verification.declared, verification.computed) == (3, 0)
     assert "as far as the source says" in verification.sentence
@@ -178,7 +179,7 @@ def test_a_repository_that_is_as_it_was_locked() -> None:
 
 
 def test_what_was_downloaded_is_what_the_hub_declared(tmp_path: Path) -> None:
-    hub = Hub({"org/name": repository()})
+    hub = Hub({"org/name": repository()}, owners=OWNERS)
     with serve(hub) as endpoint:
         lock, _ = locked(hub, endpoint)
     for path, data in {**FILES, "model.safetensors": LARGE}.items():
@@ -199,7 +200,8 @@ UPSTREAM: dict[str, tuple[dict[str, Any], str, str]] = {
         "integrity", "block",
     ),
     "a large file changed": (
-        {"files": {**FILES, "model.safetensors": LARGE[:-1] + b"!"}, "commit": "b" * 40}, "integrity", "block",
+        {"files": {**FILES, "model.safetensors": LARGE[:-1] + b"!"}, "commit": "b" * 40},
+        "integrity", "block",
     ),
     "another commit": ({"commit": "b" * 40}, "integrity", "note"),
 }  # fmt: skip
@@ -208,7 +210,7 @@ UPSTREAM: dict[str, tuple[dict[str, Any], str, str]] = {
 @pytest.mark.parametrize("case", UPSTREAM)
 def test_what_changed_upstream(case: str) -> None:
     changes, id, action = UPSTREAM[case]
-    hub = Hub({"org/name": repository()})
+    hub = Hub({"org/name": repository()}, owners=OWNERS)
     with serve(hub) as endpoint:
         lock, access = locked(hub, endpoint)
         new = repository()
@@ -230,7 +232,7 @@ def test_diff_of_two_revisions_says_what_it_means(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    hub = Hub({"org/name": repository()})
+    hub = Hub({"org/name": repository()}, owners=OWNERS)
     with serve(hub) as endpoint:
         old = weighbridge.audit("org/name", access=Access(endpoint=endpoint))
         code = b"import os\nos.system('true')\n"
@@ -308,7 +310,7 @@ def test_another_repository_is_not_locked_over_the_old_one(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    hub = Hub({"org/name": repository()})
+    hub = Hub({"org/name": repository()}, owners=OWNERS)
     with serve(hub) as endpoint:
         assert main(["lock", "org/name", "--endpoint", endpoint]) == 0
         before = Path(locks.OWN_FILE).read_bytes()
