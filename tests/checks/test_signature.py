@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -15,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 import signing
 from signing import NOW, Authority, Sigstore, by_certificate, by_key, leaf, statement
 from weighbridge import audit
-from weighbridge.analysis.signature import Proof, Standing, verify
+from weighbridge.analysis.signature import Proof, Standing, public_root, verify
 from weighbridge.core.control import ControlVerdict, Verdict
 from weighbridge.core.document import Malformed
 from weighbridge.core.evidence import Table
@@ -416,3 +417,15 @@ def test_a_model_of_one_file_signed_by_the_reference_implementation(tmp_path: Pa
     (copy / "config.json").unlink()
     shutil.rmtree(copy / "tokenizer")
     assert integrity(copy, oracle("single"))[1] is Verdict.PASS
+
+
+@pytest.mark.parametrize("library", ["cryptography", "sigstore._store"])
+def test_without_the_extra_it_is_a_gap_that_names_it(
+    library: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signature = INSTANCE.sign(STATEMENT, WORKFLOW, ISSUER)
+    public_root.cache_clear()
+    monkeypatch.setitem(sys.modules, library, None)
+    control, verdict = integrity(made(tmp_path, signature), keyless())
+    assert (control.verdict, verdict) == (ControlVerdict.UNKNOWN, Verdict.INCOMPLETE)
+    assert any("weighbridge[sign]" in g.message for g in control.gaps)
