@@ -35,6 +35,7 @@ from weighbridge.core.report import (
 from weighbridge.core.tree import Blob
 from weighbridge.core.trust import Trust
 from weighbridge.engine.across import ask
+from weighbridge.engine.earlier import Earlier
 from weighbridge.engine.examine import UNRECOGNISED, examine
 from weighbridge.engine.ruleset import Ruleset, load
 from weighbridge.engine.supervisor import Progress, Settings, Supervisor
@@ -130,6 +131,7 @@ class _Part:
     gaps: list[Gap]
     protections: tuple[str, ...]
     transfer: Transfer
+    reused: int = 0
 
     def audit(self, ruleset: Ruleset) -> Audit:
         """What the checks across files see of it."""
@@ -154,13 +156,34 @@ def _examined(
             blobs.append(met)
     blobs.sort(key=lambda b: b.path)
     examine_one = partial(_examine, ruleset, settings.limits)
-    supervisor = Supervisor(blobs, source.readable, examine_one, settings)
+    earlier = _earlier(ruleset, settings)
+    results = earlier.known(blobs) if earlier is not None else {}
+    reused = len(results)
+    new = [number for number in range(len(blobs)) if number not in results]
+    supervisor = Supervisor([blobs[n] for n in new], source.readable, examine_one, settings)
     with supervisor:
-        results = sorted(supervisor.run(progress), key=lambda r: r[0])
-    examined = [_declared(e, b) for (_, e), b in zip(results, blobs, strict=True)]
+        for number, found in supervisor.run(progress):
+            results[new[number]] = found
+            if earlier is not None:
+                earlier.keep(blobs[new[number]], found)
+    examined = [_declared(results[number], blob) for number, blob in enumerate(blobs)]
     return _Part(
-        source, blobs, _explained(examined), gaps, supervisor.protections, supervisor.transfer
+        source,
+        blobs,
+        _explained(examined),
+        gaps,
+        supervisor.protections,
+        supervisor.transfer,
+        reused,
     )
+
+
+def _earlier(ruleset: Ruleset, settings: Settings) -> Earlier | None:
+    """The results of earlier audits, if they are kept: of those by the same rules and budgets."""
+    if settings.reuse is None or not settings.digest:
+        return None
+    budgets = f"{settings.limits} {settings.memory} {settings.timeout}"
+    return Earlier(settings.reuse, f"{ruleset.digest} {budgets}")
 
 
 def _declared(examined: Examined, blob: Blob) -> Examined:
@@ -326,4 +349,5 @@ def _coverage(main: _Part, transfer: Transfer | None) -> Coverage:
         left_out=tuple(left_out),
         jail=main.protections,
         transfer=transfer,
+        reused=main.reused,
     )

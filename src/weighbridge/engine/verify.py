@@ -6,12 +6,10 @@ endpoint declares is compared, and said to be that.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Final
 
 import msgspec
 
@@ -24,11 +22,10 @@ from weighbridge.core.report import FileRecord
 from weighbridge.core.tree import Blob
 from weighbridge.core.trust import Lock
 from weighbridge.engine.audit import TargetError
+from weighbridge.engine.hashing import sha256
 from weighbridge.sources.folder import File
 from weighbridge.sources.remote import RemoteFile
 from weighbridge.sources.target import Access, open_target
-
-BUFFER: Final = 1 << 20
 
 Progress = Callable[[int, int], None]
 
@@ -86,25 +83,6 @@ def _record(blob: Blob) -> FileRecord | FileChange:
     finally:
         if isinstance(blob, File):
             blob.close()
-
-
-def sha256(blob: Blob) -> str:
-    """The sha256 of a blob, in hexadecimal. A file is read into one buffer, which saves the time
-    that new memory for every part takes. Raises `OSError`, `Malformed`."""
-    digest = hashlib.sha256()
-    if not isinstance(blob, File):
-        for offset in range(0, blob.size, BUFFER):
-            digest.update(blob.read(offset, BUFFER))
-        return digest.hexdigest()
-    descriptor, buffer = blob.descriptor(), memoryview(bytearray(BUFFER))
-    offset = 0
-    while offset < blob.size:
-        count = os.preadv(descriptor, [buffer[: min(BUFFER, blob.size - offset)]], offset)
-        if not count:
-            raise Malformed("the file became shorter while it was read", offset)
-        digest.update(buffer[:count])
-        offset += count
-    return digest.hexdigest()
 
 
 def _with_git_names(records: list[FileRecord], origin: Origin) -> list[FileRecord]:

@@ -95,6 +95,7 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
         type=positive(int),
         help="read the files in so many processes (default: one for each processor)",
     )
+    reusing(parser)
     parser.add_argument(
         "--width",
         metavar="COLUMNS",
@@ -126,6 +127,26 @@ def reaching(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def reusing(parser: argparse.ArgumentParser) -> None:
+    """Declare that results are kept."""
+    parser.add_argument(
+        "--reuse",
+        metavar="FOLDER",
+        type=Path,
+        help="keep what was found in each large file in this folder, and examine only those that "
+        "have changed since, by the same rules",
+    )
+
+
+def outside(file: Path, target: Path, what: str) -> None:
+    """Refuse to write into what is audited. Raises `UsageError`."""
+    audited = target.resolve()
+    if file.parent.resolve().joinpath(file.name).is_relative_to(audited) or (
+        file.resolve().is_relative_to(audited)
+    ):
+        raise UsageError(f"{file}: {what} not written into what is audited")
+
+
 def access(arguments: argparse.Namespace) -> Access:
     """What `reaching` declared, as the sources take it."""
     from weighbridge import api
@@ -148,6 +169,8 @@ def run(arguments: argparse.Namespace) -> int:
     outputs: list[Output] = arguments.outputs or [Output("terminal", None)]
     local = Path(arguments.target)
     _check(outputs, local)
+    if arguments.reuse is not None:
+        outside(arguments.reuse, local, "results are")
 
     from msgspec.structs import replace
 
@@ -168,6 +191,7 @@ def run(arguments: argparse.Namespace) -> int:
                 jobs=arguments.jobs,
                 timeout=arguments.timeout,
                 memory=arguments.memory << 20,
+                reuse=arguments.reuse,
             ),
             progress=progress,
             access=access(arguments),
@@ -245,7 +269,6 @@ def _show(report: Report, format: str, width: int | None) -> None:
 def _check(outputs: list[Output], target: Path) -> None:
     from weighbridge.reports.formats import names
 
-    audited = target.resolve()
     for output in outputs:
         if output.format not in names():
             known = ", ".join(names())
@@ -254,10 +277,7 @@ def _check(outputs: list[Output], target: Path) -> None:
             continue
         if output.file.exists() and not output.file.is_file():
             raise UsageError(f"{output.file}: is no regular file")
-        if output.file.parent.resolve().joinpath(output.file.name).is_relative_to(audited) or (
-            output.file.resolve().is_relative_to(audited)
-        ):
-            raise UsageError(f"{output.file}: reports are not written into what is audited")
+        outside(output.file, target, "reports are")
     places = [output.file and output.file.resolve() for output in outputs]
     if len(set(places)) < len(places):
         where = "the standard output" if places.count(None) > 1 else "one file"

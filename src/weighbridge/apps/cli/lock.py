@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from weighbridge.apps.cli import UsageError
-from weighbridge.apps.cli.audit import access, locate_policy, reaching, write
+from weighbridge.apps.cli.audit import access, locate_policy, outside, reaching, reusing, write
 
 
 def add(commands: argparse._SubParsersAction[Any]) -> None:
@@ -35,6 +35,7 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
     parser.add_argument(
         "--policy", metavar="FILE", type=Path, help="use this policy, as for `weighbridge audit`"
     )
+    reusing(parser)
     reaching(parser)
     parser.set_defaults(run=run)
 
@@ -49,11 +50,15 @@ def run(arguments: argparse.Namespace) -> int:
     target = Path(arguments.target)
     if output.exists() and not output.is_file():
         raise UsageError(f"{output}: is no regular file")
-    if output.resolve().is_relative_to(target.resolve()):
-        raise UsageError(f"{output}: a lock is not written into what is audited")
+    outside(output, target, "a lock is")
+    if arguments.reuse is not None:
+        outside(arguments.reuse, target, "results are")
     try:
         policy = locate_policy(arguments, target)[0]
-        report = api.audit(arguments.target, policy=policy, access=access(arguments))
+        settings = api.Settings(reuse=arguments.reuse)
+        report = api.audit(
+            arguments.target, policy=policy, settings=settings, access=access(arguments)
+        )
     except (api.PolicyError, api.TargetError) as error:
         raise UsageError(str(error)) from error
     sys.stdout.write(printable(report.sentence) + "\n")
