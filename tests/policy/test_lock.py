@@ -318,3 +318,18 @@ def test_another_repository_is_not_locked_over_the_old_one(
         assert main(["lock", "org/name", "--endpoint", endpoint]) == 1
     assert "holds another repository" in capsys.readouterr().out
     assert Path(locks.OWN_FILE).read_bytes() == before
+
+
+def test_what_belongs_to_the_target_is_not_locked_with_it(model: Path, tmp_path: Path) -> None:
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source" / "notes.txt").write_text("words\n")
+    access = Access(parts=(("source", str(tmp_path / "source")),))
+    lock = weighbridge.lock(weighbridge.audit(model, access=access))
+    assert [f.path for f in lock.files] == list(FILES)
+    report = weighbridge.audit(model, access=access, lock=lock)
+    assert control(report, "integrity") is ControlVerdict.PASS
+    # A file of the target cannot pretend to belong to the other part.
+    (model / "source:evil.txt").write_text("words\n")
+    report = weighbridge.audit(model, access=access, lock=lock)
+    assert control(report, "integrity") is ControlVerdict.UNKNOWN
+    assert report.verdict is Verdict.INCOMPLETE

@@ -130,7 +130,11 @@ class Signed:
 
 def signed(audit: Audit) -> tuple[Signed, ...]:
     """Every signature that stands in a file of its own."""
-    found = (f for f in audit.facts if isinstance(f, Signature) and not f.at.inside)
+    own = {f.path for f in own_files(audit)}
+    found = (
+        f for f in audit.facts
+        if isinstance(f, Signature) and not f.at.inside and f.at.path in own
+    )  # fmt: skip
     return tuple(_signed(f, audit) for f in found)
 
 
@@ -139,7 +143,7 @@ def _signed(signature: Signature, audit: Audit) -> Signed:
     unread = _unread(signature)
     if unread or signature.faults:
         return Signed(signature, proof, Compared(), (), unread)
-    here = {f.path: f for f in audit.files}
+    here = {f.path: f for f in own_files(audit)}
     listed = _by_path(signature)
     root = _root(signature, listed, here)
     listed = {root + path: parts for path, parts in listed.items()}
@@ -250,9 +254,14 @@ def _differing(
 def needs_vouching(audit: Audit) -> Iterator[str]:
     """The files that somebody has to vouch for: all but the signatures and what is git's own."""
     signatures = {f.at.path for f in audit.facts if isinstance(f, Signature)}
-    for file in audit.files:
+    for file in own_files(audit):
         if file.path not in signatures and not is_git_own(file.path):
             yield file.path
+
+
+def own_files(audit: Audit) -> tuple[FileRecord, ...]:
+    """The files of the target itself, without those of what was audited in one with it."""
+    return tuple(f for f in audit.files if f.path.partition(":")[0] not in audit.joined)
 
 
 def is_git_own(path: str) -> bool:
@@ -268,7 +277,7 @@ def vouched(audit: Audit, signatures: Sequence[Signed]) -> frozenset[str]:
         if one.valid:
             files |= one.compared.same
     if audit.lock is not None:
-        lock = against_lock(audit.lock, audit.files)
+        lock = against_lock(audit.lock, own_files(audit))
         files |= lock.same | lock.confirmed
     return frozenset(files)
 
@@ -280,7 +289,7 @@ def all_vouched(audit: Audit) -> bool:
     known = vouched(audit, signatures)
     complete = all(not s.compared.missing and not s.compared.changed for s in signatures if s.valid)
     if audit.lock is not None:
-        lock = against_lock(audit.lock, audit.files)
+        lock = against_lock(audit.lock, own_files(audit))
         complete = complete and not lock.missing and not lock.changed
     files = list(needs_vouching(audit))
     return bool(files) and complete and all(path in known for path in files)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -40,7 +40,7 @@ from weighbridge.engine.examine import UNRECOGNISED, examine
 from weighbridge.engine.ruleset import Ruleset, load
 from weighbridge.engine.supervisor import Progress, Settings, Supervisor
 from weighbridge.sources.remote import RemoteFile, SourceError
-from weighbridge.sources.target import Access, Source, open_base, open_target
+from weighbridge.sources.target import Access, Source, open_base, open_with_parts
 
 FINDINGS_KEPT: Final = 200
 """How many findings of one check in one file are kept; a further one counts the rest."""
@@ -80,13 +80,14 @@ def run(
     settings = settings or Settings()
     ruleset = load()
     try:
-        source = open_target(os.fspath(target), access)
+        source = open_with_parts(os.fspath(target), access or Access())
     except (OSError, ValueError) as error:
         raise TargetError(f"{target}: {getattr(error, 'strerror', None) or error}") from error
     main = _examined(source, ruleset, settings, progress)
     across, parts = _with_parts(main, ruleset, settings, access or Access())
     publishers, lock = concerned(trust or Trust(), str(target), source.origin)
-    across = replace(across, publishers=publishers, lock=lock)
+    joined = tuple(name for name, _ in (access or Access()).parts)
+    across = replace(across, joined=joined, publishers=publishers, lock=lock)
     prepare(f.material for f in across.facts if isinstance(f, Signature))
     gaps = [*main.gaps, *(_concerns(g, e, ruleset) for e in main.examined for g in e.gaps)]
     findings = [f for e in main.examined for f in e.findings]
@@ -108,7 +109,12 @@ def run(
         why = "the digests were not computed, as asked (--no-digest)"
         gaps.append(_integrity_gap(GapKind.NOT_GIVEN, why, "."))
     return Audited(
-        target=Target(kind=source.kind, id=str(target), **_resolved(source.origin)),
+        target=Target(
+            kind=source.kind,
+            id=str(target),
+            parts=dict((access or Access()).parts),
+            **_resolved(source.origin),
+        ),
         findings=_sorted(_capped(_fingerprinted(findings))),
         gaps=tuple(sorted(set(gaps), key=_gap_order)),
         files=across.files,
@@ -217,7 +223,7 @@ def _nothing(blob: Blob) -> Examined:
     return Examined(record=FileRecord(path=blob.path, size=blob.size, sha256=None))
 
 
-def _resolved(origin: Origin | None) -> dict[str, str | None]:
+def _resolved(origin: Origin | None) -> dict[str, Any]:
     if origin is None:
         return {}
     return {"requested": origin.requested, "resolved": origin.commit}

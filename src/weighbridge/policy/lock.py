@@ -27,6 +27,7 @@ def of(report: Report) -> Lock:
     files = (
         LockedFile(path=f.path, size=f.size, sha256=f.sha256, git=f.git, declared=f.declared)
         for f in report.files
+        if f.path.partition(":")[0] not in report.target.parts
     )
     return Lock(
         schema=LOCK_SCHEMA,

@@ -28,6 +28,10 @@ class Output(NamedTuple):
     file: Path | None
 
 
+PARTS = ("source",)
+"""The options that name what belongs to the target."""
+
+
 def add(commands: argparse._SubParsersAction[Any]) -> None:
     """Declare the command."""
     parser = commands.add_parser(
@@ -123,6 +127,11 @@ def reaching(parser: argparse.ArgumentParser) -> None:
         "(default: for a repository on the Hub, the base that it declares there)",
     )
     parser.add_argument(
+        "--source",
+        metavar="TARGET",
+        help="the repository that built the model (workflows, training code), audited with it",
+    )
+    parser.add_argument(
         "--offline", action="store_true", help="use no network: audit what is on this machine"
     )
 
@@ -151,7 +160,12 @@ def access(arguments: argparse.Namespace) -> Access:
     """What `reaching` declared, as the sources take it."""
     from weighbridge import api
 
-    return api.Access(endpoint=arguments.endpoint, offline=arguments.offline, base=arguments.base)
+    return api.Access(
+        endpoint=arguments.endpoint,
+        offline=arguments.offline,
+        base=arguments.base,
+        parts=tuple((n, p) for n in PARTS if (p := getattr(arguments, n)) is not None),
+    )
 
 
 def locate_policy(arguments: argparse.Namespace, target: Path) -> tuple[Path | None, str | None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from weighbridge.analysis.integrity import against_lock
+from weighbridge.analysis.integrity import against_lock, own_files
 from weighbridge.core.check import Audit, check
 from weighbridge.core.evidence import Comparison, Table
 from weighbridge.core.finding import Action, Finding, Gap, GapKind
@@ -33,7 +33,7 @@ def locked_files(audit: Audit) -> Iterator[Finding | Gap]:
     """
     if audit.lock is None:
         return
-    compared = against_lock(audit.lock, audit.files)
+    compared = against_lock(audit.lock, own_files(audit))
     for differing in compared.changed:
         yield Finding(
             message="this file is not the one that was locked",

@@ -8,6 +8,7 @@ from weighbridge.analysis.integrity import (
     Signed,
     is_git_own,
     needs_vouching,
+    own_files,
     signed,
     vouched,
 )
@@ -151,7 +152,7 @@ def _uncovered(audit: Audit, found: Sequence[Signed], bad: Action) -> Iterator[F
     if unsigned := [path for path in left if path not in ignored]:
         message = f"not covered by any signature: {_files(unsigned)}"
         yield _about(message, at, bad, "unsigned", unsigned)
-    if own := [f.path for f in audit.files if is_git_own(f.path) and f.path not in covered]:
+    if own := [f.path for f in own_files(audit) if is_git_own(f.path) and f.path not in covered]:
         message = f"read by git alone and not covered by a signature: {_files(own)}"
         yield _about(message, at, Action.NOTE, "git", own)
 
