@@ -264,6 +264,10 @@ def test_publishers_with_keys_beside_the_policy(tmp_path: Path) -> None:
         ('repository = "a"\nkey = "weighbridge.toml"', "it is no public key in PEM"),
         (f'repository = "a"\nroot = """{KEY}"""\nsubject = "x"', "it is no certificate in PEM"),
         ('key = "x"', "repository"),
+        (
+            'repository = "a"\nidentity = "x"\nissuer = "y"\ntrust_root = "{no"',
+            "`publisher.0..trust_root`: it is no JSON",
+        ),
     ],
 )
 def test_publishers_that_cannot_be_used(text: str, told: str, tmp_path: Path) -> None:

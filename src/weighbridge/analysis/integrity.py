@@ -251,11 +251,12 @@ def _differing(
 # -- both -----------------------------------------------------------------------------------------
 
 
-def needs_vouching(audit: Audit) -> Iterator[str]:
-    """The files that somebody has to vouch for: all but the signatures and what is git's own."""
-    signatures = {f.at.path for f in audit.facts if isinstance(f, Signature)}
+def needs_vouching(audit: Audit, signatures: Sequence[Signed]) -> Iterator[str]:
+    """The files that somebody has to vouch for: all but the signatures of the policy's publishers
+    and what is git's own."""
+    valid = {one.signature.at.path for one in signatures if one.valid}
     for file in own_files(audit):
-        if file.path not in signatures and not is_git_own(file.path):
+        if file.path not in valid and not is_git_own(file.path):
             yield file.path
 
 
@@ -291,5 +292,5 @@ def all_vouched(audit: Audit) -> bool:
     if audit.lock is not None:
         lock = against_lock(audit.lock, own_files(audit))
         complete = complete and not lock.missing and not lock.changed
-    files = list(needs_vouching(audit))
+    files = list(needs_vouching(audit, signatures))
     return bool(files) and complete and all(path in known for path in files)

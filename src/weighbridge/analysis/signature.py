@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -66,7 +66,7 @@ class Standing(StrEnum):
     BAD = "bad"
     """It is no signature over what it comes with."""
     UNTRIED = "untried"
-    """What is needed to verify it is not installed."""
+    """What is needed to verify it is not there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,32 +139,37 @@ def verify(
     """
     publishers = tuple(publishers)
     try:
-        import cryptography  # noqa: F401
+        from cryptography.exceptions import UnsupportedAlgorithm
     except (ImportError, OSError):  # inside a jail, what is not there cannot even be looked for
         return Proof(Standing.UNTRIED, "", EXTRA)
     if signature.material == "key":
         return _by_key(signature, publishers)
     try:
-        leaf = _certificate(signature.certificates[0])
-        if not _signed_with(signature, leaf.public_key()):
-            return Proof(Standing.BAD, "", "it does not match the certificate in the same file")
-    except ValueError as error:
+        leaf, *between = map(_certificate, signature.certificates)
+        key, who = leaf.public_key(), names(leaf)
+    except (ValueError, UnsupportedAlgorithm) as error:
         return Proof(Standing.BAD, "", f"its certificate cannot be read: {error}")
+    if not _signed_with(signature, key):
+        return Proof(Standing.BAD, "", "it does not match the certificate in the same file")
     if signature.material == "certificate":
-        return _by_certificate(signature, leaf, publishers, now or datetime.now(UTC))
-    return _by_sigstore(signature, leaf, publishers)
+        return _by_certificate((leaf, *between), who, publishers, now or datetime.now(UTC))
+    return _by_sigstore(signature, leaf, who, publishers)
 
 
 # -- by key ---------------------------------------------------------------------------------------
 
 
 def _by_key(signature: Signature, publishers: tuple[Publisher, ...]) -> Proof:
+    from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
     tried = [p for p in publishers if p.key is not None]
     for publisher in tried:
         assert publisher.key is not None
-        key = load_pem_public_key(publisher.key.encode())
+        try:
+            key = load_pem_public_key(publisher.key.encode())
+        except (ValueError, UnsupportedAlgorithm) as error:
+            return Proof(Standing.UNTRIED, "", f"{publisher.name} cannot be read: {error}"[:300])
         if _signed_with(signature, key):
             return Proof(Standing.VALID, publisher.name, f"signed with key {_fingerprint(key)}")
         if signature.hint and signature.hint == _hint(key):
@@ -266,11 +271,13 @@ def names(certificate: x509.Certificate) -> tuple[str, ...]:
 
 
 def _by_certificate(
-    signature: Signature, leaf: x509.Certificate, publishers: tuple[Publisher, ...], now: datetime
+    chain: Sequence[x509.Certificate],
+    who: tuple[str, ...],
+    publishers: tuple[Publisher, ...],
+    now: datetime,
 ) -> Proof:
-    who = names(leaf)
+    leaf, *between = chain
     said = tuple(("name", name) for name in who)
-    between = [_certificate(der) for der in signature.certificates[1:]]
     why = "the policy names no root certificate for this repository"
     standing = Standing.OTHER
     for publisher in publishers:
@@ -367,7 +374,10 @@ class _Reading:
 
 
 def _by_sigstore(
-    signature: Signature, leaf: x509.Certificate, publishers: tuple[Publisher, ...]
+    signature: Signature,
+    leaf: x509.Certificate,
+    who: tuple[str, ...],
+    publishers: tuple[Publisher, ...],
 ) -> Proof:
     try:
         public = public_root()
@@ -377,7 +387,6 @@ def _by_sigstore(
     if any(p.identity is not None and p.trust_root is None for p in publishers):
         roots.add(public)
     why = ""
-    who = names(leaf)
     for root in sorted(roots):
         instance = PUBLIC if root == public else "the policy's Sigstore instance"
         known = f"{instance}, trust root of {root_date(root)}"

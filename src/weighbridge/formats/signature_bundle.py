@@ -35,6 +35,8 @@ MODEL: Final = "https://model_signing/signature/v1.0"
 MODEL_BEFORE_1: Final = "https://model_signing/Digests/v0.1"
 _BUNDLE: Final = b"application/vnd.dev.sigstore.bundle"
 _ENVELOPE: Final = (b'"payloadType"', b'"payload"', b'"signatures"')
+_BUNDLE_KEYS: Final = {"mediaType", "verificationMaterial", "dsseEnvelope", "messageSignature"}
+_ENVELOPE_KEYS: Final = {"payloadType", "payload", "signatures"}
 _HEX: Final = re.compile(r"(?:[0-9a-f]{2}){16,64}")
 _SHARD: Final = re.compile(r"(.+):(\d{1,18}):(\d{1,18})", re.DOTALL)
 _SUFFIXES: Final = (".sigstore.json", ".sigstore", ".bundle", ".sig", ".json")
@@ -95,6 +97,9 @@ def _bundle(said: dict[str, Any], data: bytes, where: Location, path: str) -> Si
     """A bundle, or a DSSE envelope that stands by itself. Raises `Malformed`."""
     material: Material = ("key", (), "")
     envelope: Any = said
+    # A file that vouches for others need not be vouched for: it must be nothing else beside.
+    if strange := said.keys() - (_BUNDLE_KEYS if "mediaType" in said else _ENVELOPE_KEYS):
+        raise Malformed(f"a signature has no field {min(strange)[:100]!r}")
     if "mediaType" in said:
         if not _text(said["mediaType"]).startswith(_BUNDLE.decode()):
             raise Malformed("the bundle's media type is not that of Sigstore")

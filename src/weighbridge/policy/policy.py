@@ -40,6 +40,7 @@ A policy is a TOML file of whoever runs the audit, never of what is audited:
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections import Counter
 from datetime import date
@@ -270,6 +271,11 @@ def _material(said: str, folder: Path, marker: str, key: str) -> str:
             text = _bytes(folder / said).decode("ascii" if marker == _PEM else "utf-8")
         except UnicodeDecodeError:
             raise ValueError(f"`{key}`: {said} is no text") from None
+    if marker == "{":
+        try:
+            json.loads(text)
+        except (ValueError, RecursionError):
+            raise ValueError(f"`{key}`: it is no JSON") from None
     wanted = "PUBLIC KEY" if key.endswith(".key") else "CERTIFICATE"
     if marker == _PEM and f"-----BEGIN {wanted}-----" not in text:
         raise ValueError(f"`{key}`: it is no {wanted.lower()} in PEM")

@@ -143,7 +143,7 @@ def _uncovered(audit: Audit, found: Sequence[Signed], bad: Action) -> Iterator[F
     covered = vouched(audit, valid).union(*(s.compared.declared for s in valid))
     covered |= {d.path for s in valid for d in s.compared.changed}
     covered |= {path for s in valid for path in s.compared.open}
-    left = [path for path in needs_vouching(audit) if path not in covered]
+    left = [path for path in needs_vouching(audit, found) if path not in covered]
     ignored = {path for s in valid for path in s.ignored}
     at = valid[0].signature.at
     if by_signer := [path for path in left if path in ignored]:
