@@ -73,6 +73,7 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
         "working directory, if it is of the same target)",
     )
     reaching(parser)
+    belonging(parser)
     parser.add_argument(
         "--no-digest",
         action="store_false",
@@ -121,6 +122,13 @@ def reaching(parser: argparse.ArgumentParser) -> None:
         "to the endpoint it belongs to and nowhere else",
     )
     parser.add_argument(
+        "--offline", action="store_true", help="use no network: audit what is on this machine"
+    )
+
+
+def belonging(parser: argparse.ArgumentParser) -> None:
+    """Declare what else is looked at with the target."""
+    parser.add_argument(
         "--base",
         metavar="TARGET",
         help="where the model is that this one derives from, for the comparison of lineage "
@@ -130,9 +138,6 @@ def reaching(parser: argparse.ArgumentParser) -> None:
         "--source",
         metavar="TARGET",
         help="the repository that built the model (workflows, training code), audited with it",
-    )
-    parser.add_argument(
-        "--offline", action="store_true", help="use no network: audit what is on this machine"
     )
 
 
@@ -157,14 +162,14 @@ def outside(file: Path, target: Path, what: str) -> None:
 
 
 def access(arguments: argparse.Namespace) -> Access:
-    """What `reaching` declared, as the sources take it."""
+    """What `reaching` and `belonging` declared, as the sources take it."""
     from weighbridge import api
 
     return api.Access(
         endpoint=arguments.endpoint,
         offline=arguments.offline,
-        base=arguments.base,
-        parts=tuple((n, p) for n in PARTS if (p := getattr(arguments, n)) is not None),
+        base=getattr(arguments, "base", None),
+        parts=tuple((n, p) for n in PARTS if (p := getattr(arguments, n, None)) is not None),
     )
 
 

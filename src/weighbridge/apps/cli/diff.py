@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from weighbridge.apps.cli import UsageError
-from weighbridge.apps.cli.audit import access, locate_policy, reaching, show_json
+from weighbridge.apps.cli.audit import access, belonging, locate_policy, reaching, show_json
 
 if TYPE_CHECKING:
     from weighbridge.core.change import Difference, FileChange
@@ -46,6 +46,7 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
         "--format", choices=("terminal", "json"), default="terminal", help="how to say it"
     )
     reaching(parser)
+    belonging(parser)
     parser.set_defaults(run=run)
 
 

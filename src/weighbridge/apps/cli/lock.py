@@ -8,7 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from weighbridge.apps.cli import UsageError
-from weighbridge.apps.cli.audit import access, locate_policy, outside, reaching, reusing, write
+from weighbridge.apps.cli.audit import (
+    access,
+    belonging,
+    locate_policy,
+    outside,
+    reaching,
+    reusing,
+    write,
+)
 
 
 def add(commands: argparse._SubParsersAction[Any]) -> None:
@@ -37,6 +45,7 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
     )
     reusing(parser)
     reaching(parser)
+    belonging(parser)
     parser.set_defaults(run=run)
 
 
