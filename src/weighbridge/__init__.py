@@ -11,27 +11,45 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from weighbridge.api import (
         Access,
+        Difference,
+        Lock,
         Policy,
         PolicyError,
+        Publisher,
         Report,
         RulesError,
         Settings,
         TargetError,
+        Verification,
         audit,
+        diff,
+        lock,
+        read_lock,
         read_policy,
+        verify,
+        write_lock,
     )
 
 __version__ = "0.1.0"
 __all__ = [
     "Access",
+    "Difference",
+    "Lock",
     "Policy",
     "PolicyError",
+    "Publisher",
     "Report",
     "RulesError",
     "Settings",
     "TargetError",
+    "Verification",
     "audit",
+    "diff",
+    "lock",
+    "read_lock",
     "read_policy",
+    "verify",
+    "write_lock",
 ]
 
 

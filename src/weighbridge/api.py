@@ -8,12 +8,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from weighbridge import __version__
+from weighbridge.core.change import Difference, Verification
 from weighbridge.core.check import Check
 from weighbridge.core.report import SCHEMA, CheckDoc, Report, Tool
+from weighbridge.core.trust import Lock, Publisher, Trust
 from weighbridge.engine import audit as engine
+from weighbridge.engine import verify as verifier
 from weighbridge.engine.audit import TargetError
 from weighbridge.engine.rules import RulesError
 from weighbridge.engine.supervisor import Settings
+from weighbridge.policy import lock as locks
+from weighbridge.policy.diff import compare
+from weighbridge.policy.lock import read as read_lock
 from weighbridge.policy.policy import Policy, PolicyError
 from weighbridge.policy.policy import read as read_policy
 from weighbridge.policy.verdict import judge
@@ -21,14 +27,23 @@ from weighbridge.sources.target import Access
 
 __all__ = [
     "Access",
+    "Difference",
+    "Lock",
     "Policy",
     "PolicyError",
+    "Publisher",
     "Report",
     "RulesError",
     "Settings",
     "TargetError",
+    "Verification",
     "audit",
+    "diff",
+    "lock",
+    "read_lock",
     "read_policy",
+    "verify",
+    "write_lock",
 ]
 
 
@@ -40,6 +55,8 @@ def audit(
     settings: Settings | None = None,
     progress: Callable[[int, int], None] | None = None,
     access: Access | None = None,
+    lock: Lock | str | os.PathLike[str] | None = None,
+    lock_named: bool = True,
 ) -> Report:
     """Audit a model folder, a file, or a repository on the Hub, and answer the 14 controls.
 
@@ -51,18 +68,21 @@ def audit(
     command line looks for `weighbridge.toml` in the working directory, this function does not).
     `rules` is a folder of YARA rules to run as well, in place of the one that the policy names; it
     needs the extra `weighbridge[yara]`. `settings` are the budgets of the run. `progress` is called
-    with how many files are done, of how many. Nothing of the target is executed, and only the
-    target's files are read.
+    with how many files are done, of how many. `lock` is a `Lock`, or the path of a lock file, that
+    the target must still be. Nothing of the target is executed, and only the target's files are
+    read.
 
     Raises `TargetError` where there is nothing that can be audited, `PolicyError` where the policy
-    and `RulesError` where the rules cannot be used. A file that cannot be read raises nothing: it
-    is a gap in the report.
+    or the lock and `RulesError` where the rules cannot be used. A file that cannot be read raises
+    nothing: it is a gap in the report.
     """
     decided, source = Policy(), None
     if isinstance(policy, Policy):
         decided, source = policy, "given by the caller"
     elif policy is not None:
         decided, source = read_policy(Path(policy)), os.fspath(policy)
+    if lock is not None and not isinstance(lock, Lock):
+        lock = read_lock(Path(lock))
     folder = rules if rules is not None else decided.rules.rules
     if folder is not None and Path(folder).resolve().is_relative_to(Path(target).resolve()):
         raise RulesError(f"{os.fspath(folder)}: rules are not taken from what is audited")
@@ -71,6 +91,7 @@ def audit(
         settings or Settings(),
         progress,
         access,
+        Trust(publishers=decided.publishers, lock=lock, lock_named=lock_named),
         None if folder is None else Path(folder),
     )
     now = datetime.now(UTC)
@@ -100,6 +121,42 @@ def audit(
         intel=audited.intel,
         origin=audited.origin,
     )
+
+
+def lock(report: Report) -> Lock:
+    """The lock of what a report is about: every file with its digests, the repository's identity,
+    the verdict. `write_lock` puts it into a file."""
+    return locks.of(report)
+
+
+def write_lock(lock: Lock, path: str | os.PathLike[str]) -> None:
+    """Write a lock, in the form in which the same lock is always the same file."""
+    Path(path).write_bytes(locks.encode(lock))
+
+
+def verify(
+    lock: Lock | str | os.PathLike[str],
+    target: str | os.PathLike[str] | None = None,
+    *,
+    access: Access | None = None,
+    jobs: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Verification:
+    """Whether a target (None: the one that was locked) is what was locked.
+
+    Files on this machine are read whole, `jobs` at once; of a repository on the Hub what its
+    endpoint declares is compared, and nothing is downloaded. Raises `TargetError` where there is
+    nothing to compare, `PolicyError` where the lock cannot be used.
+    """
+    beside = () if isinstance(lock, Lock) else (Path(lock),)
+    locked = lock if isinstance(lock, Lock) else read_lock(Path(lock))
+    name = None if target is None else os.fspath(target)
+    return verifier.verify(locked, name, access=access, jobs=jobs, progress=progress, beside=beside)
+
+
+def diff(old: Report | Lock, new: Report | Lock) -> Difference:
+    """What changed between two audits, or an audit and a lock, and what that means."""
+    return compare(old, new)
 
 
 def documentation(check: Check) -> CheckDoc:

@@ -223,3 +223,55 @@ def test_a_link_into_the_target_is_not_used(tmp_path: Path) -> None:
 def test_without_a_file_nothing_is_waived() -> None:
     assert Policy().waivers == ()
     assert not Policy().rules.review_fails
+
+
+KEY = "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n"
+ROOT = KEY.replace("PUBLIC KEY", "CERTIFICATE")
+
+
+def test_publishers_with_keys_beside_the_policy(tmp_path: Path) -> None:
+    (tmp_path / "keys").mkdir()
+    (tmp_path / "keys" / "a.pub").write_text(KEY)
+    (tmp_path / "root.pem").write_text(ROOT)
+    (tmp_path / "trust.json").write_text('{"mediaType": "x"}')
+    file = tmp_path / "weighbridge.toml"
+    file.write_text(
+        '[[publisher]]\nrepository = "a/*"\nkey = "keys/a.pub"\nrequired = true\n'
+        f'[[publisher]]\nrepository = "b/*"\nkey = """{KEY}"""\n'
+        '[[publisher]]\nrepository = "c/*"\nroot = "root.pem"\nsubject = "CN=c"\n'
+        '[[publisher]]\nrepository = "d/*"\nidentity = "d@example.org"\nissuer = "https://i"\n'
+        'trust_root = "trust.json"\n'
+    )
+    a, b, c, d = read(file).publishers
+    assert (a.key, a.required, b.key, b.required) == (KEY, True, KEY, False)
+    assert (c.root, c.subject) == (ROOT, "CN=c")
+    assert (d.identity, d.issuer, d.trust_root) == (
+        "d@example.org", "https://i", '{"mediaType": "x"}',
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('repository = "a"', "one of `key`"),
+        ('repository = "a"\nkey = "x"\nroot = "y"\nsubject = "z"', "one of `key`"),
+        ('repository = "a"\nidentity = "x"', "`identity` and `issuer` go together"),
+        ('repository = "a"\nissuer = "x"', "`identity` and `issuer` go together"),
+        ('repository = "a"\nsubject = "x"', "`root` and `subject` go together"),
+        ('repository = ""\nkey = "x"', "`publisher.0..repository` is empty"),
+        (f'repository = "a"\nkey = """{KEY}"""\ntrust_root = "x"', "goes with `identity`"),
+        ('repository = "a"\nkey = "gone.pub"', "gone.pub: No such file"),
+        ('repository = "a"\nkey = "weighbridge.toml"', "it is no public key in PEM"),
+        (f'repository = "a"\nroot = """{KEY}"""\nsubject = "x"', "it is no certificate in PEM"),
+        ('key = "x"', "repository"),
+        (
+            'repository = "a"\nidentity = "x"\nissuer = "y"\ntrust_root = "{no"',
+            "`publisher.0..trust_root`: it is no JSON",
+        ),
+    ],
+)
+def test_publishers_that_cannot_be_used(text: str, told: str, tmp_path: Path) -> None:
+    file = tmp_path / "weighbridge.toml"
+    file.write_text(f"[[publisher]]\n{text}\n")
+    with pytest.raises(PolicyError, match=told):
+        read(file)

@@ -16,6 +16,7 @@ from weighbridge.core.location import Location
 from weighbridge.core.origin import Origin
 from weighbridge.core.report import FileRecord
 from weighbridge.core.tree import Blob, Link, Reference
+from weighbridge.core.trust import Lock, Publisher
 
 SECTIONS = ("Why it matters", "What to do", "Limits", "References")
 
@@ -48,6 +49,10 @@ class Audit:
     Such checks run in a jailed child of their own. `blobs` are the target's files by path, to be
     read in parts; `parts` are what was audited beside the target, by role (`base`: the model that
     it derives from); `missing` says of a part that could not be had why not.
+    `joined` are the names of what belongs to the target and was audited in one with it: its files
+    bear the name and a colon before their path.
+    `publishers` are those of the policy whose signatures count for this target; `lock` is what an
+    earlier audit let in.
     """
 
     files: tuple[FileRecord, ...]
@@ -59,6 +64,9 @@ class Audit:
     blobs: Mapping[str, Blob] = field(default_factory=dict)
     parts: Mapping[str, Audit] = field(default_factory=dict)
     missing: Mapping[str, str] = field(default_factory=dict)
+    joined: tuple[str, ...] = ()
+    publishers: tuple[Publisher, ...] = ()
+    lock: Lock | None = None
 
 
 @dataclass(frozen=True, slots=True)

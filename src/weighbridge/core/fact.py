@@ -61,4 +61,44 @@ class Weights(Fact, frozen=True, tag="weights"):
     tensors: tuple[TensorEntry, ...]
 
 
-AnyFact = Card | Settings | SpecialTokens | Weights
+class Digested(msgspec.Struct, frozen=True, array_like=True):
+    """A file that a listing names, with the algorithm and its value in hexadecimal."""
+
+    path: str
+    algorithm: str
+    value: str
+
+
+class Signature(Fact, frozen=True, tag="signature"):
+    """A signature over files, as it stands in its own file. Nothing of it is verified here.
+
+    `material` says what it is proven with: a `key` (`hint` is how the signer calls it), a
+    `certificate` (`certificates` in DER, the signer's first) or `sigstore`, a certificate with an
+    entry in a public log, for which the whole `bundle` is needed. `signatures` were made over the
+    DSSE encoding of `payload_type` and `payload`, or, where that type is empty, over the one file
+    itself. `files` are those that it covers, `ignored` the paths that the signer left out,
+    `layout` how the files were digested. `faults` say why it cannot be what it claims to be.
+    """
+
+    material: str
+    payload_type: str
+    payload: bytes
+    signatures: tuple[bytes, ...]
+    certificates: tuple[bytes, ...] = ()
+    hint: str = ""
+    bundle: bytes = b""
+    predicate: str = ""
+    layout: str = "files"
+    files: tuple[Digested, ...] = ()
+    ignored: tuple[str, ...] = ()
+    faults: tuple[str, ...] = ()
+
+
+class Checksums(Fact, frozen=True, tag="checksums"):
+    """A list of digests, as `sha256sum` writes it. Paths are as they are written there; an empty
+    one means the file that the list is named after."""
+
+    files: tuple[Digested, ...]
+
+
+AnyFact = Card | Checksums | Settings | Signature | SpecialTokens | Weights

@@ -75,7 +75,8 @@ class LeftOut(msgspec.Struct, frozen=True, kw_only=True):
 
 class Coverage(msgspec.Struct, frozen=True, kw_only=True):
     """What was looked at, beside the verdict: how many files there are, their bytes, and how many
-    of the files were hashed; what was fetched for it, where a network was used."""
+    of the files were hashed; what was fetched for it, where a network was used; how many files
+    were not examined again, because an earlier audit by the same rules saw the same content."""
 
     files: int
     bytes: int
@@ -84,6 +85,7 @@ class Coverage(msgspec.Struct, frozen=True, kw_only=True):
     left_out: tuple[LeftOut, ...] = ()
     jail: tuple[str, ...] = ()
     transfer: Transfer | None = None
+    reused: int = 0
 
 
 class ControlResult(msgspec.Struct, frozen=True, kw_only=True):

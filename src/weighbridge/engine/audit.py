@@ -13,9 +13,12 @@ from typing import Any, Final
 
 import msgspec
 
+from weighbridge.analysis.integrity import concerned
 from weighbridge.analysis.lineage import declared_bases
 from weighbridge.analysis.references import resolve
+from weighbridge.analysis.signature import prepare
 from weighbridge.core.check import Artifact, Audit, Check
+from weighbridge.core.fact import Signature
 from weighbridge.core.finding import Action, Finding, Gap, GapKind, Related
 from weighbridge.core.format import Limits
 from weighbridge.core.location import Location
@@ -30,7 +33,9 @@ from weighbridge.core.report import (
     Target,
 )
 from weighbridge.core.tree import Blob, Copy
+from weighbridge.core.trust import Trust
 from weighbridge.engine.across import ask
+from weighbridge.engine.earlier import Earlier
 from weighbridge.engine.examine import UNRECOGNISED, examine
 from weighbridge.engine.rules import Rules, compile_folder
 from weighbridge.engine.ruleset import Ruleset, load
@@ -71,9 +76,11 @@ def run(
     settings: Settings | None = None,
     progress: Progress | None = None,
     access: Access | None = None,
+    trust: Trust | None = None,
     rules: Path | None = None,
 ) -> Audited:
-    """Audit a folder, a file or a repository; `rules` is a folder of YARA rules to run as well.
+    """Audit a folder, a file or a repository. `trust` is what the user has from elsewhere than the
+    target, `rules` a folder of YARA rules to run as well.
 
     Raises `TargetError` where there is nothing that can be audited, `RulesError` where the rules
     cannot be used.
@@ -87,6 +94,10 @@ def run(
         raise TargetError(f"{target}: {getattr(error, 'strerror', None) or error}") from error
     main = _examined(source, ruleset, settings, own, progress)
     across, parts = _with_parts(main, ruleset, settings, access or Access())
+    publishers, lock = concerned(trust or Trust(), str(target), source.origin)
+    joined = tuple(name for name, _ in (access or Access()).parts)
+    across = replace(across, joined=joined, publishers=publishers, lock=lock)
+    prepare(f.material for f in across.facts if isinstance(f, Signature))
     gaps = [*main.gaps, *(_concerns(g, e, ruleset) for e in main.examined for g in e.gaps)]
     findings = [f for e in main.examined for f in e.findings]
     ran = Counter(check for e in main.examined for row in e.coverage for check in row.checks)
@@ -135,6 +146,7 @@ class _Part:
     gaps: list[Gap]
     protections: tuple[str, ...]
     transfer: Transfer
+    reused: int = 0
 
     def audit(self, ruleset: Ruleset) -> Audit:
         """What the checks across files see of it."""
@@ -165,12 +177,26 @@ def _examined(
     blobs.sort(key=lambda b: b.path)
     examine_one = partial(_examine, ruleset, settings.limits, rules)
     once = [b for b in blobs if not isinstance(b, Copy)]
-    supervisor = Supervisor(once, source.readable, examine_one, settings)
+    earlier = _earlier(ruleset, settings, rules)
+    results = earlier.known(once) if earlier is not None else {}
+    reused = len(results)
+    new = [number for number in range(len(once)) if number not in results]
+    supervisor = Supervisor([once[n] for n in new], source.readable, examine_one, settings)
     with supervisor:
-        results = sorted(supervisor.run(progress), key=lambda r: r[0])
-    found = {b.path: _declared(e, b) for (_, e), b in zip(results, once, strict=True)}
-    examined = _explained(_with_copies(blobs, found))
-    return _Part(source, blobs, examined, gaps, supervisor.protections, supervisor.transfer)
+        for number, examined in supervisor.run(progress):
+            results[new[number]] = examined
+            if earlier is not None:
+                earlier.keep(once[new[number]], examined)
+    found = {blob.path: _declared(results[number], blob) for number, blob in enumerate(once)}
+    return _Part(
+        source,
+        blobs,
+        _explained(_with_copies(blobs, found)),
+        gaps,
+        supervisor.protections,
+        supervisor.transfer,
+        reused,
+    )
 
 
 def _with_copies(blobs: list[Blob], found: dict[str, Examined]) -> list[Examined]:
@@ -206,6 +232,15 @@ def _moved(examined: Examined, path: str) -> Examined:
         references=tuple(msgspec.structs.replace(r, at=move(r.at)) for r in examined.references),
         facts=tuple(msgspec.structs.replace(f, at=move(f.at)) for f in examined.facts),
     )
+
+
+def _earlier(ruleset: Ruleset, settings: Settings, rules: Rules | None) -> Earlier | None:
+    """The results of earlier audits, if they are kept: of those by the same rules and budgets."""
+    if settings.reuse is None or not settings.digest:
+        return None
+    digest = ruleset.digest if rules is None else _with_rules(ruleset.digest, rules)
+    budgets = f"{settings.limits} {settings.memory} {settings.timeout}"
+    return Earlier(settings.reuse, f"{digest} {budgets}")
 
 
 def _declared(examined: Examined, blob: Blob) -> Examined:
@@ -375,4 +410,5 @@ def _coverage(main: _Part, transfer: Transfer | None) -> Coverage:
         left_out=tuple(left_out),
         jail=main.protections,
         transfer=transfer,
+        reused=main.reused,
     )

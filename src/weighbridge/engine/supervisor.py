@@ -70,7 +70,8 @@ class Settings:
 
     `digest`: compute the sha256 of every file. `jobs`: how many children, by default one for each
     processor. `timeout`: seconds for one file, to which its size adds. `memory`: address space of
-    a child in bytes.
+    a child in bytes. `reuse`: a folder in which results are kept, so that files that have not
+    changed need not be examined again.
     """
 
     digest: bool = True
@@ -78,6 +79,7 @@ class Settings:
     timeout: float = 120.0
     memory: int = 2 << 30
     limits: Limits = field(default_factory=Limits)
+    reuse: Path | None = None
 
 
 class Answer(msgspec.Struct, array_like=True):

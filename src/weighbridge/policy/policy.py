@@ -21,10 +21,27 @@ A policy is a TOML file of whoever runs the audit, never of what is audited:
     reason = "not deployed"
     owner = "ml-platform@example.org"
     expires = 2027-01-31
+
+    [[publisher]]                # whose signatures count, for which repositories
+    repository = "example/*"
+    key = "keys/example.pub"     # a path beside this file, or the PEM itself
+    required = true              # without a signature by one of its publishers: block
+
+    [[publisher]]
+    repository = "example/*"
+    identity = "https://github.com/example/models/.github/workflows/release.yml@refs/tags/*"
+    issuer = "https://token.actions.githubusercontent.com"
+    trust_root = "trusted_root.json"  # of a Sigstore instance of your own
+
+    [[publisher]]
+    repository = "example/*"
+    root = "keys/root.pem"
+    subject = "CN=Example model signing,O=Example"
 """
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections import Counter
 from datetime import date
@@ -35,10 +52,12 @@ from typing import Any, Final
 import msgspec
 
 from weighbridge.core.finding import Finding, Gap, GapKind
+from weighbridge.core.trust import Publisher
 from weighbridge.policy.controls import BY_ID
 
 OWN_FILE: Final = "weighbridge.toml"
 SHARED_FILE: Final = "pyproject.toml"
+_PEM: Final = "-----BEGIN"
 LARGEST: Final = 1 << 20
 """How many bytes a policy file may have."""
 
@@ -113,6 +132,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     rules: Rules = msgspec.field(default=Rules(), name="policy")
     waivers: tuple[Waiver, ...] = msgspec.field(default=(), name="waiver")
     accepted_gaps: tuple[GapAcceptance, ...] = msgspec.field(default=(), name="accept_gap")
+    publishers: tuple[Publisher, ...] = msgspec.field(default=(), name="publisher")
 
 
 def locate(folder: Path, target: Path) -> tuple[Path | None, str | None]:
@@ -152,7 +172,7 @@ def read(path: Path) -> Policy:
     except msgspec.ValidationError as error:
         raise PolicyError(f"{path}: {str(error).replace('`$.', '`')}") from error
     try:
-        return _checked(policy)
+        return _with_keys(_checked(policy), path.parent)
     except ValueError as error:
         raise PolicyError(f"{path}: {error}") from error
 
@@ -222,6 +242,57 @@ def _checked(policy: Policy) -> Policy:
         if times > 1:
             raise ValueError(f"two waivers or acceptances have the `id` {id!r}")
     return msgspec.structs.replace(policy, waivers=tuple(waivers), accepted_gaps=tuple(accepted))
+
+
+def _with_keys(policy: Policy, folder: Path) -> Policy:
+    """The publishers with the keys and roots that their paths lead to, from the folder of the
+    policy file. Raises `ValueError`, `PolicyError`."""
+    publishers = []
+    for number, publisher in enumerate(policy.publishers):
+        key = f"publisher[{number}]"
+        ways = [
+            publisher.key is not None,
+            publisher.identity is not None or publisher.issuer is not None,
+            publisher.root is not None or publisher.subject is not None,
+        ]
+        if sum(ways) != 1:
+            raise ValueError(
+                f"`{key}`: one of `key`, `identity` with `issuer`, and `root` with `subject` "
+                "must say whose signature counts"
+            )
+        for one, other in (("identity", "issuer"), ("root", "subject")):
+            if (getattr(publisher, one) is None) != (getattr(publisher, other) is None):
+                raise ValueError(f"`{key}`: `{one}` and `{other}` go together")
+        if publisher.trust_root is not None and publisher.identity is None:
+            raise ValueError(f"`{key}.trust_root` goes with `identity`")
+        if not publisher.repository:
+            raise ValueError(f"`{key}.repository` is empty")
+        read_in = {
+            name: _material(getattr(publisher, name), folder, marker, f"{key}.{name}")
+            for name, marker in (("key", _PEM), ("root", _PEM), ("trust_root", "{"))
+            if getattr(publisher, name) is not None
+        }
+        publishers.append(msgspec.structs.replace(publisher, **read_in))
+    return msgspec.structs.replace(policy, publishers=tuple(publishers))
+
+
+def _material(said: str, folder: Path, marker: str, key: str) -> str:
+    """What a policy says itself, or the text of the file that it names."""
+    text = said
+    if not said.lstrip().startswith(marker):
+        try:
+            text = _bytes(folder / said).decode("ascii" if marker == _PEM else "utf-8")
+        except UnicodeDecodeError:
+            raise ValueError(f"`{key}`: {said} is no text") from None
+    if marker == "{":
+        try:
+            json.loads(text)
+        except (ValueError, RecursionError):
+            raise ValueError(f"`{key}`: it is no JSON") from None
+    wanted = "PUBLIC KEY" if key.endswith(".key") else "CERTIFICATE"
+    if marker == _PEM and f"-----BEGIN {wanted}-----" not in text:
+        raise ValueError(f"`{key}`: it is no {wanted.lower()} in PEM")
+    return text
 
 
 def _known(id: str, key: str) -> None:

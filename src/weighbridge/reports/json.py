@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
+from weighbridge.core.change import (
+    DIFFERENCE_SCHEMA,
+    VERIFICATION_SCHEMA,
+    Difference,
+    Verification,
+)
 from weighbridge.core.report import SCHEMA, Report
+from weighbridge.core.trust import LOCK_SCHEMA, Lock
 from weighbridge.reports.formats import Reporter
 from weighbridge.reports.printable import escaped, visible
 
@@ -27,12 +34,22 @@ def render(report: Report) -> bytes:
     return msgspec.json.format(legible(text).encode(), indent=2) + b"\n"
 
 
-def schema() -> dict[str, Any]:
-    """The JSON Schema of the document, made from the types."""
+_TYPES: Final[dict[str, tuple[str, type[msgspec.Struct]]]] = {
+    "report": (SCHEMA, Report),
+    "lock": (LOCK_SCHEMA, Lock),
+    "verification": (VERIFICATION_SCHEMA, Verification),
+    "difference": (DIFFERENCE_SCHEMA, Difference),
+}
+
+
+def schema(of: str = "report") -> dict[str, Any]:
+    """The JSON Schema of a document (`report`, `lock`, `verification`, `difference`), made from
+    the types."""
+    id, kind = _TYPES[of]
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$id": SCHEMA,
-        **msgspec.json.schema(Report),
+        "$id": id,
+        **msgspec.json.schema(kind),
     }
 
 

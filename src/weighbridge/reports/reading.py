@@ -184,6 +184,8 @@ def coverage(report: Report) -> str:
     """The coverage in one line."""
     given = report.coverage
     files = f"{count(given.files, 'file')}, {amount(given.bytes)}, {given.hashed:,} hashed"
+    if given.reused:
+        files += f", {given.reused:,} as an earlier audit found them"
     if not given.artifacts:
         return f"{files}; no parser read any of it"
     seen = sum(artifact.seen for artifact in given.artifacts)

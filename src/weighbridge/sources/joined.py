@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from weighbridge.core.finding import Gap
+from weighbridge.core.finding import Gap, GapKind
 from weighbridge.core.location import Location
 from weighbridge.core.origin import Origin, Transfer
 from weighbridge.core.report import LeftOut
@@ -71,7 +71,12 @@ class Joined:
 
     def walk(self) -> Iterator[Blob | Gap]:
         """The files of the main source, then those of its parts under their names."""
-        yield from self.main.walk()
+        for met in self.main.walk():
+            if isinstance(met, Gap) or met.path.partition(":")[0] not in self.parts:
+                yield met
+            else:
+                why = "its name could be taken for one of another part of the target; not read"
+                yield Gap(kind=GapKind.UNREADABLE, message=why, at=Location(met.path))
         for name, part in self.parts.items():
             for met in part.walk():
                 if isinstance(met, Gap):

@@ -13,6 +13,7 @@ from weighbridge.apps.cli import UsageError
 
 if TYPE_CHECKING:
     from weighbridge.core.report import Report
+    from weighbridge.sources.target import Access
 
 MOMENT = 1.0
 """Seconds that an audit may take before it shows its progress."""
@@ -76,25 +77,14 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
         "in the working directory, unless that is what is audited)",
     )
     parser.add_argument(
-        "--endpoint",
-        metavar="URL",
-        help="the Hub to ask (default: HF_ENDPOINT, or the Hugging Face Hub); your token is sent "
-        "to the endpoint it belongs to and nowhere else",
+        "--lock",
+        metavar="FILE",
+        type=Path,
+        help="block unless the target is what this lock holds (default: weighbridge.lock in the "
+        "working directory, if it is of the same target)",
     )
-    parser.add_argument(
-        "--base",
-        metavar="TARGET",
-        help="where the model is that this one derives from, for the comparison of lineage "
-        "(default: for a repository on the Hub, the base that it declares there)",
-    )
-    parser.add_argument(
-        "--source",
-        metavar="TARGET",
-        help="the repository that built the model (workflows, training code), audited with it",
-    )
-    parser.add_argument(
-        "--offline", action="store_true", help="use no network: audit what is on this machine"
-    )
+    reaching(parser)
+    belonging(parser)
     parser.add_argument(
         "--rules",
         metavar="FOLDER",
@@ -111,33 +101,104 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
     parser.add_argument(
         "--timeout",
         metavar="SECONDS",
-        type=_positive(float),
+        type=positive(float),
         default=120.0,
         help="give up on a file after so long, and a little more for a large one (default: 120)",
     )
     parser.add_argument(
         "--memory",
         metavar="MIB",
-        type=_positive(int),
+        type=positive(int),
         default=2048,
         help="the memory that each process reading the files may take (default: 2048)",
     )
     parser.add_argument(
         "--jobs",
         metavar="N",
-        type=_positive(int),
+        type=positive(int),
         help="read the files in so many processes (default: one for each processor)",
     )
+    reusing(parser)
     parser.add_argument(
         "--width",
         metavar="COLUMNS",
-        type=_positive(int),
+        type=positive(int),
         help="lay out the terminal report for this width (default: that of the terminal)",
     )
     parser.add_argument(
         "--quiet", action="store_true", help="write nothing but the report and errors"
     )
     parser.set_defaults(run=run)
+
+
+def reaching(parser: argparse.ArgumentParser) -> None:
+    """Declare how a network may be used."""
+    parser.add_argument(
+        "--endpoint",
+        metavar="URL",
+        help="the Hub to ask (default: HF_ENDPOINT, or the Hugging Face Hub); your token is sent "
+        "to the endpoint it belongs to and nowhere else",
+    )
+    parser.add_argument(
+        "--offline", action="store_true", help="use no network: audit what is on this machine"
+    )
+
+
+def belonging(parser: argparse.ArgumentParser) -> None:
+    """Declare what else is looked at with the target."""
+    parser.add_argument(
+        "--base",
+        metavar="TARGET",
+        help="where the model is that this one derives from, for the comparison of lineage "
+        "(default: for a repository on the Hub, the base that it declares there)",
+    )
+    parser.add_argument(
+        "--source",
+        metavar="TARGET",
+        help="the repository that built the model (workflows, training code), audited with it",
+    )
+
+
+def reusing(parser: argparse.ArgumentParser) -> None:
+    """Declare that results are kept."""
+    parser.add_argument(
+        "--reuse",
+        metavar="FOLDER",
+        type=Path,
+        help="keep what was found in each large file in this folder, and examine only those that "
+        "have changed since, by the same rules",
+    )
+
+
+def outside(file: Path, target: Path, what: str) -> None:
+    """Refuse to write into what is audited. Raises `UsageError`."""
+    audited = target.resolve()
+    if file.parent.resolve().joinpath(file.name).is_relative_to(audited) or (
+        file.resolve().is_relative_to(audited)
+    ):
+        raise UsageError(f"{file}: {what} not written into what is audited")
+
+
+def access(arguments: argparse.Namespace) -> Access:
+    """What `reaching` and `belonging` declared, as the sources take it."""
+    from weighbridge import api
+
+    return api.Access(
+        endpoint=arguments.endpoint,
+        offline=arguments.offline,
+        base=getattr(arguments, "base", None),
+        parts=tuple((n, p) for n in PARTS if (p := getattr(arguments, n, None)) is not None),
+    )
+
+
+def locate_policy(arguments: argparse.Namespace, target: Path) -> tuple[Path | None, str | None]:
+    """The policy that was named, or that lies in the working directory; a notice where there is
+    one that must not be used."""
+    from weighbridge.policy import policy
+
+    if arguments.policy is not None:
+        return arguments.policy, None
+    return policy.locate(Path(), target)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -151,20 +212,20 @@ def run(arguments: argparse.Namespace) -> int:
 
     local = local_path(target)
     _check(outputs, local)
+    if arguments.reuse is not None:
+        outside(arguments.reuse, local, "results are")
 
     from msgspec.structs import replace
 
     from weighbridge import api
-    from weighbridge.policy import policy
+    from weighbridge.policy import lock
 
     progress = _Progress() if sys.stderr.isatty() and not arguments.quiet else None
-    source: Path | None = arguments.policy
     notice = None
     try:
-        if source is None:
-            source, notice = policy.locate(Path(), local)
-            if notice and not arguments.quiet:
-                sys.stderr.write(f"weighbridge: {notice}\n")
+        source, notice = locate_policy(arguments, local)
+        if notice and not arguments.quiet:
+            sys.stderr.write(f"weighbridge: {notice}\n")
         report = api.audit(
             target,
             policy=source,
@@ -174,14 +235,12 @@ def run(arguments: argparse.Namespace) -> int:
                 jobs=arguments.jobs,
                 timeout=arguments.timeout,
                 memory=arguments.memory << 20,
+                reuse=arguments.reuse,
             ),
             progress=progress,
-            access=api.Access(
-                endpoint=arguments.endpoint,
-                offline=arguments.offline,
-                base=arguments.base,
-                parts=tuple((n, p) for n in PARTS if (p := getattr(arguments, n)) is not None),
-            ),
+            access=access(arguments),
+            lock=arguments.lock or lock.locate(Path(), local),
+            lock_named=arguments.lock is not None,
         )
     except (api.PolicyError, api.RulesError, api.TargetError) as error:
         raise UsageError(str(error)) from error
@@ -223,6 +282,19 @@ def write(file: Path, content: bytes) -> None:
         raise
 
 
+def show_json(said: Any) -> None:
+    """Write one of our structures to the standard output as JSON."""
+    import json
+
+    import msgspec
+
+    from weighbridge.reports.json import legible
+
+    text = legible(json.dumps(msgspec.to_builtins(said), ensure_ascii=False))
+    sys.stdout.flush()
+    sys.stdout.buffer.write(msgspec.json.format(text.encode(), indent=2) + b"\n")
+
+
 def _show(report: Report, format: str, width: int | None) -> None:
     if format == "terminal":
         from dataclasses import replace
@@ -241,7 +313,6 @@ def _show(report: Report, format: str, width: int | None) -> None:
 def _check(outputs: list[Output], target: Path) -> None:
     from weighbridge.reports.formats import names
 
-    audited = target.resolve()
     for output in outputs:
         if output.format not in names():
             known = ", ".join(names())
@@ -250,10 +321,7 @@ def _check(outputs: list[Output], target: Path) -> None:
             continue
         if output.file.exists() and not output.file.is_file():
             raise UsageError(f"{output.file}: is no regular file")
-        if output.file.parent.resolve().joinpath(output.file.name).is_relative_to(audited) or (
-            output.file.resolve().is_relative_to(audited)
-        ):
-            raise UsageError(f"{output.file}: reports are not written into what is audited")
+        outside(output.file, target, "reports are")
     places = [output.file and output.file.resolve() for output in outputs]
     if len(set(places)) < len(places):
         where = "the standard output" if places.count(None) > 1 else "one file"
@@ -286,7 +354,9 @@ def _output(text: str) -> Output:
     return Output(format, Path(file) if given else None)
 
 
-def _positive(kind: type[int] | type[float]) -> Any:
+def positive(kind: type[int] | type[float]) -> Any:
+    """What reads a number above zero from an argument."""
+
     def parse(text: str) -> float:
         try:
             value = kind(text)

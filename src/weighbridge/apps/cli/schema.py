@@ -1,4 +1,4 @@
-"""`weighbridge schema`: the JSON Schema of the JSON report."""
+"""`weighbridge schema`: the JSON Schema of reports, locks, verifications and differences."""
 
 from __future__ import annotations
 
@@ -9,7 +9,14 @@ from typing import Any
 
 def add(commands: argparse._SubParsersAction[Any]) -> None:
     """Declare the command."""
-    parser = commands.add_parser("schema", help="print the JSON Schema of the JSON report")
+    parser = commands.add_parser("schema", help="print the JSON Schema of what we write")
+    parser.add_argument(
+        "of",
+        nargs="?",
+        choices=("report", "lock", "verification", "difference"),
+        default="report",
+        help="of the JSON report (default), of a lock, or of what verify and diff write",
+    )
     parser.set_defaults(run=run)
 
 
@@ -19,5 +26,5 @@ def run(arguments: argparse.Namespace) -> int:
 
     from weighbridge.reports.json import schema
 
-    sys.stdout.write(json.dumps(schema(), indent=2, ensure_ascii=False) + "\n")
+    sys.stdout.write(json.dumps(schema(arguments.of), indent=2, ensure_ascii=False) + "\n")
     return 0

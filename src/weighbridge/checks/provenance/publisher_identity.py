@@ -51,10 +51,17 @@ def publisher_identity(audit: Audit) -> Iterator[Finding | Gap]:
         yield Gap(kind=GapKind.UNREADABLE, message=why, at=WHOLE)
     owner = origin.owner
     name = owner.name if owner is not None else origin.id.partition("/")[0]
+    lock = audit.lock
+    if not audit.publishers:
+        action, known = Action.REVIEW, "your policy does not name them yet"
+    elif lock is None or lock.key is None or lock.key != origin.key:
+        action, known = Action.REVIEW, "your policy names them, and no lock says it is still theirs"
+    else:
+        action, known = Action.NOTE, "your policy names them, and it is the one that you locked"
     yield Finding(
-        message=f"{name} publishes it{_kind(origin)}; your policy does not name them yet",
+        message=f"{name} publishes it{_kind(origin)}; {known}",
         at=WHOLE,
-        action=Action.REVIEW,
+        action=action,
         symbol=name,
         evidence=(Table("What the Hub says", ("", ""), tuple(_facts(origin))),),
     )
