@@ -365,7 +365,7 @@ FILES: dict[str, Callable[[str, int], Sparse]] = {
 
 def repository(size: int) -> Iterator[Sparse]:
     """A repository of nearly `size` bytes that has the same model in several formats."""
-    share = size // 10
+    share = size // 10 // 4096 * 4096
     names = [f"model-{i:05}-of-00004.safetensors" for i in range(1, 5)]
     shards = [safetensors(name, share, i) for i, name in enumerate(names)]
     index = {f"model.layers.{layer}.mlp.experts.{i}.weight": name

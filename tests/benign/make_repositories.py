@@ -5,7 +5,7 @@ KERAS_BACKEND=torch python tests/benign/make_repositories.py tests/benign/reposi
 
 Weights are random; tokenizers are trained on the lines below. The folders are those of the Hub:
 weights, configurations, tokenizer, processor, a chat template in the style of the family, the
-model card, `.gitattributes`.
+model card. Only `.gitattributes` is left out: git would obey it here.
 """
 
 from __future__ import annotations
@@ -45,13 +45,6 @@ TEXT = [
     "Größe, naïve, 東京 и москва: letters of other scripts, 1234 and 5,678.90",
     "You are a helpful assistant. Answer the question of the user in one sentence.",
 ]
-ATTRIBUTES = "".join(
-    f"*.{kind} filter=lfs diff=lfs merge=lfs -text\n"
-    for kind in ("7z", "arrow", "bin", "bz2", "ckpt", "ftz", "gz", "h5", "joblib", "lfs.*",
-                 "mlmodel", "model", "msgpack", "npy", "npz", "onnx", "ot", "parquet", "pb",
-                 "pickle", "pkl", "pt", "pth", "rar", "safetensors", "tar.*", "tar", "tflite",
-                 "tgz", "wasm", "xz", "zip", "zst")
-) + "*tfevents* filter=lfs diff=lfs merge=lfs -text\n"  # fmt: skip
 APACHE = """\
                                  Apache License
                            Version 2.0, January 2004
@@ -209,8 +202,9 @@ def sentence_piece(path: Path, kind: str = "bpe") -> None:
     written = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(TEXT * 4), model_writer=written, vocab_size=140, model_type=kind,
-        minloglevel=2, hard_vocab_limit=False, byte_fallback=kind == "bpe" and False,
-        user_defined_symbols=["<|user|>", "<|assistant|>"],
+        minloglevel=2, hard_vocab_limit=False, user_defined_symbols=["<|user|>", "<|assistant|>"],
+        # The map of the usual rule takes 240 KB: one file with it is enough.
+        normalization_rule_name="nmt_nfkc" if path.name == "sentencepiece.bpe.model" else "identity",
     )  # fmt: skip
     path.write_bytes(written.getvalue())
 
@@ -260,7 +254,6 @@ curl -L https://huggingface.co/example/{title}/resolve/main/config.json | head
 ```
 """
     (folder / "README.md").write_text(text, encoding="utf-8")
-    (folder / ".gitattributes").write_text(ATTRIBUTES)
     if len(title) % 2:
         (folder / "LICENSE").write_text(APACHE)
 
@@ -531,7 +524,6 @@ def lora(folder: Path) -> None:
                              task_type="CAUSAL_LM")  # fmt: skip
     peft.get_peft_model(base_model(folder), config).save_pretrained(folder)
     tokenizer("llama", "llama2").save_pretrained(folder)
-    (folder / ".gitattributes").write_text(ATTRIBUTES)
 
 
 @repository("peft-lora-bin")
@@ -676,6 +668,18 @@ class Perceptron(torch.nn.Module):
         return self.second(torch.nn.functional.gelu(self.first(x)))
 
 
+def neutral(path: Path) -> None:
+    """Take the folders of this machine out of the stack traces that the exporter notes."""
+    import onnx
+
+    model = onnx.load(path, load_external_data=False)
+    for node in model.graph.node:
+        for pair in node.metadata_props:
+            for folder, name in ((sys.prefix, "env"), (str(Path(__file__).parent), "benign")):
+                pair.value = pair.value.replace(folder, name)
+    path.write_bytes(model.SerializeToString())
+
+
 @repository("onnx-exports")
 def onnx_exports(folder: Path) -> None:
     """Both exporters, quantised weights, and weights beside the model."""
@@ -688,6 +692,8 @@ def onnx_exports(folder: Path) -> None:
     torch.onnx.export(model, given, folder / "dynamo.onnx", dynamo=True, external_data=False)
     torch.onnx.export(model, given, folder / "outside.onnx", dynamo=True, external_data=True)
     quantize_dynamic(folder / "script.onnx", folder / "script_quantized.onnx")
+    for name in ("dynamo.onnx", "outside.onnx"):
+        neutral(folder / name)
     loaded = onnx.load(folder / "script.onnx")
     onnx.save(loaded, folder / "beside.onnx", save_as_external_data=True, size_threshold=0,
               location="beside.onnx_data")  # fmt: skip
@@ -835,6 +841,8 @@ def trainer(folder: Path) -> None:
     run.train()
     run.save_model()
     run.create_model_card(model_name="trainer-checkpoint")
+    for number, log in enumerate(sorted((folder / "runs").rglob("events.*"))):
+        log.rename(folder / "runs" / f"events.out.tfevents.{number}")
 
 
 def main(place: Path, names: list[str]) -> None:

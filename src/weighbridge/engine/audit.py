@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Final
 
 import msgspec
 
 from weighbridge.analysis.references import resolve
 from weighbridge.core.check import Artifact, Audit, Check
-from weighbridge.core.finding import Action, Finding, Gap, GapKind
+from weighbridge.core.finding import Finding, Gap, GapKind
 from weighbridge.core.format import Limits
 from weighbridge.core.location import Location
 from weighbridge.core.report import (
@@ -27,15 +26,10 @@ from weighbridge.core.report import (
     Target,
 )
 from weighbridge.core.tree import Blob
-from weighbridge.engine.examine import UNRECOGNISED, examine
+from weighbridge.engine.examine import SEVERITY, UNRECOGNISED, Kept, examine
 from weighbridge.engine.ruleset import Ruleset, load
 from weighbridge.engine.supervisor import Progress, Settings, Supervisor
 from weighbridge.sources.folder import Folder, open_target
-
-FINDINGS_KEPT: Final = 200
-"""How many findings of one check in one file are kept; a further one counts the rest."""
-
-_SEVERITY: Final = {Action.BLOCK: 0, Action.REVIEW: 1, Action.NOTE: 2}
 
 
 class TargetError(Exception):
@@ -85,19 +79,21 @@ def run(
     ran = Counter(check for e in examined for row in e.coverage for check in row.checks)
     references = tuple(r for e in examined for r in e.references)
     across = Audit(files, tuple(_artifacts(examined, ruleset)), references)
+    asked: dict[str, Kept] = defaultdict(Kept)
     for check in ruleset.audit_checks if files else ():
         ran[check.id] += 1
         for result in _across(check, across):
             if isinstance(result, Gap):
                 gaps.append(result)
             else:
-                findings.append(result)
+                asked[result.at.path].add(result)
+    findings += [f for kept in asked.values() for f in kept.all()]
     if files and not settings.digest:
         why = "the digests were not computed, as asked (--no-digest)"
         gaps.append(_integrity_gap(GapKind.NOT_GIVEN, why, "."))
     return Audited(
         target=Target(kind=folder.kind, id=str(target)),
-        findings=_sorted(_capped(_fingerprinted(findings))),
+        findings=_sorted(_fingerprinted(findings)),
         gaps=tuple(sorted(set(gaps), key=_gap_order)),
         files=files,
         coverage=_coverage(examined, folder, supervisor.protections),
@@ -201,28 +197,10 @@ def _placeless(value: object) -> object:
     return value
 
 
-def _capped(findings: list[Finding]) -> list[Finding]:
-    kept: list[Finding] = []
-    counts: Counter[tuple[str, str]] = Counter()
-    for finding in findings:
-        key = (finding.check, finding.at.path)
-        counts[key] += 1
-        if counts[key] <= FINDINGS_KEPT:
-            kept.append(finding)
-    for (check, path), count in sorted(counts.items()):
-        if count > FINDINGS_KEPT:
-            more = [f for f in findings if (f.check, f.at.path) == (check, path)][FINDINGS_KEPT:]
-            worst = min(more, key=lambda f: _SEVERITY[f.action])
-            message = f"{count - FINDINGS_KEPT:,} more findings of {check} in this file, not listed"
-            rest = msgspec.structs.replace(worst, message=message, symbol="more", evidence=())
-            kept.append(msgspec.structs.replace(rest, fingerprint=fingerprint(rest)))
-    return kept
-
-
 def _sorted(findings: list[Finding]) -> tuple[Finding, ...]:
     def order(f: Finding) -> tuple[object, ...]:
         at = f.at
-        return (_SEVERITY[f.action], f.check, at.path, at.inside, at.offset or 0, f.symbol)
+        return (SEVERITY[f.action], f.check, at.path, at.inside, at.offset or 0, f.symbol)
 
     return tuple(sorted(findings, key=order))
 

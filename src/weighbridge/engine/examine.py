@@ -12,7 +12,7 @@ import msgspec
 
 from weighbridge.core.check import Artifact, Check
 from weighbridge.core.document import Document, Malformed
-from weighbridge.core.finding import Finding, Gap, GapKind
+from weighbridge.core.finding import Action, Finding, Gap, GapKind
 from weighbridge.core.format import Format, Limits, Sample
 from weighbridge.core.location import Location
 from weighbridge.core.report import ArtifactCoverage, Examined, FileRecord
@@ -24,6 +24,37 @@ from weighbridge.formats.torch import role as torch_role
 Result = TypeVar("Result")
 REFERENCES_KEPT: Final = 50_000
 UNRECOGNISED: Final = "the format is not recognised"
+FINDINGS_KEPT: Final = 200
+"""How many findings of one check in one file are kept; a further one counts the rest."""
+SEVERITY: Final = {Action.BLOCK: 0, Action.REVIEW: 1, Action.NOTE: 2}
+
+
+@dataclass
+class Kept:
+    """Findings of one file as they come in. Beyond `FINDINGS_KEPT` of a check they are counted, so
+    that a hostile file cannot fill the memory with them."""
+
+    findings: list[Finding] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+    worst: dict[str, Finding] = field(default_factory=dict)
+
+    def add(self, finding: Finding) -> None:
+        """Take a finding whose check is stamped on it."""
+        check = finding.check
+        self.counts[check] += 1
+        if self.counts[check] <= FINDINGS_KEPT:
+            self.findings.append(finding)
+        else:
+            known = self.worst.get(check, finding)
+            self.worst[check] = min(known, finding, key=lambda f: SEVERITY[f.action])
+
+    def all(self) -> Iterator[Finding]:
+        """What was kept, and for each check one that stands for the rest: the worst of them."""
+        yield from self.findings
+        for check, finding in sorted(self.worst.items()):
+            more = self.counts[check] - FINDINGS_KEPT
+            message = f"{more:,} more findings of {check} in this file, not listed"
+            yield msgspec.structs.replace(finding, message=message, symbol="more", evidence=())
 
 
 def examine(blob: Blob, ruleset: Ruleset, limits: Limits) -> Examined:
@@ -36,7 +67,7 @@ def examine(blob: Blob, ruleset: Ruleset, limits: Limits) -> Examined:
     formats = examination.visit(blob, Location(blob.path), depth=0, role=blob.role)
     return Examined(
         record=FileRecord(path=blob.path, size=blob.size, sha256=None, formats=formats),
-        findings=tuple(examination.findings),
+        findings=tuple(examination.findings.all()),
         gaps=tuple(examination.gaps),
         coverage=tuple(examination.coverage),
         identified=tuple(examination.identified),
@@ -56,7 +87,7 @@ def _is_raw(member: Blob, role: str) -> bool:
 class _Examination:
     ruleset: Ruleset
     limits: Limits
-    findings: list[Finding] = field(default_factory=list)
+    findings: Kept = field(default_factory=Kept)
     gaps: list[Gap] = field(default_factory=list)
     coverage: list[ArtifactCoverage] = field(default_factory=list)
     identified: list[tuple[Location, int, tuple[str, ...]]] = field(default_factory=list)
@@ -214,7 +245,7 @@ class _Examination:
             if isinstance(result, Gap):
                 self._keep(result, (check.control,))
             else:
-                self.findings.append(msgspec.structs.replace(result, check=check.id))
+                self.findings.add(msgspec.structs.replace(result, check=check.id))
 
     def _try(
         self,
