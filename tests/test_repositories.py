@@ -8,9 +8,14 @@ from pathlib import Path
 import pytest
 
 from weighbridge.core.finding import Action, GapKind
+from weighbridge.core.format import Limits
+from weighbridge.core.tree import Held
 from weighbridge.engine.audit import run
+from weighbridge.engine.examine import examine
+from weighbridge.engine.ruleset import load
 
 REPOSITORIES = Path(__file__).parent / "benign" / "repositories"
+ONNX = Path(__file__).parent / "benign" / "files" / "onnx-backend"
 NAMES = sorted(p.name for p in REPOSITORIES.iterdir())
 
 PICKLES = {
@@ -59,3 +64,11 @@ def test_what_the_hub_adds(tmp_path: Path) -> None:
     audited = run(tmp_path)
     assert audited.findings == ()
     assert [g for g in audited.gaps if g.kind is not GapKind.NOT_GIVEN] == []
+
+
+@pytest.mark.parametrize("path", sorted(ONNX.glob("*.onnx")), ids=lambda p: p.stem)
+def test_models_of_the_onnx_backend_tests(path: Path) -> None:
+    examined = examine(Held(path.name, path.read_bytes()), load(), Limits())
+    assert examined.record.formats == ("onnx",)
+    assert [f for f in examined.findings if f.action is not Action.NOTE] == []
+    assert examined.gaps == ()

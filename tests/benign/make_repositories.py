@@ -22,7 +22,6 @@ from typing import Any
 
 import torch
 import transformers as tf
-from repository_templates import TEMPLATES
 from tokenizers import (
     AddedToken,
     Regex,
@@ -37,6 +36,10 @@ from tokenizers import (
 
 Make = Callable[[Path], None]
 MAKERS: dict[str, Make] = {}
+TEMPLATES = {
+    p.stem: p.read_text() for p in (Path(__file__).parent / "chat_templates").glob("*.jinja")
+}
+"""Chat templates in the style of the families, written for this corpus."""
 
 TEXT = [
     "The quick brown fox jumps over the lazy dog while the others sleep.",
@@ -204,7 +207,7 @@ def sentence_piece(path: Path, kind: str = "bpe") -> None:
         sentence_iterator=iter(TEXT * 4), model_writer=written, vocab_size=140, model_type=kind,
         minloglevel=2, hard_vocab_limit=False, user_defined_symbols=["<|user|>", "<|assistant|>"],
         # The map of the usual rule takes 240 KB: one file with it is enough.
-        normalization_rule_name="nmt_nfkc" if path.name == "sentencepiece.bpe.model" else "identity",
+        normalization_rule_name="nmt_nfkc" if path.name.endswith(".bpe.model") else "identity",
     )  # fmt: skip
     path.write_bytes(written.getvalue())
 
@@ -212,12 +215,15 @@ def sentence_piece(path: Path, kind: str = "bpe") -> None:
 # What stands beside the weights
 
 
-def card(folder: Path, task: str, library: str = "transformers", body: str = "", **more: Any) -> None:
+def card(
+    folder: Path, task: str, library: str = "transformers", body: str = "", **more: Any
+) -> None:
     """The model card and what a repository has besides."""
     import yaml
 
     front = {"license": "apache-2.0", "language": ["en"], "library_name": library,
-             "pipeline_tag": task, "tags": [library, task, "text-generation-inference"], **more}  # fmt: skip
+             "pipeline_tag": task, "tags": [library, task, "text-generation-inference"]}  # fmt: skip
+    front |= more
     title = folder.name
     text = f"""---
 {yaml.safe_dump(front, sort_keys=False).strip()}
@@ -323,77 +329,366 @@ def text_model(
 
 half = torch.bfloat16
 text_model("bert", "bert", "BertConfig", "BertForMaskedLM", "fill-mask", torch_bin=True, **SMALL)
-text_model("roberta", "roberta", "RobertaConfig", "RobertaForSequenceClassification",
-           "text-classification", id2label={0: "negative", 1: "positive"}, **SMALL)
-text_model("xlm-roberta", "xlm", "XLMRobertaConfig", "XLMRobertaModel", "feature-extraction",
-           spm="sentencepiece.bpe.model", **SMALL)
-text_model("distilbert", "bert", "DistilBertConfig", "DistilBertForQuestionAnswering",
-           "question-answering", dim=16, hidden_dim=24, n_layers=1, n_heads=2, vocab_size=300,
-           max_position_embeddings=64)
-text_model("deberta-v3", "xlm", "DebertaV2Config", "DebertaV2ForTokenClassification",
-           "token-classification", spm="spm.model", relative_attention=True,
-           pos_att_type=["p2c", "c2p"], **SMALL)
-text_model("electra", "bert", "ElectraConfig", "ElectraForPreTraining", "fill-mask",
-           embedding_size=8, **SMALL)
-text_model("albert", "xlm", "AlbertConfig", "AlbertForMaskedLM", "fill-mask", embedding_size=8,
-           spm="spiece.model", **SMALL)
-text_model("modernbert", "bert", "ModernBertConfig", "ModernBertForMaskedLM", "fill-mask",
-           pad_token_id=0, eos_token_id=3, bos_token_id=2, cls_token_id=2, sep_token_id=3, **SMALL)
-text_model("gpt2", "byte", "GPT2Config", "GPT2LMHeadModel", "text-generation", torch_bin=True,
-           n_embd=16, n_layer=2, n_head=2, vocab_size=300, n_positions=64)
+text_model(
+    "roberta",
+    "roberta",
+    "RobertaConfig",
+    "RobertaForSequenceClassification",
+    "text-classification",
+    id2label={0: "negative", 1: "positive"},
+    **SMALL,
+)
+text_model(
+    "xlm-roberta",
+    "xlm",
+    "XLMRobertaConfig",
+    "XLMRobertaModel",
+    "feature-extraction",
+    spm="sentencepiece.bpe.model",
+    **SMALL,
+)
+text_model(
+    "distilbert",
+    "bert",
+    "DistilBertConfig",
+    "DistilBertForQuestionAnswering",
+    "question-answering",
+    dim=16,
+    hidden_dim=24,
+    n_layers=1,
+    n_heads=2,
+    vocab_size=300,
+    max_position_embeddings=64,
+)
+text_model(
+    "deberta-v3",
+    "xlm",
+    "DebertaV2Config",
+    "DebertaV2ForTokenClassification",
+    "token-classification",
+    spm="spm.model",
+    relative_attention=True,
+    pos_att_type=["p2c", "c2p"],
+    **SMALL,
+)
+text_model(
+    "electra",
+    "bert",
+    "ElectraConfig",
+    "ElectraForPreTraining",
+    "fill-mask",
+    embedding_size=8,
+    **SMALL,
+)
+text_model(
+    "albert",
+    "xlm",
+    "AlbertConfig",
+    "AlbertForMaskedLM",
+    "fill-mask",
+    embedding_size=8,
+    spm="spiece.model",
+    **SMALL,
+)
+text_model(
+    "modernbert",
+    "bert",
+    "ModernBertConfig",
+    "ModernBertForMaskedLM",
+    "fill-mask",
+    pad_token_id=0,
+    eos_token_id=3,
+    bos_token_id=2,
+    cls_token_id=2,
+    sep_token_id=3,
+    **SMALL,
+)
+text_model(
+    "gpt2",
+    "byte",
+    "GPT2Config",
+    "GPT2LMHeadModel",
+    "text-generation",
+    torch_bin=True,
+    n_embd=16,
+    n_layer=2,
+    n_head=2,
+    vocab_size=300,
+    n_positions=64,
+)
 text_model("gpt-neox", "byte", "GPTNeoXConfig", "GPTNeoXForCausalLM", "text-generation", **SMALL)
-text_model("opt", "byte", "OPTConfig", "OPTForCausalLM", "text-generation", hidden_size=16,
-           ffn_dim=24, num_hidden_layers=1, num_attention_heads=2, vocab_size=300,
-           word_embed_proj_dim=16, max_position_embeddings=64)
-text_model("bloom", "byte", "BloomConfig", "BloomForCausalLM", "text-generation", hidden_size=16,
-           n_layer=1, n_head=2, vocab_size=300)
-text_model("falcon", "byte", "FalconConfig", "FalconForCausalLM", "text-generation", hidden_size=16,
-           num_hidden_layers=1, num_attention_heads=2, vocab_size=300, template="falcon")
-text_model("mamba", "byte", "MambaConfig", "MambaForCausalLM", "text-generation", hidden_size=16,
-           state_size=4, num_hidden_layers=1, vocab_size=300)
-text_model("llama-3-instruct", "llama3", "LlamaConfig", "LlamaForCausalLM", "text-generation",
-           template="llama3", shard="20KB", dtype=half, **GROUPED)
-text_model("llama-2-chat", "llama", "LlamaConfig", "LlamaForCausalLM", "text-generation",
-           template="llama2", spm="tokenizer.model", torch_bin=True, **GROUPED)
-text_model("mistral-instruct", "llama", "MistralConfig", "MistralForCausalLM", "text-generation",
-           template="mistral", spm="tokenizer.model", shard="20KB", dtype=half, **GROUPED)
-text_model("mixtral", "llama", "MixtralConfig", "MixtralForCausalLM", "text-generation",
-           template="mistral-tools", shard="15KB", dtype=half, num_local_experts=4, **GROUPED)
-text_model("qwen2-instruct", "qwen", "Qwen2Config", "Qwen2ForCausalLM", "text-generation",
-           template="qwen2", dtype=half, **GROUPED)
-text_model("qwen3", "qwen", "Qwen3Config", "Qwen3ForCausalLM", "text-generation", template="qwen3",
-           dtype=half, head_dim=8, shard="20KB", **GROUPED)
-text_model("qwen3-moe", "qwen", "Qwen3MoeConfig", "Qwen3MoeForCausalLM", "text-generation",
-           template="qwen3", dtype=half, head_dim=8, num_experts=4, num_experts_per_tok=2,
-           moe_intermediate_size=16, **GROUPED)
-text_model("gemma-2-it", "gemma", "Gemma2Config", "Gemma2ForCausalLM", "text-generation",
-           template="gemma", spm="tokenizer.model", dtype=half, head_dim=8, **GROUPED)
-text_model("gemma-3-text", "gemma", "Gemma3TextConfig", "Gemma3ForCausalLM", "text-generation",
-           template="gemma", dtype=half, head_dim=8, **GROUPED)
-text_model("phi-3-mini", "llama", "Phi3Config", "Phi3ForCausalLM", "text-generation",
-           template="phi3", dtype=half, pad_token_id=0, bos_token_id=1, eos_token_id=2, **GROUPED)
-text_model("deepseek-v3-like", "llama", "DeepseekV3Config", "DeepseekV3ForCausalLM",
-           "text-generation", template="deepseek", dtype=half, n_routed_experts=4, n_group=2,
-           topk_group=1, num_experts_per_tok=2, first_k_dense_replace=1, moe_intermediate_size=8,
-           kv_lora_rank=8, q_lora_rank=8, qk_rope_head_dim=4, qk_nope_head_dim=4, v_head_dim=8,
-           **GROUPED)
-text_model("granite", "byte", "GraniteConfig", "GraniteForCausalLM", "text-generation",
-           template="granite", **GROUPED)
-text_model("cohere-command", "byte", "CohereConfig", "CohereForCausalLM", "text-generation",
-           template="command", pad_token_id=0, bos_token_id=0, eos_token_id=0, **GROUPED)
-text_model("smollm3", "qwen", "SmolLM3Config", "SmolLM3ForCausalLM", "text-generation",
-           template="smollm", pad_token_id=0, bos_token_id=0, eos_token_id=0, **GROUPED)
-text_model("t5", "t5", "T5Config", "T5ForConditionalGeneration", "text2text-generation",
-           spm="spiece.model", torch_bin=True, d_model=16, d_kv=8, d_ff=24, num_layers=1,
-           num_heads=2, vocab_size=300, decoder_start_token_id=0)
-text_model("bart", "roberta", "BartConfig", "BartForConditionalGeneration", "summarization",
-           d_model=16, encoder_layers=1, decoder_layers=1, encoder_ffn_dim=24, decoder_ffn_dim=24,
-           encoder_attention_heads=2, decoder_attention_heads=2, vocab_size=300,
-           max_position_embeddings=64)
-text_model("marian", "t5", "MarianConfig", "MarianMTModel", "translation", spm="source.spm",
-           d_model=16, encoder_layers=1, decoder_layers=1, encoder_ffn_dim=24, decoder_ffn_dim=24,
-           encoder_attention_heads=2, decoder_attention_heads=2, vocab_size=300, pad_token_id=1,
-           eos_token_id=2, decoder_start_token_id=1, max_position_embeddings=64)
+text_model(
+    "opt",
+    "byte",
+    "OPTConfig",
+    "OPTForCausalLM",
+    "text-generation",
+    hidden_size=16,
+    ffn_dim=24,
+    num_hidden_layers=1,
+    num_attention_heads=2,
+    vocab_size=300,
+    word_embed_proj_dim=16,
+    max_position_embeddings=64,
+)
+text_model(
+    "bloom",
+    "byte",
+    "BloomConfig",
+    "BloomForCausalLM",
+    "text-generation",
+    hidden_size=16,
+    n_layer=1,
+    n_head=2,
+    vocab_size=300,
+)
+text_model(
+    "falcon",
+    "byte",
+    "FalconConfig",
+    "FalconForCausalLM",
+    "text-generation",
+    hidden_size=16,
+    num_hidden_layers=1,
+    num_attention_heads=2,
+    vocab_size=300,
+    template="falcon",
+)
+text_model(
+    "mamba",
+    "byte",
+    "MambaConfig",
+    "MambaForCausalLM",
+    "text-generation",
+    hidden_size=16,
+    state_size=4,
+    num_hidden_layers=1,
+    vocab_size=300,
+)
+text_model(
+    "llama-3-instruct",
+    "llama3",
+    "LlamaConfig",
+    "LlamaForCausalLM",
+    "text-generation",
+    template="llama3",
+    shard="20KB",
+    dtype=half,
+    **GROUPED,
+)
+text_model(
+    "llama-2-chat",
+    "llama",
+    "LlamaConfig",
+    "LlamaForCausalLM",
+    "text-generation",
+    template="llama2",
+    spm="tokenizer.model",
+    torch_bin=True,
+    **GROUPED,
+)
+text_model(
+    "mistral-instruct",
+    "llama",
+    "MistralConfig",
+    "MistralForCausalLM",
+    "text-generation",
+    template="mistral",
+    spm="tokenizer.model",
+    shard="20KB",
+    dtype=half,
+    **GROUPED,
+)
+text_model(
+    "mixtral",
+    "llama",
+    "MixtralConfig",
+    "MixtralForCausalLM",
+    "text-generation",
+    template="mistral-tools",
+    shard="15KB",
+    dtype=half,
+    num_local_experts=4,
+    **GROUPED,
+)
+text_model(
+    "qwen2-instruct",
+    "qwen",
+    "Qwen2Config",
+    "Qwen2ForCausalLM",
+    "text-generation",
+    template="qwen2",
+    dtype=half,
+    **GROUPED,
+)
+text_model(
+    "qwen3",
+    "qwen",
+    "Qwen3Config",
+    "Qwen3ForCausalLM",
+    "text-generation",
+    template="qwen3",
+    dtype=half,
+    head_dim=8,
+    shard="20KB",
+    **GROUPED,
+)
+text_model(
+    "qwen3-moe",
+    "qwen",
+    "Qwen3MoeConfig",
+    "Qwen3MoeForCausalLM",
+    "text-generation",
+    template="qwen3",
+    dtype=half,
+    head_dim=8,
+    num_experts=4,
+    num_experts_per_tok=2,
+    moe_intermediate_size=16,
+    **GROUPED,
+)
+text_model(
+    "gemma-2-it",
+    "gemma",
+    "Gemma2Config",
+    "Gemma2ForCausalLM",
+    "text-generation",
+    template="gemma",
+    spm="tokenizer.model",
+    dtype=half,
+    head_dim=8,
+    **GROUPED,
+)
+text_model(
+    "gemma-3-text",
+    "gemma",
+    "Gemma3TextConfig",
+    "Gemma3ForCausalLM",
+    "text-generation",
+    template="gemma",
+    dtype=half,
+    head_dim=8,
+    **GROUPED,
+)
+text_model(
+    "phi-3-mini",
+    "llama",
+    "Phi3Config",
+    "Phi3ForCausalLM",
+    "text-generation",
+    template="phi3",
+    dtype=half,
+    pad_token_id=0,
+    bos_token_id=1,
+    eos_token_id=2,
+    **GROUPED,
+)
+text_model(
+    "deepseek-v3-like",
+    "llama",
+    "DeepseekV3Config",
+    "DeepseekV3ForCausalLM",
+    "text-generation",
+    template="deepseek",
+    dtype=half,
+    n_routed_experts=4,
+    n_group=2,
+    topk_group=1,
+    num_experts_per_tok=2,
+    first_k_dense_replace=1,
+    moe_intermediate_size=8,
+    kv_lora_rank=8,
+    q_lora_rank=8,
+    qk_rope_head_dim=4,
+    qk_nope_head_dim=4,
+    v_head_dim=8,
+    **GROUPED,
+)
+text_model(
+    "granite",
+    "byte",
+    "GraniteConfig",
+    "GraniteForCausalLM",
+    "text-generation",
+    template="granite",
+    **GROUPED,
+)
+text_model(
+    "cohere-command",
+    "byte",
+    "CohereConfig",
+    "CohereForCausalLM",
+    "text-generation",
+    template="command",
+    pad_token_id=0,
+    bos_token_id=0,
+    eos_token_id=0,
+    **GROUPED,
+)
+text_model(
+    "smollm3",
+    "qwen",
+    "SmolLM3Config",
+    "SmolLM3ForCausalLM",
+    "text-generation",
+    template="smollm",
+    pad_token_id=0,
+    bos_token_id=0,
+    eos_token_id=0,
+    **GROUPED,
+)
+text_model(
+    "t5",
+    "t5",
+    "T5Config",
+    "T5ForConditionalGeneration",
+    "text2text-generation",
+    spm="spiece.model",
+    torch_bin=True,
+    d_model=16,
+    d_kv=8,
+    d_ff=24,
+    num_layers=1,
+    num_heads=2,
+    vocab_size=300,
+    decoder_start_token_id=0,
+)
+text_model(
+    "bart",
+    "roberta",
+    "BartConfig",
+    "BartForConditionalGeneration",
+    "summarization",
+    d_model=16,
+    encoder_layers=1,
+    decoder_layers=1,
+    encoder_ffn_dim=24,
+    decoder_ffn_dim=24,
+    encoder_attention_heads=2,
+    decoder_attention_heads=2,
+    vocab_size=300,
+    max_position_embeddings=64,
+)
+text_model(
+    "marian",
+    "t5",
+    "MarianConfig",
+    "MarianMTModel",
+    "translation",
+    spm="source.spm",
+    d_model=16,
+    encoder_layers=1,
+    decoder_layers=1,
+    encoder_ffn_dim=24,
+    decoder_ffn_dim=24,
+    encoder_attention_heads=2,
+    decoder_attention_heads=2,
+    vocab_size=300,
+    pad_token_id=1,
+    eos_token_id=2,
+    decoder_start_token_id=1,
+    max_position_embeddings=64,
+)
 
 
 def seeing(name: str, config: str, model: str, task: str, reader: str, **fields: Any) -> None:
@@ -416,24 +711,74 @@ def picture(path: Path) -> None:
 
 
 LABELS = {0: "cat", 1: "dog", 2: "remote"}
-seeing("vit", "ViTConfig", "ViTForImageClassification", "image-classification",
-       "ViTImageProcessor", id2label=LABELS, **EYES)
-seeing("dinov2", "Dinov2Config", "Dinov2Model", "image-feature-extraction", "BitImageProcessor",
-       **EYES)
-seeing("swin", "SwinConfig", "SwinForImageClassification", "image-classification",
-       "ViTImageProcessor", embed_dim=8, depths=[1, 1], num_heads=[1, 2], window_size=2,
-       image_size=16, patch_size=4, id2label=LABELS)
-seeing("segformer", "SegformerConfig", "SegformerForSemanticSegmentation", "image-segmentation",
-       "SegformerImageProcessor", hidden_sizes=[8, 8, 8, 8], depths=[1, 1, 1, 1],
-       num_attention_heads=[1, 1, 1, 1], decoder_hidden_size=8, mlp_ratios=[1, 1, 1, 1])
-seeing("convnext", "ConvNextConfig", "ConvNextForImageClassification", "image-classification",
-       "ConvNextImageProcessor", hidden_sizes=[8, 8, 8, 8], depths=[1, 1, 1, 1])
-seeing("detr", "DetrConfig", "DetrForObjectDetection", "object-detection", "DetrImageProcessor",
-       use_timm_backbone=False, use_pretrained_backbone=False, backbone=None, d_model=16,
-       backbone_config=tf.ResNetConfig(embedding_size=8, hidden_sizes=[8, 8, 8, 8],
-                                       depths=[1, 1, 1, 1], out_features=["stage4"]),
-       encoder_layers=1, decoder_layers=1, encoder_ffn_dim=16, decoder_ffn_dim=16,
-       encoder_attention_heads=2, decoder_attention_heads=2, num_queries=4)
+seeing(
+    "vit",
+    "ViTConfig",
+    "ViTForImageClassification",
+    "image-classification",
+    "ViTImageProcessor",
+    id2label=LABELS,
+    **EYES,
+)
+seeing(
+    "dinov2", "Dinov2Config", "Dinov2Model", "image-feature-extraction", "BitImageProcessor", **EYES
+)
+seeing(
+    "swin",
+    "SwinConfig",
+    "SwinForImageClassification",
+    "image-classification",
+    "ViTImageProcessor",
+    embed_dim=8,
+    depths=[1, 1],
+    num_heads=[1, 2],
+    window_size=2,
+    image_size=16,
+    patch_size=4,
+    id2label=LABELS,
+)
+seeing(
+    "segformer",
+    "SegformerConfig",
+    "SegformerForSemanticSegmentation",
+    "image-segmentation",
+    "SegformerImageProcessor",
+    hidden_sizes=[8, 8, 8, 8],
+    depths=[1, 1, 1, 1],
+    num_attention_heads=[1, 1, 1, 1],
+    decoder_hidden_size=8,
+    mlp_ratios=[1, 1, 1, 1],
+)
+seeing(
+    "convnext",
+    "ConvNextConfig",
+    "ConvNextForImageClassification",
+    "image-classification",
+    "ConvNextImageProcessor",
+    hidden_sizes=[8, 8, 8, 8],
+    depths=[1, 1, 1, 1],
+)
+seeing(
+    "detr",
+    "DetrConfig",
+    "DetrForObjectDetection",
+    "object-detection",
+    "DetrImageProcessor",
+    use_timm_backbone=False,
+    use_pretrained_backbone=False,
+    backbone=None,
+    d_model=16,
+    backbone_config=tf.ResNetConfig(
+        embedding_size=8, hidden_sizes=[8, 8, 8, 8], depths=[1, 1, 1, 1], out_features=["stage4"]
+    ),
+    encoder_layers=1,
+    decoder_layers=1,
+    encoder_ffn_dim=16,
+    decoder_ffn_dim=16,
+    encoder_attention_heads=2,
+    decoder_attention_heads=2,
+    num_queries=4,
+)
 seeing("resnet", "ResNetConfig", "ResNetForImageClassification", "image-classification",
        "ConvNextImageProcessor", embedding_size=8, hidden_sizes=[8, 8, 8, 8],
        depths=[1, 1, 1, 1], layer_type="basic", id2label=LABELS)  # fmt: skip

@@ -1,4 +1,4 @@
-"""What an audit costs: the bytes that each format reads of a large file, and the memory it takes."""
+"""What an audit costs: bytes that each format reads of a large file, and memory."""
 
 from __future__ import annotations
 

@@ -16,10 +16,12 @@ from pathlib import Path
 import pytest
 
 from pickles import RUNS
-from weighbridge.core.finding import GapKind
+from weighbridge.core.finding import Action, Finding, GapKind
+from weighbridge.core.location import Location
 from weighbridge.core.report import Examined, FileRecord
 from weighbridge.core.tree import Blob, Held
 from weighbridge.engine.audit import TargetError, run
+from weighbridge.engine.examine import FINDINGS_KEPT, Kept
 from weighbridge.engine.jail import confine
 from weighbridge.engine.ruleset import load
 from weighbridge.engine.supervisor import Settings, Supervisor
@@ -192,3 +194,14 @@ def test_the_report_says_how_old_its_knowledge_is(tmp_path: Path) -> None:
     known = run(tmp_path).intel
     assert known
     assert all(len(k.date.split("-")) == 3 and k.name for k in known)
+
+
+def test_the_rest_of_many_findings_is_as_bad_as_the_worst_of_them() -> None:
+    at = Location("x")
+    kept = Kept()
+    for i in range(FINDINGS_KEPT + 5):
+        action = Action.BLOCK if i == FINDINGS_KEPT + 2 else Action.NOTE
+        kept.add(Finding(message=str(i), at=at, action=action, check="c", symbol=str(i)))
+    *first, rest = kept.all()
+    assert [f.message for f in first] == [str(i) for i in range(FINDINGS_KEPT)]
+    assert (rest.action, rest.symbol, rest.message[:15]) == ("block", "more", "5 more findings")

@@ -85,6 +85,9 @@ REAL: dict[str, bytes] = {
     "onnx": ONNX_FILES["function"],
     "gguf": (BENIGN / "gguf" / "adapter.gguf").read_bytes(),
     "ggml": GGML_FILES["ggjt v3"][0],
+    "sentencepiece": (
+        BENIGN.parent / "repositories" / "llama-2-chat" / "tokenizer.model"
+    ).read_bytes(),
     "json": b'{"a": [1, 2, {"b": "c"}]}',
     "text": "plain words, ümlaut\n".encode(),
     "elf": elf(),

@@ -53,7 +53,9 @@ def _sniff(sample: Sample) -> bool:
             if number != 1 or kind != BYTES:
                 break
             inner = [(n, k) for n, k, _, _ in wire.fields(start, end)]
-            if [n for n, _ in inner[:2]] != [1, 2] or any(_PIECE_WIRES.get(n) != k for n, k in inner):
+            if [n for n, _ in inner[:2]] != [1, 2] or any(
+                _PIECE_WIRES.get(n) != k for n, k in inner
+            ):
                 return False
             found += 1
     except Malformed:
@@ -77,9 +79,7 @@ def _parse(blob: Blob, where: Location, limits: Limits) -> SentencePiece:
         where=where,
         size=blob.size,
         seen=blob.size,
-        pieces=tuple(
-            (p.get("piece", ""), KINDS.get(p.get("type", 1), "unknown")) for p in pieces
-        ),
+        pieces=tuple((p.get("piece", ""), KINDS.get(p.get("type", 1), "unknown")) for p in pieces),
         maps=tuple(maps),
     )
 
