@@ -5,9 +5,9 @@
 
 First a repository of 50 GB that holds a model in several formats (safetensors shards, torch zip,
 legacy torch, GGUF, ONNX with external data, HDF5, npz). Headers are real; the tensors are zeros
-that a sparse file does not store. Then one large file of each format that holds tensors, then the files
-of `tests/heavy_files.py`, whose structure is heavy, several times as large as the tests have them.
-Nothing is hashed (`--no-digest`): that would measure the disk.
+that a sparse file does not store. Then one large file of each format that holds tensors, then the
+files of `tests/heavy_files.py`, whose structure is heavy, several times as large as the tests have
+them. Nothing is hashed (`--no-digest`): that would measure the disk.
 """
 
 from __future__ import annotations

@@ -221,9 +221,9 @@ def card(
     """The model card and what a repository has besides."""
     import yaml
 
+    tags = [library, task, "text-generation-inference"]
     front = {"license": "apache-2.0", "language": ["en"], "library_name": library,
-             "pipeline_tag": task, "tags": [library, task, "text-generation-inference"]}  # fmt: skip
-    front |= more
+             "pipeline_tag": task, "tags": tags, **more}  # fmt: skip
     title = folder.name
     text = f"""---
 {yaml.safe_dump(front, sort_keys=False).strip()}

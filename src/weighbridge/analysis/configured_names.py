@@ -52,7 +52,7 @@ def mappings(values: Iterable[Any]) -> Iterator[dict[Any, Any]]:
     while waiting and visited < VISITED:
         value = waiting.pop()
         visited += 1
-        if not isinstance(value, dict | list) or id(value) in seen:
+        if not isinstance(value, dict | list) or id(value) in seen or _is_pair(value):
             continue
         seen.add(id(value))
         if isinstance(value, dict):
@@ -60,6 +60,16 @@ def mappings(values: Iterable[Any]) -> Iterator[dict[Any, Any]]:
             waiting += list(value.values())[::-1]
         else:
             waiting += value[::-1]
+
+
+def _is_pair(value: Any) -> bool:
+    """Whether it is a short list of plain values: a vocabulary has half a million of them, and to
+    remember each that was seen would take more memory than they do."""
+    return (
+        isinstance(value, list)
+        and len(value) < 4
+        and not any(isinstance(item, dict | list) for item in value)
+    )
 
 
 def _in_values(values: list[Any], lines: dict[int, int]) -> Iterator[Named]:

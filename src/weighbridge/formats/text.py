@@ -128,8 +128,16 @@ def _strings(roots: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, str, str]]
                     stack.append((f"{place}.{said}"[-160:].lstrip("."), label, item))
         elif isinstance(value, list):
             for item in reversed(value):
-                if isinstance(item, dict | list) or (isinstance(item, str) and "{" in item):
+                if isinstance(item, str) and "{" not in item:
+                    continue
+                if isinstance(item, str | dict) or (isinstance(item, list) and not _plain(item)):
                     stack.append((place, key, item))
+
+
+def _plain(value: list[Any]) -> bool:
+    """Whether it is a short list of strings that hold no brace, like the merges of a vocabulary:
+    it need not be remembered."""
+    return len(value) < 4 and all(isinstance(item, str) and "{" not in item for item in value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
