@@ -139,7 +139,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 class Examined(msgspec.Struct, frozen=True, kw_only=True):
     """What came of examining one top-level file: it crosses from the jailed child to the
-    supervisor, so it is data only."""
+    supervisor, so it is data only. `ran` counts, for each check, what of the file it ran on."""
 
     record: FileRecord
     findings: tuple[Finding, ...] = ()
@@ -147,3 +147,4 @@ class Examined(msgspec.Struct, frozen=True, kw_only=True):
     coverage: tuple[ArtifactCoverage, ...] = ()
     identified: tuple[tuple[Location, int, tuple[str, ...]], ...] = ()
     references: tuple[Reference, ...] = ()
+    ran: dict[str, int] = {}

@@ -76,7 +76,9 @@ def run(
     gaps += [_concerns(g, e, ruleset) for e in examined for g in e.gaps]
     files = tuple(e.record for e in examined)
     findings = [f for e in examined for f in e.findings]
-    ran = Counter(check for e in examined for row in e.coverage for check in row.checks)
+    ran: Counter[str] = Counter()
+    for e in examined:
+        ran.update(e.ran)
     references = tuple(r for e in examined for r in e.references)
     across = Audit(files, tuple(_artifacts(examined, ruleset)), references)
     asked: dict[str, Kept] = defaultdict(Kept)

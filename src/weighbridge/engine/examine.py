@@ -26,6 +26,8 @@ REFERENCES_KEPT: Final = 50_000
 UNRECOGNISED: Final = "the format is not recognised"
 FINDINGS_KEPT: Final = 200
 """How many findings of one check in one file are kept; a further one counts the rest."""
+COVERAGE_KEPT: Final = 10_000
+"""How many things in one file are listed one by one; the rest are summed up by their parser."""
 SEVERITY: Final = {Action.BLOCK: 0, Action.REVIEW: 1, Action.NOTE: 2}
 
 
@@ -69,9 +71,10 @@ def examine(blob: Blob, ruleset: Ruleset, limits: Limits) -> Examined:
         record=FileRecord(path=blob.path, size=blob.size, sha256=None, formats=formats),
         findings=tuple(examination.findings.all()),
         gaps=tuple(examination.gaps),
-        coverage=tuple(examination.coverage),
+        coverage=tuple(examination.covered(blob.path)),
         identified=tuple(examination.identified),
         references=tuple(examination.references),
+        ran=dict(examination.ran),
     )
 
 
@@ -90,6 +93,8 @@ class _Examination:
     findings: Kept = field(default_factory=Kept)
     gaps: list[Gap] = field(default_factory=list)
     coverage: list[ArtifactCoverage] = field(default_factory=list)
+    uncounted: dict[tuple[str, tuple[str, ...]], list[int]] = field(default_factory=dict)
+    ran: Counter[str] = field(default_factory=Counter)
     identified: list[tuple[Location, int, tuple[str, ...]]] = field(default_factory=list)
     references: list[Reference] = field(default_factory=list)
     entries: int = 0
@@ -127,7 +132,7 @@ class _Examination:
             controls = tuple(sorted({c.control for c in checks}))
             for gap in document.gaps:
                 self._keep(gap, controls or self.ruleset.content_controls)
-            self.coverage.append(
+            self._cover(
                 ArtifactCoverage(
                     at=where,
                     parser=f"{format.name}/{format.version}",
@@ -160,6 +165,23 @@ class _Examination:
             met = self.gaps[gaps_before:]
             self.gaps[gaps_before:] = [g for g in met if g.kind is not GapKind.MALFORMED]
         return document
+
+    def _cover(self, row: ArtifactCoverage) -> None:
+        """Keep what was looked at; a hostile file cannot fill the memory with it."""
+        self.ran.update(row.checks)
+        if len(self.coverage) < COVERAGE_KEPT:
+            self.coverage.append(row)
+            return
+        rest = self.uncounted.setdefault((row.parser, row.checks), [0, 0, 0])
+        for i, n in enumerate((1, row.size, row.seen)):
+            rest[i] += n
+
+    def covered(self, path: str) -> Iterator[ArtifactCoverage]:
+        """What was kept, and for each parser the sum of what was not."""
+        yield from self.coverage
+        for (parser, checks), (count, size, seen) in sorted(self.uncounted.items()):
+            at = Location(path, (f"{count:,} more",))
+            yield ArtifactCoverage(at=at, parser=parser, size=size, seen=seen, checks=checks)
 
     def _refer(self, document: Any) -> None:
         """Keep what a document says that it is read together with."""
@@ -210,7 +232,7 @@ class _Examination:
                 raw_bytes[role] += getattr(member, "declared", None) or member.size
             self.expanded += getattr(member, "expanded", 0)
         for role, count in sorted(raw.items()):
-            self.coverage.append(
+            self._cover(
                 ArtifactCoverage(
                     at=where.into(f"{count:,} × {role}"),
                     parser="raw",
