@@ -61,8 +61,8 @@ def json_objects(scale: int) -> Iterator[bytes]:
 
 
 def json_lists(scale: int) -> Iterator[bytes]:
-    """Just small enough to be read with care."""
-    yield b"[" + b"[]," * 500_000 + b"1]"
+    """A list of empty lists."""
+    yield b"[" + b"[]," * 250_000 * scale + b"1]"
 
 
 def yaml_anchors(scale: int) -> Iterator[bytes]:
@@ -112,9 +112,9 @@ def field(number: int, data: bytes) -> bytes:
 
 
 def onnx_nodes(scale: int) -> Iterator[bytes]:
-    """A graph of 200,000 nodes."""
+    """A graph of 80,000 nodes."""
     node = field(1, field(4, b"Relu"))
-    yield message({1: 8}) + field(7, node * 200_000 * scale)
+    yield message({1: 8}) + field(7, node * 80_000 * scale)
 
 
 def onnx_tensors(scale: int) -> Iterator[bytes]:
