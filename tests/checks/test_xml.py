@@ -17,7 +17,7 @@ from weighbridge.core.tree import Held
 from weighbridge.engine.audit import run
 from weighbridge.engine.examine import examine
 from weighbridge.engine.ruleset import load
-from weighbridge.formats.xml import DEPTH_LIMIT, XML, Xml
+from weighbridge.formats.xml import DEPTH_LIMIT, TAG_LIMIT, XML, Xml
 
 HEAD = '<?xml version="1.0"?>\n'
 BOMB = "<!DOCTYPE a [<!ENTITY e0 'xxxxxxxxxx'>" + "".join(
@@ -119,7 +119,8 @@ def test_utf_16_and_html() -> None:
 @pytest.mark.parametrize(
     "text",
     [HEAD, HEAD + "<a><b></a>", HEAD + "<a " * 99, HEAD + "<a>" * (DEPTH_LIMIT + 1),
-     '<?xml version="1.0" encoding="nonsense"?><a/>'],
+     '<?xml version="1.0" encoding="nonsense"?><a/>', f"{HEAD}<a b='{'x' * TAG_LIMIT * 2}'/>"],
+    ids=range(6),
 )  # fmt: skip
 def test_malformed(text: str) -> None:
     assert XML.parse is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import signal
 import socket
@@ -10,16 +11,21 @@ import subprocess
 import sys
 import threading
 import time
+import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
 from pickles import RUNS
-from weighbridge.core.finding import GapKind
+from weighbridge.core.finding import Action, Finding, GapKind
+from weighbridge.core.format import Limits
+from weighbridge.core.location import Location
 from weighbridge.core.report import Examined, FileRecord
 from weighbridge.core.tree import Blob, Held
+from weighbridge.engine import examine as examine_module
 from weighbridge.engine.audit import TargetError, run
+from weighbridge.engine.examine import FINDINGS_KEPT, Kept
 from weighbridge.engine.jail import confine
 from weighbridge.engine.ruleset import load
 from weighbridge.engine.supervisor import Settings, Supervisor
@@ -228,3 +234,26 @@ def test_parts_are_audited_under_their_names(tmp_path: Path) -> None:
     assert audited.target.parts == {"source": str(tmp_path / "code")}
     with pytest.raises(TargetError, match="--source"):
         run(tmp_path / "model", access=Access(parts=(("source", str(tmp_path / "none")),)))
+
+
+def test_the_rest_of_many_findings_is_as_bad_as_the_worst_of_them() -> None:
+    at = Location("x")
+    kept = Kept()
+    for i in range(FINDINGS_KEPT + 5):
+        action = Action.BLOCK if i == FINDINGS_KEPT + 2 else Action.NOTE
+        kept.add(Finding(message=str(i), at=at, action=action, check="c", symbol=str(i)))
+    *first, rest = kept.all()
+    assert [f.message for f in first] == [str(i) for i in range(FINDINGS_KEPT)]
+    assert (rest.action, rest.symbol, rest.message[:15]) == ("block", "more", "5 more findings")
+
+
+def test_what_is_in_a_large_archive_is_summed_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(examine_module, "COVERAGE_KEPT", 3)
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as archive:
+        for i in range(6):
+            archive.writestr(f"{i}.txt", "words")
+    examined = examine_module.examine(Held("a.zip", made.getvalue()), load(), Limits())
+    *_, rest = examined.coverage
+    assert (rest.at.inside, rest.parser, rest.size) == (("4 more",), "text/1", 20)
+    assert (examined.ran["secret"], len(examined.coverage)) == (6, 4)

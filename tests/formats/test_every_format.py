@@ -113,6 +113,9 @@ REAL: dict[str, bytes] = {
     "flat-tensor": next((BENIGN / "torch" / "executorch").glob("*.ptd")).read_bytes(),
     "python-bytecode": marshal.dumps((lambda x: [x, "text", 1.5]).__code__),
     "ggml": GGML_FILES["ggjt v3"][0],
+    "sentencepiece": (
+        BENIGN.parent / "repositories" / "llama-2-chat" / "tokenizer.model"
+    ).read_bytes(),
     "json": b'{"a": [1, 2, {"b": "c"}]}',
     "text": "plain words, ümlaut\n".encode(),
     "signature-bundle": (BENIGN / "model_signing" / "p256" / "model.sig").read_bytes(),

@@ -16,11 +16,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from formats import pickle_oracle
-from pickles import BLOCKED, QUIET, REVIEWED, call, name, text, whole
+from large_files import Sparse
+from pickles import BLOCKED, QUIET, REVIEWED, RUNS, call, name, text, whole
 from weighbridge.core.document import Malformed
 from weighbridge.core.format import Limits, Sample
 from weighbridge.core.location import Location
 from weighbridge.core.tree import Held
+from weighbridge.formats import pickle_machine
 from weighbridge.formats.pickle import PICKLE, Pickle
 from weighbridge.formats.pickle_machine import members, pairs
 from weighbridge.formats.pickle_values import Call, Global
@@ -255,3 +257,42 @@ def test_reads_through_a_sliding_window() -> None:
     assert isinstance(document, Pickle)
     assert document.streams[0].broken is None
     assert blob.read_bytes < 16 << 20
+
+
+def test_a_length_of_safetensors_is_no_header() -> None:
+    """Little-endian lengths begin like a pickle once in a few thousand files."""
+    for length in (0x0480, 0x0280, 0x280480):
+        head = length.to_bytes(8, "little") + b'{"w":{"dtype":"F32"'
+        assert not PICKLE.sniff(Sample(Held("model.safetensors", head)))
+    for data in (RUNS, b"\x80\x04cos\nx\n\0\0\0\0", b"\x80\x04N\0\0", b"\x80\x04]."):
+        assert PICKLE.sniff(Sample(Held("x", data)))
+
+
+def test_more_names_than_are_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pickle_machine, "NAMES_KEPT", 3)
+    names = b"".join(b"ca\nb%d\n0" % i for i in range(5))
+    document = parse(b"\x80\x02cos\nsystem\n0" + names + b"N.")
+    assert [g.name for g in document.imports] == ["system", "b0", "b1"]
+    assert [g.kind for g in document.gaps] == ["too-large"]
+    assert "3 different names" in document.gaps[0].message
+
+
+def test_what_was_read_before_memory_ran_out_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    def put(self: Any, index: int, value: Any) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(pickle_machine.Machine, "put", put)
+    document = parse(b"\x80\x02cos\nsystem\nX\2\0\0\0id\x85R]q\0.")
+    assert [c.callee.name for c in document.calls if isinstance(c.callee, Global)] == ["system"]
+    assert [(g.kind, "memory limit" in g.message) for g in document.gaps] == [("too-large", True)]
+
+
+def test_a_far_string_is_read_whole_only_if_it_may_be_a_payload() -> None:
+    for begin, read in ((bytes(4096), False), (RUNS, True), (b"x = 1\nimport os\n", True)):
+        size = (32 << 20) + len(begin)
+        blob = Sparse("x").add(b"\x80\x04\x8e" + size.to_bytes(8, "little") + begin)
+        assert PICKLE.parse is not None
+        document = PICKLE.parse(blob.zeros(32 << 20).add(b"."), Location("x"), Limits())
+        assert (blob.taken > 32 << 20) is read
+        assert isinstance(document, Pickle)
+        assert bool(document.embedded) is read

@@ -219,13 +219,17 @@ def says(text: str) -> bool:
 
 
 def _charsmap(encoded: Any) -> list[str]:
-    """The words that a sentencepiece character map puts out. Characters never become such."""
+    """The words of a character map that is written in base64."""
     if not isinstance(encoded, str):
         return []
     try:
-        data = base64.b64decode(encoded)
+        return charsmap_words(base64.b64decode(encoded))
     except (binascii.Error, ValueError):
         return []
+
+
+def charsmap_words(data: bytes) -> list[str]:
+    """The words that a sentencepiece character map puts out. Characters never become such."""
     pool = data[4 + int.from_bytes(data[:4], "little") :]
     found = _LONG_ASCII.finditer(pool.decode("utf-8", "replace"))
     return [m[0][:60] for _, m in zip(range(20), found, strict=False)]

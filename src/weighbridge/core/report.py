@@ -152,7 +152,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 class Examined(msgspec.Struct, frozen=True, kw_only=True):
     """What came of examining one top-level file: it crosses from the jailed child to the
-    supervisor, so it is data only."""
+    supervisor, so it is data only. `ran` counts, for each check, what of the file it ran on."""
 
     record: FileRecord
     findings: tuple[Finding, ...] = ()
@@ -161,3 +161,4 @@ class Examined(msgspec.Struct, frozen=True, kw_only=True):
     identified: tuple[tuple[Location, int, tuple[str, ...]], ...] = ()
     references: tuple[Reference, ...] = ()
     facts: tuple[AnyFact, ...] = ()
+    ran: dict[str, int] = {}

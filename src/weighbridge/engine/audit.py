@@ -19,7 +19,7 @@ from weighbridge.analysis.references import resolve
 from weighbridge.analysis.signature import prepare
 from weighbridge.core.check import Artifact, Audit, Check
 from weighbridge.core.fact import Signature
-from weighbridge.core.finding import Action, Finding, Gap, GapKind, Related
+from weighbridge.core.finding import Finding, Gap, GapKind, Related
 from weighbridge.core.format import Limits
 from weighbridge.core.location import Location
 from weighbridge.core.origin import Origin, Transfer
@@ -36,19 +36,15 @@ from weighbridge.core.tree import Blob, Copy
 from weighbridge.core.trust import Trust
 from weighbridge.engine.across import ask
 from weighbridge.engine.earlier import Earlier
-from weighbridge.engine.examine import UNRECOGNISED, examine
+from weighbridge.engine.examine import SEVERITY, UNRECOGNISED, Kept, examine
 from weighbridge.engine.rules import Rules, compile_folder
 from weighbridge.engine.ruleset import Ruleset, load
 from weighbridge.engine.supervisor import Progress, Settings, Supervisor
 from weighbridge.sources.remote import RemoteFile, SourceError
 from weighbridge.sources.target import Access, Source, open_base, open_with_parts, shown
 
-FINDINGS_KEPT: Final = 200
-"""How many findings of one check in one file are kept; a further one counts the rest."""
 COPIES: Final = 10
 """How many further names of a file its findings list."""
-
-_SEVERITY: Final = {Action.BLOCK: 0, Action.REVIEW: 1, Action.NOTE: 2}
 
 
 class TargetError(Exception):
@@ -100,7 +96,10 @@ def run(
     prepare(f.material for f in across.facts if isinstance(f, Signature))
     gaps = [*main.gaps, *(_concerns(g, e, ruleset) for e in main.examined for g in e.gaps)]
     findings = [f for e in main.examined for f in e.findings]
-    ran = Counter(check for e in main.examined for row in e.coverage for check in row.checks)
+    ran: Counter[str] = Counter()
+    for e in main.examined:
+        ran.update(e.ran)
+    kept: dict[str, Kept] = defaultdict(Kept)
     transfers = [p.source.transfer for p in (main, *parts)] + [p.transfer for p in (main, *parts)]
     if across.files or across.links:
         blobs = [b for part in (main, *parts) for b in part.blobs]
@@ -111,9 +110,11 @@ def run(
                 ruleset.audit_checks, ask(asked, ruleset.audit_checks, across), strict=True
             ):
                 ran[check.id] += 1
-                findings += said.findings
+                for finding in said.findings:
+                    kept[finding.at.path].add(finding)
                 gaps += said.gaps
         transfers.append(asked.transfer)
+    findings += [f for of_file in kept.values() for f in of_file.all()]
     if across.files and not settings.digest:
         why = "the digests were not computed, as asked (--no-digest)"
         gaps.append(_integrity_gap(GapKind.NOT_GIVEN, why, "."))
@@ -124,7 +125,7 @@ def run(
             parts=dict((access or Access()).parts),
             **_resolved(source.origin),
         ),
-        findings=_sorted(_capped(_fingerprinted(findings))),
+        findings=_sorted(_fingerprinted(findings)),
         gaps=tuple(sorted(set(gaps), key=_gap_order)),
         files=across.files,
         coverage=_coverage(main, _sum(*transfers)),
@@ -369,28 +370,10 @@ def _placeless(value: object) -> object:
     return value
 
 
-def _capped(findings: list[Finding]) -> list[Finding]:
-    kept: list[Finding] = []
-    counts: Counter[tuple[str, str]] = Counter()
-    for finding in findings:
-        key = (finding.check, finding.at.path)
-        counts[key] += 1
-        if counts[key] <= FINDINGS_KEPT:
-            kept.append(finding)
-    for (check, path), count in sorted(counts.items()):
-        if count > FINDINGS_KEPT:
-            more = [f for f in findings if (f.check, f.at.path) == (check, path)][FINDINGS_KEPT:]
-            worst = min(more, key=lambda f: _SEVERITY[f.action])
-            message = f"{count - FINDINGS_KEPT:,} more findings of {check} in this file, not listed"
-            rest = msgspec.structs.replace(worst, message=message, symbol="more", evidence=())
-            kept.append(msgspec.structs.replace(rest, fingerprint=fingerprint(rest)))
-    return kept
-
-
 def _sorted(findings: list[Finding]) -> tuple[Finding, ...]:
     def order(f: Finding) -> tuple[object, ...]:
         at = f.at
-        return (_SEVERITY[f.action], f.check, at.path, at.inside, at.offset or 0, f.symbol)
+        return (SEVERITY[f.action], f.check, at.path, at.inside, at.offset or 0, f.symbol)
 
     return tuple(sorted(findings, key=order))
 

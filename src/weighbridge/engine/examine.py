@@ -13,7 +13,7 @@ import msgspec
 from weighbridge.core.check import Artifact, Check
 from weighbridge.core.document import Document, Malformed
 from weighbridge.core.fact import AnyFact
-from weighbridge.core.finding import Finding, Gap, GapKind
+from weighbridge.core.finding import Action, Finding, Gap, GapKind
 from weighbridge.core.format import Format, Limits, Sample
 from weighbridge.core.location import Location
 from weighbridge.core.report import ArtifactCoverage, Examined, FileRecord
@@ -28,6 +28,39 @@ Result = TypeVar("Result")
 REFERENCES_KEPT: Final = 50_000
 FACTS_KEPT: Final = 1_000
 UNRECOGNISED: Final = "the format is not recognised"
+FINDINGS_KEPT: Final = 200
+"""How many findings of one check in one file are kept; a further one counts the rest."""
+COVERAGE_KEPT: Final = 10_000
+"""How many things in one file are listed one by one; the rest are summed up by their parser."""
+SEVERITY: Final = {Action.BLOCK: 0, Action.REVIEW: 1, Action.NOTE: 2}
+
+
+@dataclass
+class Kept:
+    """Findings of one file as they come in. Beyond `FINDINGS_KEPT` of a check they are counted, so
+    that a hostile file cannot fill the memory with them."""
+
+    findings: list[Finding] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+    worst: dict[str, Finding] = field(default_factory=dict)
+
+    def add(self, finding: Finding) -> None:
+        """Take a finding whose check is stamped on it."""
+        check = finding.check
+        self.counts[check] += 1
+        if self.counts[check] <= FINDINGS_KEPT:
+            self.findings.append(finding)
+        else:
+            known = self.worst.get(check, finding)
+            self.worst[check] = min(known, finding, key=lambda f: SEVERITY[f.action])
+
+    def all(self) -> Iterator[Finding]:
+        """What was kept, and for each check one that stands for the rest: the worst of them."""
+        yield from self.findings
+        for check, finding in sorted(self.worst.items()):
+            more = self.counts[check] - FINDINGS_KEPT
+            message = f"{more:,} more findings of {check} in this file, not listed"
+            yield msgspec.structs.replace(finding, message=message, symbol="more", evidence=())
 
 
 def examine(blob: Blob, ruleset: Ruleset, limits: Limits, rules: Rules | None = None) -> Examined:
@@ -41,12 +74,13 @@ def examine(blob: Blob, ruleset: Ruleset, limits: Limits, rules: Rules | None = 
     formats = examination.visit(blob, Location(blob.path), depth=0, role=blob.role)
     return Examined(
         record=FileRecord(path=blob.path, size=blob.size, sha256=None, formats=formats),
-        findings=tuple(examination.findings),
+        findings=tuple(examination.findings.all()),
         gaps=tuple(examination.gaps),
-        coverage=tuple(examination.coverage),
+        coverage=tuple(examination.covered(blob.path)),
         identified=tuple(examination.identified),
         references=tuple(examination.references),
         facts=tuple(examination.facts),
+        ran=dict(examination.ran),
     )
 
 
@@ -64,9 +98,11 @@ class _Examination:
     limits: Limits
     rules: Rules | None = None
     budget: Budget = field(default_factory=Budget)
-    findings: list[Finding] = field(default_factory=list)
+    findings: Kept = field(default_factory=Kept)
     gaps: list[Gap] = field(default_factory=list)
     coverage: list[ArtifactCoverage] = field(default_factory=list)
+    uncounted: dict[tuple[str, tuple[str, ...]], list[int]] = field(default_factory=dict)
+    ran: Counter[str] = field(default_factory=Counter)
     identified: list[tuple[Location, int, tuple[str, ...]]] = field(default_factory=list)
     references: list[Reference] = field(default_factory=list)
     facts: list[AnyFact] = field(default_factory=list)
@@ -119,7 +155,7 @@ class _Examination:
         controls = tuple(sorted({c.control for c in checks}))
         for gap in document.gaps:
             self._keep(gap, controls or self.ruleset.content_controls)
-        self.coverage.append(
+        self._cover(
             ArtifactCoverage(
                 at=where,
                 parser=parser,
@@ -156,6 +192,23 @@ class _Examination:
             met = self.gaps[gaps_before:]
             self.gaps[gaps_before:] = [g for g in met if g.kind is not GapKind.MALFORMED]
         return document
+
+    def _cover(self, row: ArtifactCoverage) -> None:
+        """Keep what was looked at; a hostile file cannot fill the memory with it."""
+        self.ran.update(row.checks)
+        if len(self.coverage) < COVERAGE_KEPT:
+            self.coverage.append(row)
+            return
+        rest = self.uncounted.setdefault((row.parser, row.checks), [0, 0, 0])
+        for i, n in enumerate((1, row.size, row.seen)):
+            rest[i] += n
+
+    def covered(self, path: str) -> Iterator[ArtifactCoverage]:
+        """What was kept, and for each parser the sum of what was not."""
+        yield from self.coverage
+        for (parser, checks), (count, size, seen) in sorted(self.uncounted.items()):
+            at = Location(path, (f"{count:,} more",))
+            yield ArtifactCoverage(at=at, parser=parser, size=size, seen=seen, checks=checks)
 
     def _refer(self, document: Any) -> None:
         """Keep what a document says that it is read together with."""
@@ -216,7 +269,7 @@ class _Examination:
                 raw_bytes[role] += getattr(member, "declared", None) or member.size
             self.expanded += getattr(member, "expanded", 0)
         for role, count in sorted(raw.items()):
-            self.coverage.append(
+            self._cover(
                 ArtifactCoverage(
                     at=where.into(f"{count:,} × {role}"),
                     parser="raw",
@@ -251,7 +304,7 @@ class _Examination:
             if isinstance(result, Gap):
                 self._keep(result, (check.control,))
             else:
-                self.findings.append(msgspec.structs.replace(result, check=check.id))
+                self.findings.add(msgspec.structs.replace(result, check=check.id))
 
     def _try(
         self,

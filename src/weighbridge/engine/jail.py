@@ -71,11 +71,12 @@ CLONE_THREAD = 0x00010000
 def confine(readable: Sequence[Path], memory: int, cpu_seconds: int) -> tuple[str, ...]:
     """Lock this process up for good; returns the names of the protections that are in force.
 
-    `readable` are the files and folders that it may still open, `memory` its address space in
-    bytes, `cpu_seconds` its processor time. What the child needs must be imported before.
+    `readable` are the files and folders that it may still open, `memory` how much address space it
+    may take in bytes beside what it has, `cpu_seconds` its processor time. What the child needs
+    must be imported before.
     """
     steps: list[tuple[str, Callable[[], bool]]] = [
-        ("memory limit", lambda: _limit(resource.RLIMIT_AS, memory)),
+        ("memory limit", lambda: _limit(resource.RLIMIT_AS, _address_space() + memory)),
         ("processor time limit", lambda: _limit(resource.RLIMIT_CPU, cpu_seconds)),
         ("no core dumps", lambda: _limit(resource.RLIMIT_CORE, 0)),
         ("no writing to files", lambda: _limit(resource.RLIMIT_FSIZE, 0)),
@@ -91,6 +92,15 @@ def confine(readable: Sequence[Path], memory: int, cpu_seconds: int) -> tuple[st
             ("seccomp: no network, no programs, no new processes", lambda: _seccomp(libc)),
         ]
     return tuple(name for name, step in steps if step())
+
+
+def _address_space() -> int:
+    """What this process has already, in bytes; 0 where the system does not say."""
+    try:
+        pages = Path("/proc/self/statm").read_text().split()[0]
+    except OSError:
+        return 0
+    return int(pages) * resource.getpagesize()
 
 
 def _limit(kind: int, value: int) -> bool:

@@ -69,15 +69,15 @@ class Settings:
     """How to run an audit.
 
     `digest`: compute the sha256 of every file. `jobs`: how many children, by default one for each
-    processor. `timeout`: seconds for one file, to which its size adds. `memory`: address space of
-    a child in bytes. `reuse`: a folder in which results are kept, so that files that have not
-    changed need not be examined again.
+    processor. `timeout`: seconds for one file, to which its size adds. `memory`: how much a child
+    may take in bytes, beside what the program itself takes. `reuse`: a folder in which results
+    are kept, so that files that have not changed need not be examined again.
     """
 
     digest: bool = True
     jobs: int | None = None
     timeout: float = 120.0
-    memory: int = 2 << 30
+    memory: int = 256 << 20
     limits: Limits = field(default_factory=Limits)
     reuse: Path | None = None
 

@@ -20,6 +20,8 @@ EMBEDDED: Final = "embedded"
 CONCEALED: Final = "concealed"
 LAYERS: Final = 4
 EXPANDED: Final = 8 << 20
+BEGINNING: Final = 4096
+"""How many bytes of a string decide whether it is one, in bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ _CODE: Final = re.compile(
 
 def is_code(data: bytes) -> bool:
     """Whether a string's beginning looks like Python; whether it is, the parser tells."""
-    return bool(_CODE.search(data, 0, 4096))
+    return bool(_CODE.search(data, 0, BEGINNING))
 
 
 def _inflate(data: bytes) -> bytes:
@@ -95,6 +97,11 @@ def payloads(data: bytes, offset: int) -> Iterator[Payload]:
         except UnicodeError:
             return
         yield from _peel(plain, offset, "in a string, latin-1", LAYERS)
+
+
+def may_be_payload(head: bytes) -> bool:
+    """Whether a string that begins so has to be looked at whole; `payloads` then tells."""
+    return _promising(head) or b"\xc2" in head[:4]
 
 
 def _peel(data: bytes, offset: int, how: str, layers: int) -> Iterator[Payload]:

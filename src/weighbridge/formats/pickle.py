@@ -65,11 +65,12 @@ def _sniff(sample: Sample) -> bool:
     """Protocol 2 and later have a header; protocols 0 and 1 are tried.
 
     Text may begin like a protocol 0 pickle by accident, so without a header it counts only if it
-    calls something, if STOP stands where the file ends, or if its name promises a pickle.
+    calls something, if STOP stands where the file ends, or if its name promises a pickle. A length
+    of safetensors can look like a header; the zeros of its upper half are no opcodes.
     """
     head = sample.head
     if len(head) >= 2 and head[0] == 0x80 and head[1] <= 5:
-        return len(head) > 2
+        return len(head) > 2 and not _is_length(head)
     if not head or head[0] not in _OPENERS or head[0] == 0x80:
         return False
     size = sample.blob.size
@@ -85,6 +86,15 @@ def _sniff(sample: Sample) -> bool:
     return size > len(head) and machine.seen > len(head) - 256
 
 
+def _is_length(head: bytes) -> bool:
+    """Whether what follows the header breaks off within 8 bytes, and has done nothing."""
+    if not head[5:8] or any(head[5:8]):
+        return False
+    machine = Machine(Held("head", head[:16]), Limits(), lazy=True)
+    stream = machine.stream(0)
+    return stream.broken is not None and stream.end < 8 and not machine.imports
+
+
 def _plausible(found: Global) -> bool:
     names = (found.module, found.name)
     return all(not isinstance(n, str) or all(p.isidentifier() for p in n.split(".")) for n in names)
@@ -93,7 +103,7 @@ def _plausible(found: Global) -> bool:
 def _parse(blob: Blob, where: Location, limits: Limits) -> Pickle:
     machine = Machine(blob, limits)
     stream = machine.stream(0)
-    if stream.broken and not machine.imports and not machine.calls:
+    if stream.broken and not (stream.unread or machine.imports or machine.calls):
         raise Malformed(f"not a whole pickle: {stream.broken}", stream.end)
     legacy = stream.broken is None and machine.stack[-1:] == [TORCH_MAGIC]
     storages = None
@@ -120,14 +130,7 @@ def _parse(blob: Blob, where: Location, limits: Limits) -> Pickle:
                     at=Location(where.path, where.inside, offset),
                 )
             )
-    gaps += [
-        Gap(
-            kind=GapKind.MALFORMED,
-            message=f"the pickle breaks here: {s.broken}; what stands before it would have run",
-            at=Location(where.path, where.inside, s.end),
-        )
-        for s in broken
-    ]
+    gaps += [_unread(where, s) for s in broken]
     if machine.embedded_dropped:
         gaps.append(
             Gap(
@@ -152,6 +155,15 @@ def _parse(blob: Blob, where: Location, limits: Limits) -> Pickle:
         trailing=0 if storages is not None or broken else max(0, blob.size - _end(machine)),
         blob=blob,
     )
+
+
+def _unread(where: Location, stream: Stream) -> Gap:
+    """What to say of a stream that was not followed to its end."""
+    kind = GapKind.TOO_LARGE if stream.unread else GapKind.MALFORMED
+    why = f"the pickle breaks here: {stream.broken}; what stands before it would have run"
+    if stream.unread:
+        why = f"the pickle was not read from here on: {stream.broken}"
+    return Gap(kind=kind, message=why, at=Location(where.path, where.inside, stream.end))
 
 
 def _end(machine: Machine) -> int:

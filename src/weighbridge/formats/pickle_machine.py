@@ -15,7 +15,7 @@ from typing import Final
 
 from weighbridge.core.format import Limits
 from weighbridge.core.tree import Blob, Held
-from weighbridge.formats.payload import Payload, payloads
+from weighbridge.formats.payload import BEGINNING, Payload, may_be_payload, payloads
 from weighbridge.formats.pickle_runs import RUN, RUN_SHORTEST, puts_of
 from weighbridge.formats.pickle_values import (
     Call,
@@ -28,6 +28,8 @@ from weighbridge.formats.pickle_values import (
 )
 
 CALLS_KEPT: Final = 10_000
+NAMES_KEPT: Final = 100_000
+"""How many different names are followed; the files of real models have some dozens."""
 ITEMS_KEPT: Final = 4_096
 STRING_KEPT: Final = 1 << 16
 PAYLOADS_KEPT: Final = 256
@@ -53,12 +55,13 @@ class Stream:
     """One pickle of the file: from its first opcode to behind STOP, or to where it breaks.
 
     `broken` is why the real unpickler would raise. A frame that is too long is read past all the
-    same: another reader of the format may not mind.
+    same: another reader of the format may not mind. `unread`: it goes on, and only we do not.
     """
 
     start: int
     end: int
     broken: str | None
+    unread: bool = False
 
 
 _U16 = struct.Struct("<H").unpack_from
@@ -70,6 +73,10 @@ _F64 = struct.Struct(">d").unpack_from
 
 class Break(Exception):
     """The real unpickler would raise here; what came before has happened."""
+
+
+class TooLarge(Break):
+    """The real unpickler would go on here; we do not."""
 
 
 class _Mark:
@@ -137,6 +144,8 @@ class Machine:
             return found
         known = self.imports.get(key)
         if known is None:
+            if len(self.imports) >= NAMES_KEPT:
+                raise TooLarge(f"more than {NAMES_KEPT:,} different names")
             known = self.imports[key] = Global(module, name, offset, how)
         return known
 
@@ -256,12 +265,19 @@ class Machine:
         """Interpret one pickle from `start`; its effects are added to this machine's."""
         self.stack, self.memo, self.sparse = [], [], {}
         self.fast, self.flaw = self.lazy, None
+        unread = False
         try:
             end = self.follow(start)
             broken = self.flaw
         except Break as error:
-            end, broken = self.seen, str(error)
-        found = Stream(start, end, broken)
+            end, broken, unread = self.seen, str(error), isinstance(error, TooLarge)
+        except MemoryError:
+            # What was met so far stands; what was built of it makes room for the checks.
+            self.stack.clear()
+            self.memo.clear()
+            self.sparse.clear()
+            end, broken, unread = self.seen, "the memory limit was reached", True
+        found = Stream(start, end, broken, unread)
         self.streams.append(found)
         return found
 
@@ -577,10 +593,10 @@ class Machine:
         return self.text(data, at, kind)
 
     def _far(self, start: int, length: int, at: int, op: int, kind: str) -> Value:
-        """A value that does not fit into the window: looked into as far as the limits allow."""
-        data = self.blob.read(start, min(length, self.limits.held))
-        if kind != "int":
-            self.search(data, at)
+        """A value that does not fit into the window: its beginning says whether it is looked into,
+        as far as the limits allow."""
+        if kind != "int" and may_be_payload(self.blob.read(start, BEGINNING)):
+            self.search(self.blob.read(start, min(length, self.limits.held)), at)
         return Long(kind, at, length)
 
     def _line(self, op: int, line: bytes, at: int) -> Value:

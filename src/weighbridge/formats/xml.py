@@ -20,6 +20,8 @@ from weighbridge.core.tree import Blob, Reference
 
 SIZE_LIMIT: Final = 128 << 20
 CHUNK: Final = 1 << 18
+TAG_LIMIT: Final = 8 << 20
+"""Bytes of one tag: the parser goes over it anew with every part that it is given."""
 DEPTH_LIMIT: Final = 2_000
 ELEMENTS_KEPT: Final = 40_000
 ENTITIES_KEPT: Final = 1_000
@@ -178,11 +180,17 @@ def _parse(blob: Blob, where: Location, limits: Limits) -> Xml:
     reader = _Reader()
     gaps: list[Gap] = []
     try:
+        given = 0
         for chunk in _chunks(blob):
             reader.parser.Parse(chunk, False)
+            given += len(chunk)
+            if given - reader.parser.CurrentByteIndex > TAG_LIMIT:
+                raise Malformed(f"a tag of more than {TAG_LIMIT:,} bytes", given)
         if blob.size <= SIZE_LIMIT:
             reader.parser.Parse(b"", True)
     except expat.ExpatError as error:
+        if expat.errors.messages.get(error.code) == expat.errors.XML_ERROR_NO_MEMORY:
+            raise MemoryError from None
         why = f"no XML: line {error.lineno:,}: {expat.errors.messages.get(error.code, 'broken')}"
         # What a document declares before it breaks is read by a parser that stops there, too.
         if not reader.entities:

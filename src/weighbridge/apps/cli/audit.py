@@ -109,8 +109,8 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
         "--memory",
         metavar="MIB",
         type=positive(int),
-        default=2048,
-        help="the memory that each process reading the files may take (default: 2048)",
+        default=256,
+        help="the memory that each process reading the files may take (default: 256)",
     )
     parser.add_argument(
         "--jobs",

@@ -35,9 +35,10 @@ def tokenizer_token(document: Json) -> Iterator[Finding]:
     whose vocabulary has an entry that its own merges cannot make.
 
     ## Limits
-    Read from JSON: `vocab.txt` and sentencepiece's `tokenizer.model` are not. Whether a word was
-    exchanged for another ordinary one can only be seen against the base. Words are compared with a
-    vocabulary in the same file; numbers that differ between the files of a folder are not seen.
+    Read from JSON: `vocab.txt` is not (`tokenizer.model` is read by `sentencepiece-text`). Whether
+    a word was exchanged for another ordinary one can only be seen against the base. Words are
+    compared with a vocabulary in the same file; numbers that differ between the files of a folder
+    are not seen.
 
     ## References
     - https://cwe.mitre.org/data/definitions/506.html
