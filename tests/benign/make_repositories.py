@@ -22,6 +22,7 @@ from typing import Any
 
 import torch
 import transformers as tf
+from agree import agree
 from tokenizers import (
     AddedToken,
     Regex,
@@ -1201,6 +1202,7 @@ def main(place: Path, names: list[str]) -> None:
         folder = place / name
         shutil.rmtree(folder, ignore_errors=True)
         MAKERS[name](folder)
+        agree(folder)
 
 
 if __name__ == "__main__":
