@@ -37,7 +37,8 @@ def agree(folder: Path) -> None:
         for path in (inner / "config.json", inner / "generation_config.json"):
             if numbers and path.is_file():
                 values = json.loads(path.read_text())
-                if any([_set(v, numbers) for v in (values, values.get("text_config"))]):
+                outer, inner_too = _set(values, numbers), _set(values.get("text_config"), numbers)
+                if outer or inner_too:
                     path.write_text(json.dumps(values, indent=2, sort_keys=True) + "\n")
 
 
