@@ -141,6 +141,10 @@ class _Handler(BaseHTTPRequestHandler):
             if facts is None or facts.get("_kind", "organizations") != found[1]:
                 return self._error(404, "EntryNotFound", "no such owner")
             return self._json(facts)
+        if path in ("models", "datasets", "spaces"):
+            asked = query.get("search", [""])[0]
+            alike = [i for i in hub.repositories if asked.lower() in i.lower()]
+            return self._json([self._information(i, hub.repositories[i]) for i in alike])
         named = re.fullmatch(
             r"(?:models|datasets|spaces)/([^/]+(?:/[^/]+)??)"
             r"(?:/(revision|tree|paths-info|commits)/([^/]+)(?:/.*)?)?", path,
@@ -208,7 +212,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _file(self, path: str, wrong: dict[str, Any]) -> None:
         hub = self.hub
         cdn = path.startswith("/cdn/")
-        found = re.fullmatch(r"(?:/cdn)?(?:/datasets|/spaces)?/(.+?)/resolve/([^/]+)/(.+)", path)
+        found = re.fullmatch(
+            r"(?:/cdn)?(?:/datasets|/spaces)?/(.+?)/(?:resolve|raw)/([^/]+)/(.+)", path
+        )
         repository = hub.repositories.get(found[1]) if found else None
         if found is None or repository is None or found[3] not in repository.files:
             return self._error(404, "EntryNotFound", "no such file")

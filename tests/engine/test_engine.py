@@ -167,7 +167,7 @@ def test_without_digest(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("x")
     audited = run(tmp_path, Settings(digest=False))
     assert audited.files[0].sha256 is None
-    assert [(g.kind.value, g.controls) for g in audited.gaps] == [("not-given", ("integrity",))]
+    assert ("not-given", ("integrity",)) in [(g.kind.value, g.controls) for g in audited.gaps]
 
 
 @pytest.mark.parametrize("path", ["nothing-here", "/dev/null"])

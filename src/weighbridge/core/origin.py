@@ -49,6 +49,25 @@ class Scan(msgspec.Struct, frozen=True, kw_only=True):
     date: str | None = None
 
 
+class Namesake(msgspec.Struct, frozen=True, kw_only=True):
+    """A repository of the same name under another owner. `card` is the text of its card, where it
+    was asked for."""
+
+    id: str
+    created: str | None = None
+    card: str | None = None
+
+
+class Named(msgspec.Struct, frozen=True, kw_only=True):
+    """A repository that the card names (a data set, a base): whether it is there (None: not
+    asked), and its commit now."""
+
+    sort: str
+    id: str
+    there: bool | None = None
+    commit: str | None = None
+
+
 class Origin(msgspec.Struct, frozen=True, kw_only=True):
     """Where the target comes from, by the word of its source.
 
@@ -81,6 +100,8 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
     files: tuple[Declared, ...] = ()
     history: tuple[Commit, ...] = ()
     scans: tuple[Scan, ...] = ()
+    namesakes: tuple[Namesake, ...] = ()
+    named: tuple[Named, ...] = ()
     unknown: dict[str, str] = {}
 
 

@@ -189,7 +189,15 @@ def coverage(report: Report) -> str:
     seen = sum(artifact.seen for artifact in given.artifacts)
     there = sum(artifact.size for artifact in given.artifacts)
     artifacts = count(len(given.artifacts), "artifact")
-    return f"{files}; {artifacts} parsed, {amount(seen)} of {amount(there)} taken into account"
+    read = f"{artifacts} parsed, {amount(seen)} of {amount(there)} taken into account"
+    return f"{files}; {read}{_fetched(report)}"
+
+
+def _fetched(report: Report) -> str:
+    transfer = report.coverage.transfer
+    if transfer is None:
+        return ""
+    return f"; {amount(transfer.bytes)} fetched in {count(transfer.requests, 'request')}"
 
 
 def _undocumented(check: str) -> CheckDoc:

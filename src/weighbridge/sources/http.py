@@ -28,6 +28,8 @@ REDIRECTS: Final = 5
 PAGES: Final = 200
 CHUNK: Final = 64 << 10
 ATTEMPTS: Final = 5
+BACK_OFF: float = 0.25
+"""Seconds before a question is asked again for the first time; then twice as many each time."""
 _AGAIN: Final = frozenset({408, 429, 500, 502, 503, 504})
 _MOVED: Final = frozenset({301, 302, 303, 307, 308})
 _RANGE: Final = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19})")
@@ -96,6 +98,14 @@ class Session:
         question = _Question(self.endpoint + path, JSON_LIMIT, {}, parameters, form)
         return self._decoded(self._ask(question))
 
+    def text(self, path: str, limit: int) -> str:
+        """The text at a path of the endpoint. Raises `SourceError`, also where it is longer than
+        `limit` bytes."""
+        response = self._ask(_Question(self.endpoint + path, limit, {}))
+        if response.status != 200:
+            raise self._refused(response)
+        return response.body.decode("utf-8", "replace")
+
     def pages(self, path: str, parameters: Mapping[str, str]) -> Iterator[Any]:
         """The pages of a list, by its `Link` headers. Raises `SourceError`."""
         url: str | None = self.endpoint + path
@@ -159,7 +169,7 @@ class Session:
     def _ask(self, question: _Question) -> _Response:
         until = time.monotonic() + self.patience
         for attempt in range(ATTEMPTS):
-            wait = min(8.0, 0.25 * 2**attempt) * (0.75 + random.random() / 2)  # noqa: S311
+            wait = min(8.0, BACK_OFF * 2**attempt) * (0.75 + random.random() / 2)  # noqa: S311
             try:
                 response = self._follow(question, until)
                 if response.status not in _AGAIN:

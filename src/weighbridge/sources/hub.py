@@ -18,7 +18,16 @@ import msgspec
 
 from weighbridge.core.finding import Gap, GapKind
 from weighbridge.core.location import Location
-from weighbridge.core.origin import Commit, Declared, Origin, Owner, Scan, Transfer
+from weighbridge.core.origin import (
+    Commit,
+    Declared,
+    Named,
+    Namesake,
+    Origin,
+    Owner,
+    Scan,
+    Transfer,
+)
 from weighbridge.core.report import LeftOut
 from weighbridge.core.tree import Blob
 from weighbridge.sources.http import Session
@@ -29,6 +38,10 @@ FILES: Final = 100_000
 HISTORY: Final = 100
 """How many commits are asked for: the newest ones."""
 BATCH: Final = 500
+SEARCHED: Final = 50
+CARDS: Final = 2
+CARD_LIMIT: Final = 256 << 10
+NAMED: Final = 8
 DETAILED: Final = 2_000
 """How many files are asked after one by one, in batches."""
 Answer = TypeVar("Answer")
@@ -154,8 +167,15 @@ def open_hub(name: Name, session: Session) -> Hub:
         origin = msgspec.structs.replace(origin, scans=scans)
     history = _try(lambda: _history(session, f"{root}/commits/{commit}"), unknown, "history")
     owner = _try(lambda: _owner(session, id.partition("/")[0]), unknown, "owner")
+    namesakes = _try(lambda: _namesakes(session, api, id), unknown, "namesakes")
     origin = msgspec.structs.replace(
-        origin, files=files, history=history or (), owner=owner, unknown=unknown
+        origin,
+        files=files,
+        history=history or (),
+        owner=owner,
+        namesakes=namesakes or (),
+        named=_named(session, origin.card, unknown),
+        unknown=unknown,
     )
     return Hub(name, session, origin)
 
@@ -276,6 +296,49 @@ def _owner(session: Session, name: str) -> Owner:
         created=_text(found.get("createdAt")),
         title=(_text(found.get("fullname")) or "")[:200],
     )
+
+
+def _namesakes(session: Session, api: str, id: str) -> tuple[Namesake, ...]:
+    """Repositories of the same name under other owners, the oldest first, a few with their cards:
+    a copy is told from its original by them."""
+    name = id.rpartition("/")[2]
+    found = _list(session.json(api, {"search": name, "limit": str(SEARCHED)}))
+    named = [(_text(_mapping(e).get("id")) or "", e) for e in found[:SEARCHED]]
+    same = [
+        Namesake(id=other, created=_text(_mapping(entry).get("createdAt")))
+        for other, entry in named
+        if other != id and _NAME.fullmatch(other) and ".." not in other
+        and other.rpartition("/")[2].casefold() == name.casefold()
+    ]  # fmt: skip
+    same.sort(key=lambda n: (n.created or "9", n.id))
+    return tuple(_with_card(session, n) for n in same[:CARDS]) + tuple(same[CARDS:])
+
+
+def _with_card(session: Session, namesake: Namesake) -> Namesake:
+    try:
+        text = session.text(f"/{namesake.id}/raw/main/README.md", CARD_LIMIT)
+    except SourceError:
+        return namesake  # one without a card, or behind a gate
+    return msgspec.structs.replace(namesake, card=text)
+
+
+def _named(session: Session, card: Mapping[str, Any], unknown: dict[str, str]) -> tuple[Named, ...]:
+    """Whether the data sets that the card names are there."""
+    declared = card.get("datasets")
+    texts = declared if isinstance(declared, list) else [declared]
+    ids = [t for t in texts if isinstance(t, str) and _NAME.fullmatch(t) and ".." not in t]
+    made: list[Named] = []
+    for id in dict.fromkeys(ids[:NAMED]):
+        try:
+            said = _mapping(session.json(f"/api/datasets/{quote(id)}"))
+        except SourceError as error:
+            there = False if error.status in (401, 404) else None
+            if there is None:
+                unknown["data sets"] = error.why
+            made.append(Named(sort="dataset", id=id, there=there))
+        else:
+            made.append(Named(sort="dataset", id=id, there=True, commit=_text(said.get("sha"))))
+    return tuple(made)
 
 
 _SCANNERS: Final = {

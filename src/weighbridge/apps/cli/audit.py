@@ -67,6 +67,12 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
         "to the endpoint it belongs to and nowhere else",
     )
     parser.add_argument(
+        "--base",
+        metavar="TARGET",
+        help="where the model is that this one derives from, for the comparison of lineage "
+        "(default: for a repository on the Hub, the base that it declares there)",
+    )
+    parser.add_argument(
         "--offline", action="store_true", help="use no network: audit what is on this machine"
     )
     parser.add_argument(
@@ -136,7 +142,9 @@ def run(arguments: argparse.Namespace) -> int:
                 memory=arguments.memory << 20,
             ),
             progress=progress,
-            access=api.Access(endpoint=arguments.endpoint, offline=arguments.offline),
+            access=api.Access(
+                endpoint=arguments.endpoint, offline=arguments.offline, base=arguments.base
+            ),
         )
     except (api.PolicyError, api.TargetError) as error:
         raise UsageError(str(error)) from error
