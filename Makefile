@@ -61,10 +61,10 @@ bench: .venv/runtime.stamp
 	$(RUN) bench/run.py
 
 lock:
-	$(LOCK) pyproject.toml requirements/build.in -o requirements/runtime.txt
-	$(LOCK) pyproject.toml requirements/build.in --group test -c requirements/runtime.txt \
+	$(LOCK) --all-extras pyproject.toml requirements/build.in -o requirements/runtime.txt
+	$(LOCK) --all-extras pyproject.toml requirements/build.in --group test -c requirements/runtime.txt \
 		-o requirements/test.txt
-	$(LOCK) pyproject.toml requirements/build.in --group dev -c requirements/test.txt \
+	$(LOCK) --all-extras pyproject.toml requirements/build.in --group dev -c requirements/test.txt \
 		-o requirements/dev.txt
 	for peer in picklescan modelscan modelaudit; do \
 		$(LOCK) bench/peers/$$peer.in -o bench/peers/$$peer.txt; \

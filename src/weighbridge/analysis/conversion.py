@@ -94,9 +94,7 @@ def _size(tensor: Stored, forms: list[Counterpart]) -> int:
     return tensor.entry.size + forms[0].size
 
 
-def _fitting(
-    tensor: Stored, forms: list[Counterpart], piece: int
-) -> tuple[Counterpart, int]:
+def _fitting(tensor: Stored, forms: list[Counterpart], piece: int) -> tuple[Counterpart, int]:
     """The form that comes nearest to the tensor's beginning, and how many rows to compare at once,
     of about `piece` elements."""
     best, least = forms[0], float("inf")

@@ -6,8 +6,9 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
+from weighbridge.analysis.element_types import Floats
 from weighbridge.analysis.rounding import DETOUR
 from weighbridge.analysis.stored_tensors import Model, Stored, spread
 from weighbridge.analysis.tensor_names import (
@@ -19,9 +20,6 @@ from weighbridge.analysis.tensor_names import (
     rotated_heads,
 )
 from weighbridge.core.fact import Settings
-
-if TYPE_CHECKING:
-    from weighbridge.analysis.element_types import Floats
 
 TRANSPOSED_LIMIT: Final = 64 << 20
 """Bytes of the largest matrix that is turned over; it must be read whole."""
@@ -174,7 +172,11 @@ def _renaming(made: Iterable[str], origin: Iterable[str]) -> _Renaming:
     if most * 2 >= min(len(names), len(theirs)):
         return best
     ours = spread(names, 500)
-    fronts = {n[: m.end()] for n in (*ours, *spread(sorted(theirs), 500)) for m in re.finditer(r"\.", n[:60])}
+    fronts = {
+        n[: m.end()]
+        for n in (*ours, *spread(sorted(theirs), 500))
+        for m in re.finditer(r"\.", n[:60])
+    }
     for front in sorted(fronts, key=len)[:200]:
         for renaming in (_Renaming(put=front), _Renaming(take=front)):
             count = sum(renaming(name) in theirs for name in ours)
@@ -231,7 +233,11 @@ def _heads(keys: Settings | None, config: dict[str, Any]) -> tuple[str, int, int
     heads_kv = values.get(
         f"{architecture}.attention.head_count_kv", config.get("num_key_value_heads", heads)
     )
-    return architecture, *(n if type(n) is int and 0 < n < 1 << 16 else 0 for n in (heads, heads_kv))
+    return architecture, _count(heads), _count(heads_kv)
+
+
+def _count(value: Any) -> int:
+    return value if type(value) is int and 0 < value < 1 << 16 else 0
 
 
 def _forms(

@@ -13,14 +13,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    Bytes: TypeAlias = NDArray[np.uint8]
-    Floats: TypeAlias = NDArray[np.float32]
+Bytes: TypeAlias = Any
+"""An array of unsigned bytes."""
+Floats: TypeAlias = Any
+"""An array of single-precision numbers."""
+Flags: TypeAlias = Any
+"""An array of Booleans. (What NumPy says of its arrays' types is too wide to be of use here.)"""
 
 EXTRA: Final = "deep"
 """The extra that brings NumPy."""
@@ -70,7 +70,7 @@ class Codes:
             made += self.offset
         return made
 
-    def some(self, chosen: NDArray[np.bool_]) -> Codes:
+    def some(self, chosen: Flags) -> Codes:
         """Only the chosen blocks."""
         scale, offset = self.scale[chosen], self.offset[chosen]
         return Codes(self.code[chosen], scale, offset, self.levels, self.unit[chosen])
@@ -355,7 +355,7 @@ TYPES: Final[dict[str, ElementType]] = {t.name: t for t in _ALL}
 """The element types that are read, by the names that safetensors and GGUF give them."""
 
 
-def coded(kind: ElementType, data: bytes) -> Any:
+def coded(kind: ElementType, data: bytes) -> Codes:
     """The blocks of `data` taken apart (`Codes`); `kind` is one of those that has blocks."""
     import numpy as np
 

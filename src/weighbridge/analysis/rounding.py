@@ -12,17 +12,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from weighbridge.analysis.element_types import HALF_ULP, ElementType, Fit, coded
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from weighbridge.analysis.element_types import Codes, Floats
-
-    Blocks = NDArray[np.bool_]
+from weighbridge.analysis.element_types import (
+    HALF_ULP,
+    Codes,
+    ElementType,
+    Fit,
+    Flags,
+    Floats,
+    coded,
+)
 
 COARSE: Final = 1.5
 """Honest rows err by less than this, as a root mean square, in steps that are spread evenly over
@@ -42,8 +42,8 @@ class Rows:
     units of what rounding explains), the mean squares of the error and of the original."""
 
     blocks: int
-    beyond: NDArray[np.int64]
-    unsuited: NDArray[np.bool_]
+    beyond: Floats
+    unsuited: Flags
     worst: Floats
     error: Floats
     energy: Floats
@@ -78,9 +78,7 @@ def compare(kind: ElementType, data: bytes, original: Floats, detour: float = 0.
         )
 
 
-def _rounded(
-    fit: Fit, codes: Codes, meant: Floats, error: Floats, detour: float
-) -> Blocks:
+def _rounded(fit: Fit, codes: Codes, meant: Floats, error: Floats, detour: float) -> Flags:
     """Whether each block is the rounding of what was meant. Most blocks are so plainly: every
     element within half a step; the others are looked at closely."""
     import numpy as np
@@ -150,7 +148,7 @@ def _gaps(levels: Floats) -> tuple[Floats, Floats]:
     return np.concatenate((none, half)), np.concatenate((half, none))
 
 
-def _nearest(codes: Codes, meant: Floats, slack: Floats, *, early: bool = False) -> Blocks:
+def _nearest(codes: Codes, meant: Floats, slack: Floats, *, early: bool = False) -> Flags:
     """Each code is the one that comes nearest, given the stored scale; with `early`, given one
     that half precision would round to the stored one."""
     import numpy as np
@@ -172,7 +170,7 @@ def _half_error(number: Floats) -> Floats:
     return np.maximum(np.float32(2.0**-11), np.float32(HALF_ULP) / np.abs(number))
 
 
-def _line(codes: Codes, meant: Floats, slack: Floats) -> Blocks:
+def _line(codes: Codes, meant: Floats, slack: Floats) -> Flags:
     """There is one factor by which all values of a block round to its codes, and the stored scale
     is a mean of values over codes under it: within half and one and a half of its reciprocal."""
     import numpy as np
@@ -193,7 +191,7 @@ def _line(codes: Codes, meant: Floats, slack: Floats) -> Blocks:
     return ((least <= most * room) | (scale[:, :, 0] == 0)).all(axis=1)
 
 
-def _order(codes: Codes, meant: Floats, slack: Floats) -> Blocks:
+def _order(codes: Codes, meant: Floats, slack: Floats) -> Flags:
     """No value with a smaller code is larger than one with a larger code."""
     import numpy as np
 
@@ -206,11 +204,11 @@ def _order(codes: Codes, meant: Floats, slack: Floats) -> Blocks:
     return good | (codes.scale == 0).all(axis=(1, 2))
 
 
-def _early(codes: Codes, meant: Floats, slack: Floats) -> Blocks:
+def _early(codes: Codes, meant: Floats, slack: Floats) -> Flags:
     return _nearest(codes, meant, slack, early=True)
 
 
-_FITS: Final[dict[Fit, Callable[[Codes, Floats, Floats], Blocks]]] = {
+_FITS: Final[dict[Fit, Callable[[Codes, Floats, Floats], Flags]]] = {
     Fit.STORED: _nearest,
     Fit.EARLY: _early,
     Fit.LINE: _line,

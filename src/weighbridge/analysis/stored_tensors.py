@@ -7,16 +7,13 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from weighbridge.analysis.element_types import TYPES, ElementType
+from weighbridge.analysis.element_types import TYPES, ElementType, Floats
 from weighbridge.core.check import Audit
 from weighbridge.core.document import Malformed
 from weighbridge.core.fact import Settings, TensorEntry, Weights
 from weighbridge.core.tree import Blob
-
-if TYPE_CHECKING:
-    from weighbridge.analysis.element_types import Floats
 
 ROW_LIMIT: Final = 1 << 22
 """Elements of the longest row that is read."""
@@ -88,6 +85,13 @@ class Model:
     def plain(self) -> bool:
         """Whether every tensor of numbers is stored as such, none in blocks."""
         return all(t.kind.coded is None for t in self.tensors.values())
+
+
+def comparable(audit: Audit) -> bool:
+    """Whether there may be weights to hold against each other: two files of them, here or in what
+    was audited beside."""
+    facts = [f for part in (audit, *audit.parts.values()) for f in part.facts]
+    return sum(isinstance(f, Weights) for f in facts) > 1
 
 
 def models(audit: Audit) -> list[Model]:

@@ -121,9 +121,7 @@ def _tensor(value: Value) -> Call | None:
     return None
 
 
-def _placed(
-    name: str, call: Call, members: Mapping[str, Member], root: str
-) -> TensorEntry | None:
+def _placed(name: str, call: Call, members: Mapping[str, Member], root: str) -> TensorEntry | None:
     if len(call.args) < 4:
         return None
     storage, offset, shape, strides = call.args[:4]
@@ -191,7 +189,9 @@ def arrays(members: Mapping[str, Member]) -> Iterator[TensorEntry]:
         start = -1
         if member.start is not None and (not array.fortran or len(array.shape) < 2):
             start = member.start + array.data
-        yield TensorEntry(path.removesuffix(".npy"), dtype, array.shape, start, count * WIDTHS[dtype])
+        yield TensorEntry(
+            path.removesuffix(".npy"), dtype, array.shape, start, count * WIDTHS[dtype]
+        )
 
 
 ROOT: Final = re.compile(r"((?:[^/]+/)?)data\.pkl")

@@ -9,10 +9,11 @@ from typing import Any, Final
 from weighbridge.analysis.conversion import Conversion, Outcome, convert
 from weighbridge.analysis.counterparts import Pairing, pair
 from weighbridge.analysis.element_types import EXTRA, available
+from weighbridge.analysis.lineage import base_name, relation
 from weighbridge.analysis.stored_tensors import Model, models, shown
 from weighbridge.core.check import Audit, Need, check
 from weighbridge.core.evidence import Table
-from weighbridge.core.fact import Card, Settings
+from weighbridge.core.fact import Settings
 from weighbridge.core.finding import Action, Confidence, Finding, Gap, GapKind
 from weighbridge.core.location import Location
 
@@ -66,10 +67,22 @@ def conversion_equivalence(audit: Audit) -> Iterator[Finding | Gap]:
             at=Location(pairs[0][0].path),
         )
         return
+    sure = relation(audit) == "quantized"
     for made, origin, of, config in pairs:
         far = _far(audit) or (of != "" and _far(audit.parts["base"]))
         pairing = pair(made, origin, config)
-        yield from _told(made, origin, of, pairing, convert(pairing, far=far))
+        result = convert(pairing, far=far)
+        if of and not sure and 2 * len(result.bad) > len(result.outcomes):
+            yield Finding(
+                message=f"it is no plain quantisation of {of}: {len(result.bad):,} of "
+                f"{len(result.outcomes):,} tensors are not its rounding, and no card says that "
+                "they are",
+                at=Location(made.path),
+                action=Action.NOTE,
+                symbol=made.path,
+            )
+            continue
+        yield from _told(made, origin, of, pairing, result)
 
 
 def _far(audit: Audit) -> bool:
@@ -92,7 +105,7 @@ def _pairs(audit: Audit, ours: list[Model]) -> Iterator[tuple[Model, Model, str,
         if found is not None:
             yield made, found, "", _config(audit)
         elif base is not None and (found := _origin(made, theirs, theirs)) is not None:
-            name = base.origin.id if base.origin is not None else "the base"
+            name = base_name(base)
             yield made, found, name, _config(base)
 
 
@@ -131,9 +144,8 @@ def _origin(made: Model, checkpoints: Sequence[Model], beside: Sequence[Model]) 
 
 def _is_quantisation(audit: Audit, checkpoints: list[Model]) -> bool:
     """Whether the model is a quantisation of its base by its own word, or has nothing but GGUF."""
-    cards = [f for f in audit.facts if isinstance(f, Card)]
-    said = [c.header.get("base_model_relation") for c in cards]
-    return "quantized" in said or (not any(said) and not checkpoints)
+    said = relation(audit)
+    return said == "quantized" or not (said or checkpoints)
 
 
 def _config(audit: Audit) -> dict[str, Any]:
@@ -224,7 +236,14 @@ def _tables(outcomes: list[Outcome], cut: dict[str, str]) -> Iterator[Table]:
     if outcomes:
         yield Table(
             "Tensors that differ",
-            ("tensor", "stored as", "blocks that differ", "rows", "largest error", "relative error"),
+            (
+                "tensor",
+                "stored as",
+                "blocks that differ",
+                "rows",
+                "largest error",
+                "relative error",
+            ),
             tuple(_row(o) for o in outcomes[:SHOWN]),
         )
     if cut:

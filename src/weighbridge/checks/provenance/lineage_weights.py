@@ -7,6 +7,7 @@ from typing import Final
 
 from weighbridge.analysis.counterparts import Pairing, pair
 from weighbridge.analysis.element_types import EXTRA, available
+from weighbridge.analysis.lineage import base_name
 from weighbridge.analysis.lineage_weights import Likeness, Said, likeness
 from weighbridge.analysis.stored_tensors import Model, models, shown
 from weighbridge.core.check import Audit, Need, check
@@ -53,9 +54,9 @@ def lineage_weights(audit: Audit) -> Iterator[Finding | Gap]:
         return
     base = audit.parts.get("base")
     if base is None:
-        why = audit.missing.get("base", "none is declared, and none was given (--base)")
-        message = f"no base to compare the weights with: {why}"
-        yield Gap(kind=GapKind.NOT_GIVEN, message=message[:500], at=Location("."))
+        if "base" in audit.missing:
+            message = f"no base to compare the weights with: {audit.missing['base']}"
+            yield Gap(kind=GapKind.NOT_GIVEN, message=message[:500], at=Location("."))
         return
     theirs = models(base)
     if not theirs:
@@ -69,7 +70,7 @@ def lineage_weights(audit: Audit) -> Iterator[Finding | Gap]:
         )
         yield Gap(kind=GapKind.UNSUPPORTED, message=message, at=Location("."))
         return
-    name = base.origin.id if base.origin is not None else "the base"
+    name = base_name(base)
     far = any(a.origin is not None and a.origin.kind == "hub" for a in (audit, base))
     for made in _one_of_each(ours):
         pairing, origin = _nearest(made, theirs)
@@ -141,13 +142,13 @@ def _told(
             evidence=tables,
         )
     if result.said is Said.PARTLY:
-        message = f"partly: {len(result.differing):,} of {count:,} sampled tensors are not those of "
+        message = (
+            f"partly: {len(result.differing):,} of {count:,} sampled tensors are not those of "
+        )
         message += f"{source}: {others} ({sampled})"
     else:
         message = f"contradicted: the weights have nothing in common with {source} ({sampled})"
-    return Finding(
-        message=message, at=at, action=Action.REVIEW, symbol=made.path, evidence=tables
-    )
+    return Finding(message=message, at=at, action=Action.REVIEW, symbol=made.path, evidence=tables)
 
 
 def _tables(pairing: Pairing, result: Likeness) -> Iterator[Table]:
@@ -162,5 +163,5 @@ def _tables(pairing: Pairing, result: Likeness) -> Iterator[Table]:
     listed += [(n, "not in the base") for n in pairing.added]
     listed += [(n, "only in the base") for n in pairing.absent]
     if listed:
-        rows = tuple((n[:120], said) for n, said in listed[:SHOWN])
-        yield Table("Tensors that the two do not share", ("tensor", "how"), rows)
+        shown_ = tuple((n[:120], said) for n, said in listed[:SHOWN])
+        yield Table("Tensors that the two do not share", ("tensor", "how"), shown_)
