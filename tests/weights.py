@@ -41,7 +41,7 @@ def packed(values: Any, kind: str) -> bytes:
     """As the specification of the type says, without any search for a better scale."""
     values = np.asarray(values, np.float32)
     if kind in ("F32", "F16"):
-        return values.astype({"F32": "<f4", "F16": "<f2"}[kind]).tobytes()
+        return bytes(values.astype({"F32": "<f4", "F16": "<f2"}[kind]).tobytes())
     blocks = values.reshape(-1, 32)
     if kind == "Q8_0":
         scale = np.abs(blocks).max(axis=1, keepdims=True) / 127
@@ -51,7 +51,7 @@ def packed(values: Any, kind: str) -> bytes:
         scale = most / -8
         code = np.clip(np.floor(blocks / np.where(scale, scale, 1) + 8.5), 0, 15).astype(np.uint8)
         code = code[:, :16] | (code[:, 16:] << 4)
-    return np.concatenate((scale.astype("<f2").view(np.uint8), code), axis=1).tobytes()
+    return bytes(np.concatenate((scale.astype("<f2").view(np.uint8), code), axis=1).tobytes())
 
 
 def gguf(
@@ -60,9 +60,11 @@ def gguf(
     body, data = b"", b""
     pairs = {"general.architecture": architecture, **keys}
     for key, value in pairs.items():
-        kind = struct.pack("<I", 8) + _text(value) if isinstance(value, str) else (
-            struct.pack("<II", 4, value))  # fmt: skip
-        body += _text(key) + kind
+        body += _text(key)
+        if isinstance(value, str):
+            body += struct.pack("<I", 8) + _text(value)
+        else:
+            body += struct.pack("<II", 4, value)
     for name, (values, kind) in tensors.items():
         shape = np.shape(values)[::-1]
         body += _text(name) + struct.pack(f"<I{len(shape)}Q", len(shape), *shape)

@@ -73,6 +73,18 @@ def test_half_precision(values: Any) -> None:
     assert compare(kind, other.tobytes(), values).beyond.tolist() == [0, 1]
 
 
+@given(values=arrays(np.float32, (2, 8), elements=st.floats(-(2.0**100), 2.0**100, width=32)))
+@settings(max_examples=100, deadline=None)
+def test_bfloat16(values: Any) -> None:
+    bits = values.view(np.uint32).astype(np.uint64)
+    rounded = ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype("<u2")
+    kind = TYPES["BF16"]
+    assert compare(kind, rounded.tobytes(), values).beyond.tolist() == [0, 0]
+    cut = (bits >> 16).astype("<u2")
+    cut[0, 2] += 3
+    assert compare(kind, cut.tobytes(), values).beyond[0] >= 1
+
+
 def test_infinities_and_what_is_no_number() -> None:
     values = np.array([[np.nan, np.inf, 1, 2]], np.float32)
     kind = TYPES["F32"]

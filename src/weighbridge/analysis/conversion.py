@@ -113,7 +113,8 @@ def _fitting(tensor: Stored, forms: list[Counterpart], piece: int) -> tuple[Coun
 
 
 def _add(outcome: Outcome, tensor: Stored, form: Counterpart, first: int, count: int) -> None:
-    found = compare(tensor.kind, tensor.raw(first, count), form.values(first, count), form.detour)
+    detour = form.detour(tensor.kind)
+    found = compare(tensor.kind, tensor.raw(first, count), form.values(first, count), detour)
     differing = (found.beyond > 0) | found.unsuited
     outcome.read += count
     outcome.blocks += found.blocks * count

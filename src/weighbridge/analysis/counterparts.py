@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from weighbridge.analysis.element_types import Floats
+from weighbridge.analysis.element_types import ElementType, Floats
 from weighbridge.analysis.rounding import DETOUR
 from weighbridge.analysis.stored_tensors import Model, Stored, spread
 from weighbridge.analysis.tensor_names import (
@@ -50,11 +50,13 @@ class Counterpart:
         """How many elements a row has in that form."""
         return self.parts[0].rows if self.transposed else self.parts[0].columns
 
-    @property
-    def detour(self) -> float:
-        """The relative error of a detour over 16 bits that a converter may have made; bfloat16
-        loses nothing on the way."""
-        return 0.0 if self.parts[0].kind.name == "BF16" else DETOUR
+    def detour(self, made: ElementType) -> float:
+        """The relative error by which what the tensor was really made from may differ from this:
+        what is published in 16 bits was often converted from more, and from more often over 16."""
+        if made.coded is not None:
+            return DETOUR
+        digits = self.parts[0].kind.digits
+        return digits if digits > made.digits else 0.0
 
     @property
     def step(self) -> int:

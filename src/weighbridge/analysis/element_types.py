@@ -326,7 +326,7 @@ _ALL: Final = (
     ElementType("F64", 1, 8, _as("f8")),
     ElementType("F32", 1, 4, _as("f4")),
     ElementType("F16", 1, 2, _as("f2"), digits=2.0**-11, least=HALF_ULP),
-    ElementType("BF16", 1, 2, _bf16, digits=2.0**-9),
+    ElementType("BF16", 1, 2, _bf16, digits=2.0**-8, least=2.0**-134),
     ElementType("F8_E4M3", 1, 1, _small(4, infinite=False), digits=2.0**-4, least=2.0**-10),
     ElementType("F8_E5M2", 1, 1, _small(5, infinite=True), digits=2.0**-3, least=2.0**-17),
     ElementType("I8", 1, 1, _as("i1")),

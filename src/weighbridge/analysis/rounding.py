@@ -29,8 +29,8 @@ COARSE: Final = 1.5
 the range of each sub-block."""
 LOST: Final = 0.7
 """Honest rows err by less than this part of their values, as a root mean square."""
-DETOUR: Final = 2.0**-9
-"""The relative error of a detour over 16 bits, which converters make on the way from 32."""
+DETOUR: Final = 2.0**-8
+"""The relative error of a detour over bfloat16, which converters make on the way from 32."""
 SINGLE: Final = 1e-3
 """What computing in single precision adds to a distance, in steps."""
 

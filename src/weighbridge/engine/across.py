@@ -33,7 +33,7 @@ def ask(supervisor: Supervisor, checks: Sequence[Check], audit: Audit) -> Iterat
     """
     questions = [partial(_answer, check, audit) for check in checks]
     needed = any(Need.TENSOR_BYTES in c.needs for c in checks) and comparable(audit)
-    for number, answer in supervisor.ask(questions, prepare if needed else _nothing_more):
+    for number, answer in supervisor.ask(questions, prepare if needed else None):
         check = checks[number]
         if not isinstance(answer, Lost):
             try:
@@ -43,10 +43,6 @@ def ask(supervisor: Supervisor, checks: Sequence[Check], audit: Audit) -> Iterat
                 answer = Lost(GapKind.CRASHED, "its examiner sent rubbish")
         gap = Gap(kind=answer.kind, message=f"{check.id}: {answer.why}", at=Location("."))
         yield _stamped(check, Said(gaps=(gap,)))
-
-
-def _nothing_more() -> None:
-    """Nothing needs to be loaded."""
 
 
 def _answer(check: Check, audit: Audit, blobs: Sequence[Blob]) -> bytes:

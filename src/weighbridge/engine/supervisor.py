@@ -168,7 +168,7 @@ class Supervisor:
             self._selector.close()
 
     def ask(
-        self, questions: Sequence[Question], prepare: Callable[[], None]
+        self, questions: Sequence[Question], prepare: Callable[[], None] | None = None
     ) -> Iterator[tuple[int, bytes | Lost]]:
         """Ask questions that go across files, in a jailed child, one after the other; yields the
         number of each and its answer. A question that ends its child costs its own answer. What
@@ -180,7 +180,7 @@ class Supervisor:
                 number += 1
 
     def _asked(
-        self, questions: Sequence[Question], prepare: Callable[[], None]
+        self, questions: Sequence[Question], prepare: Callable[[], None] | None
     ) -> Iterator[bytes | Lost]:
         """The answers of one child, up to the first that is lost."""
         back, writes = os.pipe()
@@ -189,7 +189,8 @@ class Supervisor:
         if pid == 0:
             try:
                 os.close(back)
-                prepare()
+                if prepare is not None:
+                    prepare()
                 self._confine(line)
                 blobs = [self._reached(n) for n in range(len(self.blobs))]
                 for question in questions:

@@ -20,7 +20,7 @@ from weighbridge.core.finding import Gap, GapKind
 from weighbridge.core.format import Format, Limits, Loading, Sample
 from weighbridge.core.location import Location
 from weighbridge.core.tree import Blob, Held
-from weighbridge.formats.text import plain
+from weighbridge.formats.text import encodable, plain
 
 MAGIC: Final = b"GGUF"
 PAIRS_LIMIT: Final = 65_536
@@ -125,7 +125,7 @@ class Gguf(Document):
             format="gguf",
             tensors=tuple(
                 TensorEntry(
-                    t.name.encode("utf-8", "replace").decode(),
+                    encodable(t.name),
                     t.type,
                     t.shape[::-1],
                     self.data + t.offset,

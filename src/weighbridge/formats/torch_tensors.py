@@ -19,6 +19,7 @@ from weighbridge.core.tree import Blob
 from weighbridge.formats.npy import NPY, Npy
 from weighbridge.formats.pickle_machine import Machine, Run
 from weighbridge.formats.pickle_values import Call, Global, Mutable, PersistentId, Value
+from weighbridge.formats.text import encodable
 
 PICKLE_LIMIT: Final = 16 << 20
 """A state dict of a hundred thousand tensors is smaller."""
@@ -144,7 +145,7 @@ def _placed(name: str, call: Call, members: Mapping[str, Member], root: str) -> 
         and (offset + count) * width <= member.blob.size
     ):
         start = member.start + offset * width
-    return TensorEntry(name, dtype, shape, start, count * width)
+    return TensorEntry(encodable(name), dtype, shape, start, count * width)
 
 
 def _sizes(value: Any) -> bool:
@@ -190,7 +191,7 @@ def arrays(members: Mapping[str, Member]) -> Iterator[TensorEntry]:
         if member.start is not None and (not array.fortran or len(array.shape) < 2):
             start = member.start + array.data
         yield TensorEntry(
-            path.removesuffix(".npy"), dtype, array.shape, start, count * WIDTHS[dtype]
+            encodable(path.removesuffix(".npy")), dtype, array.shape, start, count * WIDTHS[dtype]
         )
 
 

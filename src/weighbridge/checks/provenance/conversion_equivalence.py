@@ -162,7 +162,8 @@ def _told(
 ) -> Iterator[Finding | Gap]:
     source = f"{of}'s {origin.path}" if of else origin.path
     at = Location(made.path)
-    if not result.outcomes:
+    cut = {n: s for n, s in pairing.shapes.items() if n not in pairing.pairs}
+    if not result.outcomes and not cut:
         reasons = sorted({*pairing.untestable.values()})
         why = f": {reasons[0]}" if reasons else ""
         yield Gap(
@@ -174,7 +175,6 @@ def _told(
     share = result.read / max(1, result.size)
     coverage = "all of it was read" if share > 0.999 else f"{share:.1%} of it was read"
     coverage += _left_out(pairing, result)
-    cut = {n: s for n, s in pairing.shapes.items() if n not in pairing.pairs}
     differing, coarse = result.bad, result.coarse
     by_importance = made.keys is not None and any(
         k.startswith("quantize.imatrix") for k in made.keys.values

@@ -21,8 +21,8 @@ _WIDTHS: Final = ("hidden_size", "intermediate_size", "head_dim", "n_embd", "d_m
 """What training on, merging and quantising leave as it is."""
 _FAMILIES: Final = {
     "llama": {"llama", "mistral", "mixtral"}, "qwen2": {"qwen2", "qwen2_vl", "qwen2_5_vl"},
-    "qwen3": {"qwen3"}, "gemma": {"gemma"}, "gemma2": {"gemma2"},
-    "gemma3": {"gemma3", "gemma3_text"}, "phi2": {"phi"}, "phi3": {"phi3", "phi4", "phi3_v"}, "gpt2": {"gpt2"},
+    "qwen3": {"qwen3"}, "gemma": {"gemma"}, "gemma2": {"gemma2"}, "gpt2": {"gpt2"},
+    "gemma3": {"gemma3", "gemma3_text"}, "phi2": {"phi"}, "phi3": {"phi3", "phi3_v"},
     "bert": {"bert"}, "falcon": {"falcon"}, "bloom": {"bloom"}, "gptneox": {"gpt_neox"},
     "starcoder2": {"starcoder2"},
 }  # fmt: skip
