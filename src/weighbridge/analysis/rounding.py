@@ -27,6 +27,9 @@ from weighbridge.analysis.element_types import (
 COARSE: Final = 1.5
 """Honest rows err by less than this, as a root mean square, in steps that are spread evenly over
 the range of each sub-block."""
+SHRUNK: Final = 0.2
+"""Honest rows are made larger or smaller as a whole by less than this part of them: rounding errs
+in no direction, and weights of importance only a little."""
 LOST: Final = 0.7
 """Honest rows err by less than this part of their values, as a root mean square."""
 DETOUR: Final = 2.0**-8
@@ -59,19 +62,23 @@ def compare(kind: ElementType, data: bytes, original: Floats, detour: float = 0.
             return _plain(kind, data, original, detour)
         codes = coded(kind, data)
         meant = original.reshape(codes.code.shape)
-        error = codes.values() - meant
+        values = codes.values()
+        error = values - meant
         beyond = ~_rounded(kind.fit, codes, meant, np.abs(error), detour)
         rows = len(original)
+        values = values.reshape(original.shape)
         steps = _even_steps(codes, meant)
         square = (steps * steps).reshape(rows, -1).mean(axis=1)
         error = np.abs(error).reshape(original.shape)
         left = np.maximum(error - np.float32(kind.least), 0)
         mean, energy = _square(left), _square(original)
+        grown = np.einsum("ij,ij->i", values, original) / np.einsum("ij,ij->i", values, values)
+        suited = (np.abs(grown - 1) <= SHRUNK) | (mean == 0) | (kind.fit in _TIGHT)
         widest = np.maximum(steps.reshape(rows, -1).max(axis=1), np.float32(1e-30))
         return Rows(
             blocks=original.shape[1] // kind.block,
             beyond=beyond.reshape(rows, -1).sum(axis=1),
-            unsuited=~((mean <= COARSE**2 * square) & (mean <= LOST**2 * energy)),
+            unsuited=~(suited & (mean <= COARSE**2 * square) & (mean <= LOST**2 * energy)),
             worst=error.max(axis=1) / widest,
             error=_square(error),
             energy=energy,
@@ -208,6 +215,8 @@ def _early(codes: Codes, meant: Floats, slack: Floats) -> Flags:
     return _nearest(codes, meant, slack, early=True)
 
 
+_TIGHT: Final = frozenset({Fit.STORED, Fit.EARLY})
+"""Where the codes alone tell that a row is larger or smaller than it was."""
 _FITS: Final[dict[Fit, Callable[[Codes, Floats, Floats], Flags]]] = {
     Fit.STORED: _nearest,
     Fit.EARLY: _early,

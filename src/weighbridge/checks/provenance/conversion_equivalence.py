@@ -50,8 +50,8 @@ def conversion_equivalence(audit: Audit) -> Iterator[Finding | Gap]:
     compared; nor are I-quants other than IQ4, ternary and MXFP types and tensors with no known
     counterpart: those are counted. Up to 4 GiB are read for a pair, the same part of every tensor;
     of files on a server samples only. The message says how much. In Q4_1 and Q5_1 only the order
-    of values within a block is tight, in Q4_0 and Q5_0 a row that was made up to a third larger or
-    smaller as a whole is not seen.
+    of values within a block is tight; in these, Q4_0 and Q5_0 a row that was made up to a fifth
+    larger or smaller as a whole is not seen.
 
     ## References
     - https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
