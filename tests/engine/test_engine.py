@@ -24,6 +24,7 @@ from weighbridge.engine.jail import confine
 from weighbridge.engine.ruleset import load
 from weighbridge.engine.supervisor import Settings, Supervisor
 from weighbridge.policy.controls import CONTROLS
+from weighbridge.sources.target import Access
 
 
 def fake(blob: Blob) -> Examined:
@@ -214,3 +215,16 @@ def test_the_report_says_how_old_its_knowledge_is(tmp_path: Path) -> None:
     known = run(tmp_path).intel
     assert known
     assert all(len(k.date.split("-")) == 3 and k.name for k in known)
+
+
+def test_parts_are_audited_under_their_names(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "a.txt").write_text("text")
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "evil.pkl").write_bytes(RUNS)
+    audited = run(tmp_path / "model", access=Access(parts=(("source", str(tmp_path / "code")),)))
+    assert [f.path for f in audited.files] == ["a.txt", "source:evil.pkl"]
+    assert {f.at.path for f in audited.findings if f.action.value == "block"} == {"source:evil.pkl"}
+    assert audited.target.parts == {"source": str(tmp_path / "code")}
+    with pytest.raises(TargetError, match="--source"):
+        run(tmp_path / "model", access=Access(parts=(("source", str(tmp_path / "none")),)))

@@ -30,12 +30,14 @@ class Intel(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
-    """What was asked for. `kind` is `folder`, `file`, later `hub` and others."""
+    """What was asked for. `kind` is `folder`, `file`, `hub` and others; `parts` are what was
+    audited with it, by name."""
 
     kind: str
     id: str
     requested: str | None = None
     resolved: str | None = None
+    parts: dict[str, str] = {}
 
 
 class FileRecord(msgspec.Struct, frozen=True, kw_only=True):

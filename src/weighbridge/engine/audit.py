@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -35,7 +35,7 @@ from weighbridge.engine.examine import UNRECOGNISED, examine
 from weighbridge.engine.ruleset import Ruleset, load
 from weighbridge.engine.supervisor import Progress, Settings, Supervisor
 from weighbridge.sources.remote import RemoteFile, SourceError
-from weighbridge.sources.target import Access, Source, open_base, open_target
+from weighbridge.sources.target import Access, Source, open_base, open_with_parts
 
 FINDINGS_KEPT: Final = 200
 """How many findings of one check in one file are kept; a further one counts the rest."""
@@ -74,7 +74,7 @@ def run(
     settings = settings or Settings()
     ruleset = load()
     try:
-        source = open_target(os.fspath(target), access)
+        source = open_with_parts(os.fspath(target), access or Access())
     except (OSError, ValueError) as error:
         raise TargetError(f"{target}: {getattr(error, 'strerror', None) or error}") from error
     main = _examined(source, ruleset, settings, progress)
@@ -99,7 +99,12 @@ def run(
         why = "the digests were not computed, as asked (--no-digest)"
         gaps.append(_integrity_gap(GapKind.NOT_GIVEN, why, "."))
     return Audited(
-        target=Target(kind=source.kind, id=str(target), **_resolved(source.origin)),
+        target=Target(
+            kind=source.kind,
+            id=str(target),
+            parts=dict((access or Access()).parts),
+            **_resolved(source.origin),
+        ),
         findings=_sorted(_capped(_fingerprinted(findings))),
         gaps=tuple(sorted(set(gaps), key=_gap_order)),
         files=across.files,
@@ -186,7 +191,7 @@ def _nothing(blob: Blob) -> Examined:
     return Examined(record=FileRecord(path=blob.path, size=blob.size, sha256=None))
 
 
-def _resolved(origin: Origin | None) -> dict[str, str | None]:
+def _resolved(origin: Origin | None) -> dict[str, Any]:
     if origin is None:
         return {}
     return {"requested": origin.requested, "resolved": origin.commit}

@@ -181,7 +181,7 @@ class Fetched:
 
     def _fetch(self, at: int, n: int) -> bytes:
         before = next((d for s, d in reversed(self._parts) if s + len(d) == at), b"")
-        ahead = min(2 * len(before), AHEAD) if before else FIRST
+        ahead = min(4 * len(before), AHEAD) if before else FIRST
         want = min(max(n, ahead), PIECE, self.size - at)
         part = self.line.ask(self.number, at, want)
         if len(part) != want:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import codecs
 import gc
 import hashlib
+import importlib
 import os
 import select
 import selectors
@@ -39,6 +40,8 @@ from weighbridge.sources.remote import RemoteFile
 CODECS: Final = ("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "latin-1", "ascii",
                  "cp437", "raw-unicode-escape", "unicode-escape")  # fmt: skip
 
+LAZY: Final = ("heapq",)
+"""What the standard library imports inside of functions that examiners call."""
 Examine = Callable[[Blob], Examined]
 Progress = Callable[[int, int], None]
 Question = Callable[[Sequence[Blob]], bytes]
@@ -133,6 +136,8 @@ class Supervisor:
         """Load what Python would load at its first use: the jail cannot open those files."""
         for codec in CODECS:
             codecs.lookup(codec)
+        for module in LAZY:
+            importlib.import_module(module)
         gc.freeze()  # what is there now need not be searched for garbage in every child
 
     def __enter__(self) -> Supervisor:

@@ -39,7 +39,7 @@ picture models for 128."""
 HEADER_LIMIT: Final = 256 << 20
 """In bytes; real headers are a few megabytes, nearly all of it the vocabulary."""
 FLAWS_KEPT: Final = 100
-WINDOW: Final = 1 << 20
+WINDOW: Final = 256 << 10
 CHAT_TEMPLATE: Final = "chat-template"
 OVERFLOW: Final = "overflow"
 

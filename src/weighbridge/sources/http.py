@@ -190,7 +190,7 @@ class Session:
             if file is not None:
                 _same(file, response)
             if response.status not in _MOVED:
-                if file is not None and not _same_place(question.url, file.url):
+                if file is not None and question.url != file.url:
                     file.resolved = question.url
                 return response
             target = urljoin(question.url, response.headers.get("location", ""))

@@ -167,7 +167,9 @@ def open_hub(name: Name, session: Session) -> Hub:
         origin = msgspec.structs.replace(origin, scans=scans)
     history = _try(lambda: _history(session, f"{root}/commits/{commit}"), unknown, "history")
     owner = _try(lambda: _owner(session, id.partition("/")[0]), unknown, "owner")
-    namesakes = _try(lambda: _namesakes(session, api, id), unknown, "namesakes")
+    namesakes: tuple[Namesake, ...] | None = ()
+    if owner is None or not owner.verified:  # a verified owner is nobody's copy
+        namesakes = _try(lambda: _namesakes(session, api, id), unknown, "namesakes")
     origin = msgspec.structs.replace(
         origin,
         files=files,

@@ -57,11 +57,13 @@ class Source(Protocol):
 @dataclass(frozen=True, slots=True)
 class Access:
     """How a network may be used: which endpoint to ask (None: the usual one), whether at all.
-    `base` is where the model is that the target derives from, where the user says so."""
+    `base` is where the model is that the target derives from, where the user says so; `parts` are
+    what belongs to the target, by name (`source`: the repository that built it)."""
 
     endpoint: str | None = None
     offline: bool = False
     base: str | None = None
+    parts: tuple[tuple[str, str], ...] = ()
 
 
 def open_target(text: str, access: Access | None = None) -> Source:
@@ -91,6 +93,24 @@ def _session(access: Access) -> Session:
 
     endpoint = access.endpoint or os.environ.get("HF_ENDPOINT") or ENDPOINT
     return Session(endpoint, token(endpoint))
+
+
+def open_with_parts(text: str, access: Access) -> Source:
+    """The source of a target with those of its parts. Raises `OSError` where one of them cannot be
+    audited, and says which."""
+    main = open_target(text, access)
+    if not access.parts:
+        return main
+    from weighbridge.sources.joined import Joined
+
+    parts: dict[str, Source] = {}
+    for name, place in access.parts:
+        try:
+            parts[name] = open_target(place, access)
+        except OSError as error:
+            why = error.strerror or type(error).__name__
+            raise OSError(0, f"--{name} {place}: {why}") from error
+    return Joined(main, parts)
 
 
 def open_base(

@@ -27,6 +27,10 @@ class Output(NamedTuple):
     file: Path | None
 
 
+PARTS = ("source",)
+"""The options that name what belongs to the target."""
+
+
 def add(commands: argparse._SubParsersAction[Any]) -> None:
     """Declare the command."""
     parser = commands.add_parser(
@@ -71,6 +75,11 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
         metavar="TARGET",
         help="where the model is that this one derives from, for the comparison of lineage "
         "(default: for a repository on the Hub, the base that it declares there)",
+    )
+    parser.add_argument(
+        "--source",
+        metavar="TARGET",
+        help="the repository that built the model (workflows, training code), audited with it",
     )
     parser.add_argument(
         "--offline", action="store_true", help="use no network: audit what is on this machine"
@@ -143,7 +152,10 @@ def run(arguments: argparse.Namespace) -> int:
             ),
             progress=progress,
             access=api.Access(
-                endpoint=arguments.endpoint, offline=arguments.offline, base=arguments.base
+                endpoint=arguments.endpoint,
+                offline=arguments.offline,
+                base=arguments.base,
+                parts=tuple((n, p) for n in PARTS if (p := getattr(arguments, n)) is not None),
             ),
         )
     except (api.PolicyError, api.TargetError) as error:

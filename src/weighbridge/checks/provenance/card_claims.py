@@ -146,7 +146,7 @@ def _precision(audit: Audit) -> Iterator[Finding]:
     if not declared or not bytes_of:
         return
     at, said = declared[0]
-    most = bytes_of.most_common(1)[0][0]
+    most = max(sorted(bytes_of), key=lambda dtype: bytes_of[dtype])
     expected = _PLAIN.get(said) if isinstance(said, str) else None
     if expected is not None and most in _PLAIN.values() and most != expected:
         yield Finding(
