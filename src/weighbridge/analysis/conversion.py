@@ -11,10 +11,12 @@ from weighbridge.analysis.rounding import compare
 from weighbridge.analysis.stored_tensors import Stored, spread
 
 BUDGET: Final = 4 << 30
-"""Bytes that are read for one pair of models, both sides together."""
-FAR_BUDGET: Final = 4 << 20
-FAR_TENSORS: Final = 24
-"""Of files on a server: bytes, and of how many tensors."""
+"""Bytes that are read for all pairs of models, both sides together."""
+FAR_BUDGET: Final = 16 << 20
+FAR_TENSORS: Final = 48
+"""Where files are on a server: bytes, and of how many tensors."""
+FEWEST: Final = 4
+"""Tensors that are sampled at least, however many pairs there are."""
 PIECE: Final = 1 << 19
 """Elements that are compared at once."""
 FAR_PIECE: Final = 1 << 15
@@ -67,22 +69,23 @@ class Conversion:
         return [o for o in self.outcomes if o.unsuited and not o.beyond]
 
 
-def convert(pairing: Pairing, *, far: bool = False) -> Conversion:
+def convert(pairing: Pairing, *, share: int = 1, far: bool = False) -> Conversion:
     """Compare what is paired: all of it within the budget, otherwise the same part of every tensor
-    in pieces that are spread over it. `far`: the files are on a server, and little is read."""
+    in pieces that are spread over it. `share`: how many pairs have to do with the budget; `far`:
+    files are on a server, and little is read."""
     result = Conversion()
     names = sorted(pairing.pairs, key=natural)
     result.size = sum(_size(*pairing.pairs[n]) for n in names)
-    chosen = spread(names, FAR_TENSORS) if far else names
-    budget = FAR_BUDGET if far else BUDGET
+    chosen = spread(names, max(FEWEST, FAR_TENSORS // share)) if far else names
+    budget = (FAR_BUDGET if far else BUDGET) // share
     part = min(1.0, budget / max(1, sum(_size(*pairing.pairs[n]) for n in chosen)))
     for name in chosen:
         tensor, forms = pairing.pairs[name]
         outcome = Outcome(name, tensor.kind.name, tensor.rows)
         form, count = _fitting(tensor, forms, FAR_PIECE if far else PIECE)
         rows = min(tensor.rows, form.rows)
-        pieces = [str(first) for first in range(0, rows, count)]
-        for first in map(int, spread(pieces, max(1, round(part * len(pieces))))):
+        pieces = range(0, rows, count)
+        for first in spread(pieces, max(1, round(part * len(pieces)))):
             n = min(count, rows - first)
             _add(outcome, tensor, form, first, n)
             result.read += n * tensor.row_bytes + n * form.size // max(1, form.rows)

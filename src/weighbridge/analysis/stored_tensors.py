@@ -7,7 +7,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from weighbridge.analysis.element_types import TYPES, ElementType, Floats
 from weighbridge.core.check import Audit
@@ -15,6 +15,7 @@ from weighbridge.core.document import Malformed
 from weighbridge.core.fact import Settings, TensorEntry, Weights
 from weighbridge.core.tree import Blob
 
+Item = TypeVar("Item")
 ROW_LIMIT: Final = 1 << 22
 """Elements of the longest row that is read."""
 _SHARD: Final = re.compile(r"[-_.]?\d{2,6}[-_]of[-_]\d{2,6}", re.ASCII)
@@ -141,7 +142,7 @@ def _untestable(entry: TensorEntry, kind: ElementType | None, blob: Blob) -> str
     if kind is None:
         return f"elements of the type {entry.dtype[:20]} are not read"
     if entry.start < 0:
-        return "its elements do not lie in one piece"
+        return "its elements do not lie in one piece, lowest byte first"
     columns = entry.shape[-1] if entry.shape else 1
     if columns > ROW_LIMIT or columns % kind.block:
         return "its rows can't be read"
@@ -152,7 +153,7 @@ def _untestable(entry: TensorEntry, kind: ElementType | None, blob: Blob) -> str
     return ""
 
 
-def spread(items: Sequence[str], count: int) -> list[str]:
+def spread(items: Sequence[Item], count: int) -> list[Item]:
     """At most `count` of some items, spread evenly over them, the first and the last among them."""
     if len(items) <= count:
         return list(items)

@@ -102,6 +102,7 @@ class Gguf(Document):
     tensors: tuple[Tensor, ...]
     flaws: tuple[Flaw, ...]
     data: int
+    big_endian: bool = False
 
     @property
     def kind(self) -> str:
@@ -117,7 +118,8 @@ class Gguf(Document):
 
     def facts(self) -> Iterator[Settings | Weights]:
         """The keys with a single value, and the tensors with the places of their bytes (ggml
-        writes a shape with the fastest dimension first)."""
+        writes a shape with the fastest dimension first); one whose numbers overflow is left
+        out, and numbers in the other byte order have no place that could be read."""
         scalars = {k: v for k, v in self.pairs.items() if isinstance(v, str | int | float | bool)}
         yield Settings(at=self.where, kind="gguf", values=plain(scalars, PAIRS_LIMIT))
         yield Weights(
@@ -128,10 +130,11 @@ class Gguf(Document):
                     encodable(t.name),
                     t.type,
                     t.shape[::-1],
-                    self.data + t.offset,
+                    -1 if self.big_endian else self.data + t.offset,
                     t.size or 0,
                 )
                 for t in self.tensors
+                if max(*t.shape, self.data + t.offset + (t.size or 0), 0) < 1 << 63
             ),
         )
 
@@ -237,6 +240,7 @@ def _parse(blob: Blob, where: Location, limits: Limits) -> Gguf:
         tensors=tuple(reading.tensors),
         flaws=tuple(reading.flaws),
         data=reading.data,
+        big_endian=order == ">",
     )
 
 

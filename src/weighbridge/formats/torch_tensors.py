@@ -26,6 +26,8 @@ PICKLE_LIMIT: Final = 16 << 20
 ITEMS_KEPT: Final = 400_000
 ARRAYS: Final = 10_000
 NESTING: Final = 3
+LARGEST: Final = 1 << 62
+"""No tensor, and no dimension of one, is larger than this."""
 _STORAGES: Final = {
     "FloatStorage": "F32", "HalfStorage": "F16", "BFloat16Storage": "BF16",
     "DoubleStorage": "F64", "LongStorage": "I64", "IntStorage": "I32", "ShortStorage": "I16",
@@ -145,11 +147,13 @@ def _placed(name: str, call: Call, members: Mapping[str, Member], root: str) -> 
         and (offset + count) * width <= member.blob.size
     ):
         start = member.start + offset * width
+    if count * width >= LARGEST:
+        return None
     return TensorEntry(encodable(name), dtype, shape, start, count * width)
 
 
 def _sizes(value: Any) -> bool:
-    return type(value) is tuple and all(type(n) is int and 0 <= n < 1 << 62 for n in value)
+    return type(value) is tuple and all(type(n) is int and 0 <= n < LARGEST for n in value)
 
 
 def _dtype(storage: Value, dtype: Value) -> str | None:
@@ -182,11 +186,13 @@ def arrays(members: Mapping[str, Member]) -> Iterator[TensorEntry]:
             continue
         assert isinstance(array, Npy)
         dtype = _NUMPY.get(array.descr) if isinstance(array.descr, str) else None
-        if dtype is None or array.objects:
+        if dtype is None or array.objects or not _sizes(array.shape):
             continue
         count = 1
         for n in array.shape:
             count *= n
+        if count * WIDTHS[dtype] >= LARGEST:
+            continue
         start = -1
         if member.start is not None and (not array.fortran or len(array.shape) < 2):
             start = member.start + array.data

@@ -48,7 +48,7 @@ def conversion_equivalence(audit: Audit) -> Iterator[Finding | Gap]:
     against them, against an unquantised GGUF beside it or, where the model is declared to be a
     quantisation, against its base. Legacy torch files, TensorFlow, Flax and ONNX weights are not
     compared; nor are I-quants other than IQ4, ternary and MXFP types and tensors with no known
-    counterpart: those are counted. Up to 4 GiB are read for a pair, the same part of every tensor;
+    counterpart: those are counted. At most 4 GiB are read, the same part of every tensor;
     of files on a server samples only. The message says how much. In Q4_1 and Q5_1 only the order
     of values within a block is tight; in these, Q4_0 and Q5_0 a row that was made up to a fifth
     larger or smaller as a whole is not seen.
@@ -71,7 +71,7 @@ def conversion_equivalence(audit: Audit) -> Iterator[Finding | Gap]:
     for made, origin, of, config in pairs:
         far = _far(audit) or (of != "" and _far(audit.parts["base"]))
         pairing = pair(made, origin, config)
-        result = convert(pairing, far=far)
+        result = convert(pairing, share=len(pairs), far=far)
         if of and not sure and 2 * len(result.bad) > len(result.outcomes):
             yield Finding(
                 message=f"it is no plain quantisation of {of}: {len(result.bad):,} of "

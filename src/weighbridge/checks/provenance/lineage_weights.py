@@ -17,8 +17,10 @@ from weighbridge.core.finding import Action, Finding, Gap, GapKind
 from weighbridge.core.location import Location
 
 SAMPLED: Final = 12
-"""How many tensors of each side are sampled on a server; of local files, more."""
 SAMPLED_HERE: Final = 64
+"""How many tensors of a model are sampled, on a server and in local files."""
+FAR: Final = 48
+"""How many are on a server in all, where several files are offered; of each at least four."""
 SHOWN: Final = 64
 
 
@@ -72,9 +74,11 @@ def lineage_weights(audit: Audit) -> Iterator[Finding | Gap]:
         return
     name = base_name(base)
     far = any(a.origin is not None and a.origin.kind == "hub" for a in (audit, base))
-    for made in _one_of_each(ours):
+    asked = _one_of_each(ours)
+    count = min(SAMPLED, max(4, FAR // len(asked))) if far else SAMPLED_HERE
+    for made in asked:
         pairing, origin = _nearest(made, theirs)
-        result = likeness(pairing, SAMPLED if far else SAMPLED_HERE)
+        result = likeness(pairing, count)
         yield _told(made, origin, name, pairing, result)
 
 
