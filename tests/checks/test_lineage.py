@@ -12,12 +12,16 @@ import msgspec
 import numpy as np
 import pytest
 
+from weighbridge.checks.provenance.conversion_equivalence import conversion_equivalence
+from weighbridge.checks.provenance.lineage_adapter import lineage_adapter
 from weighbridge.checks.provenance.lineage_declared import lineage_declared
 from weighbridge.checks.provenance.lineage_tokenizer import lineage_tokenizer
 from weighbridge.checks.provenance.lineage_weights import lineage_weights
 from weighbridge.checks.provenance.republished import republished
 from weighbridge.core.evidence import Table
 from weighbridge.core.finding import Finding
+from weighbridge.core.origin import Origin
+from weighbridge.core.tree import Held
 from weights import audited, gguf, safetensors, said
 
 RANDOM = np.random.default_rng(5)
@@ -157,6 +161,56 @@ def test_names_of_the_base(named: str, adapts: str, expected: int) -> None:
     told = said(lineage_declared, audited(files))
     assert len(told) == expected
     assert all(t.startswith("review: contradicted: the model card") for t in told)
+
+
+@pytest.mark.parametrize(
+    ("shapes", "expected"),
+    [
+        ({"q_proj.lora_A": (4, 64), "q_proj.lora_B": (64, 4)}, "note: consistent: 2 matrices"),
+        ({"q_proj.lora_A": (4, 64), "v_proj.lora_A": (4, 64)}, "note: consistent: 1 matrices"),
+        ({"q_proj.lora_A": (4, 64), "q_proj.lora_B": (32, 4)}, "review: contradicted: 1 of 2"),
+        ({"w.lora_A": (4, 64)}, "review: contradicted: 1 of 1"),
+    ],
+)
+def test_an_adapter_fits(shapes: dict[str, tuple[int, int]], expected: str) -> None:
+    tensors = {
+        f"base_model.model.model.layers.0.self_attn.{n}.weight": np.zeros(shape)
+        for n, shape in shapes.items()
+    }
+    files = {
+        "adapter_model.safetensors": safetensors(tensors),
+        "adapter_config.json": adapter("a/b"),
+    }
+    audit = audited(files, {"model.safetensors": safetensors(BASE)})
+    (told,) = said(lineage_adapter, audit)
+    assert told.startswith(expected)
+    assert said(lineage_weights, audit) == []
+    (told,) = said(lineage_adapter, audited(files, {"m.gguf": gguf({})}))
+    assert told.startswith("unsupported: not testable")
+
+
+def test_files_on_a_server_are_sampled() -> None:
+    base = {"model.safetensors": safetensors(BASE)}
+    audit = replace(audited(base, base), origin=Origin(kind="hub", where="", asked="", id="a/b"))
+    (told,) = said(lineage_weights, audit)
+    assert told.startswith("note: consistent")
+    reads: list[int] = []
+
+    class Counted(Held, frozen=True):
+        def read(self, offset: int, n: int) -> bytes:
+            reads.append(n)
+            return super().read(offset, n)
+
+    large = {f"layers.{i}.w.weight": np.zeros((512, 256)) for i in range(60)}
+    files = {"model.safetensors": safetensors(large), "model.fp16.safetensors":
+             safetensors(large, "F16")}  # fmt: skip
+    audit = replace(audited(files), origin=audit.origin)
+    audit = replace(audit, blobs={p: Counted(p, d) for p, d in files.items()})
+    (told,) = said(conversion_equivalence, audit)
+    assert told.startswith("note: consistent: the 48 tensors compared")
+    assert "12 tensors were not sampled" in told
+    assert max(reads) <= 128 << 10
+    assert sum(reads) < 16 << 20
 
 
 def config(**values: Any) -> bytes:

@@ -85,7 +85,7 @@ def convert(pairing: Pairing, *, share: int = 1, far: bool = False) -> Conversio
         form, count = _fitting(tensor, forms, FAR_PIECE if far else PIECE)
         rows = min(tensor.rows, form.rows)
         pieces = range(0, rows, count)
-        for first in spread(pieces, max(1, round(part * len(pieces)))):
+        for first in spread(pieces, max(1, int(part * len(pieces)))):
             n = min(count, rows - first)
             _add(outcome, tensor, form, first, n)
             result.read += n * tensor.row_bytes + n * form.size // max(1, form.rows)
