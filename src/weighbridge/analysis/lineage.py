@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
+from weighbridge.core.check import Audit
 from weighbridge.core.fact import AnyFact, Card, Settings
 from weighbridge.core.location import Location
 
@@ -45,3 +46,18 @@ def _texts(said_by: str, value: Any) -> Iterator[tuple[str, str]]:
     if isinstance(value, str) and value:
         found = _ADDRESS.fullmatch(value.strip())
         yield said_by, found[1] if found else value.strip()
+
+
+def relation(audit: Audit) -> str:
+    """How the card says that the model derives from its base, or the empty string."""
+    for fact in audit.facts:
+        if isinstance(fact, Card):
+            said = fact.header.get("base_model_relation")
+            if isinstance(said, str):
+                return said.lower()
+    return ""
+
+
+def base_name(base: Audit) -> str:
+    """What to call the base in a sentence."""
+    return base.origin.id if base.origin is not None else "the base"

@@ -9,7 +9,9 @@ from itertools import islice
 
 import msgspec
 
-from weighbridge.core.check import Audit, Check
+from weighbridge.analysis.element_types import prepare
+from weighbridge.analysis.stored_tensors import comparable
+from weighbridge.core.check import Audit, Check, Need
 from weighbridge.core.finding import Finding, Gap, GapKind
 from weighbridge.core.location import Location
 from weighbridge.core.tree import Blob
@@ -30,7 +32,8 @@ def ask(supervisor: Supervisor, checks: Sequence[Check], audit: Audit) -> Iterat
     that fails or is lost becomes a gap of its control, and the others go on.
     """
     questions = [partial(_answer, check, audit) for check in checks]
-    for number, answer in supervisor.ask(questions):
+    needed = any(Need.TENSOR_BYTES in c.needs for c in checks) and comparable(audit)
+    for number, answer in supervisor.ask(questions, prepare if needed else None):
         check = checks[number]
         if not isinstance(answer, Lost):
             try:

@@ -174,16 +174,21 @@ class Supervisor:
                 self._stop(child)
             self._selector.close()
 
-    def ask(self, questions: Sequence[Question]) -> Iterator[tuple[int, bytes | Lost]]:
+    def ask(
+        self, questions: Sequence[Question], prepare: Callable[[], None] | None = None
+    ) -> Iterator[tuple[int, bytes | Lost]]:
         """Ask questions that go across files, in a jailed child, one after the other; yields the
-        number of each and its answer. A question that ends its child costs its own answer."""
+        number of each and its answer. A question that ends its child costs its own answer. What
+        they need to be loaded, `prepare` loads in the child before the jail closes."""
         number = 0
         while number < len(questions):
-            for answer in self._asked(questions[number:]):
+            for answer in self._asked(questions[number:], prepare):
                 yield number, answer
                 number += 1
 
-    def _asked(self, questions: Sequence[Question]) -> Iterator[bytes | Lost]:
+    def _asked(
+        self, questions: Sequence[Question], prepare: Callable[[], None] | None
+    ) -> Iterator[bytes | Lost]:
         """The answers of one child, up to the first that is lost."""
         back, writes = os.pipe()
         line = self._fetcher.line() if self._fetcher is not None else None
@@ -191,6 +196,8 @@ class Supervisor:
         if pid == 0:
             try:
                 os.close(back)
+                if prepare is not None:
+                    prepare()
                 self._confine(line)
                 blobs = [self._reached(n) for n in range(len(self.blobs))]
                 for question in questions:

@@ -20,7 +20,7 @@ from weighbridge.core.finding import Gap, GapKind
 from weighbridge.core.format import Format, Limits, Loading, Sample
 from weighbridge.core.location import Location
 from weighbridge.core.tree import Blob, Held
-from weighbridge.formats.text import plain
+from weighbridge.formats.text import encodable, plain
 
 MAGIC: Final = b"GGUF"
 PAIRS_LIMIT: Final = 65_536
@@ -102,6 +102,7 @@ class Gguf(Document):
     tensors: tuple[Tensor, ...]
     flaws: tuple[Flaw, ...]
     data: int
+    big_endian: bool = False
 
     @property
     def kind(self) -> str:
@@ -117,7 +118,8 @@ class Gguf(Document):
 
     def facts(self) -> Iterator[Settings | Weights]:
         """The keys with a single value, and the tensors with the places of their bytes (ggml
-        writes a shape with the fastest dimension first)."""
+        writes a shape with the fastest dimension first); one whose numbers overflow is left
+        out, and numbers in the other byte order have no place that could be read."""
         scalars = {k: v for k, v in self.pairs.items() if isinstance(v, str | int | float | bool)}
         yield Settings(at=self.where, kind="gguf", values=plain(scalars, PAIRS_LIMIT))
         yield Weights(
@@ -125,13 +127,14 @@ class Gguf(Document):
             format="gguf",
             tensors=tuple(
                 TensorEntry(
-                    t.name.encode("utf-8", "replace").decode(),
+                    encodable(t.name),
                     t.type,
                     t.shape[::-1],
-                    self.data + t.offset,
+                    -1 if self.big_endian else self.data + t.offset,
                     t.size or 0,
                 )
                 for t in self.tensors
+                if max(*t.shape, self.data + t.offset + (t.size or 0), 0) < 1 << 63
             ),
         )
 
@@ -237,6 +240,7 @@ def _parse(blob: Blob, where: Location, limits: Limits) -> Gguf:
         tensors=tuple(reading.tensors),
         flaws=tuple(reading.flaws),
         data=reading.data,
+        big_endian=order == ">",
     )
 
 

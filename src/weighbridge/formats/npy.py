@@ -23,12 +23,14 @@ HEADER_LIMIT: Final = 1 << 16
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Npy(Document):
-    """The header. `objects`: the elements are Python objects, so what follows is a pickle."""
+    """The header. `objects`: the elements are Python objects, so what follows is a pickle;
+    `fortran`: the first dimension is the fastest."""
 
     blob: Blob
     descr: Any
     shape: tuple[int, ...]
     objects: bool
+    fortran: bool
     data: int
 
     def walk(self) -> Iterator[Blob | Gap]:
@@ -84,6 +86,7 @@ def _parse(blob: Blob, where: Location, limits: Limits) -> Npy:
         descr=header["descr"],
         shape=shape,
         objects=objects,
+        fortran=header["fortran_order"] is True,
         data=data,
     )
 

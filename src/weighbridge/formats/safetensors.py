@@ -18,6 +18,7 @@ from weighbridge.core.finding import Gap
 from weighbridge.core.format import Format, Limits, Loading, Sample
 from weighbridge.core.location import Location
 from weighbridge.core.tree import Blob, Piece
+from weighbridge.formats.text import encodable
 
 HEADER_LIMIT: Final = 100_000_000
 FLAWS_KEPT: Final = 100
@@ -67,7 +68,13 @@ class Safetensors(Document):
             at=self.where,
             format="safetensors",
             tensors=tuple(
-                TensorEntry(t.name, t.dtype, t.shape, self.data + t.start, t.end - t.start)
+                TensorEntry(
+                    encodable(t.name),
+                    encodable(t.dtype),
+                    t.shape,
+                    self.data + t.start,
+                    t.end - t.start,
+                )
                 for t in self.tensors
             ),
         )

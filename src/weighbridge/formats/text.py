@@ -192,16 +192,21 @@ def plain(value: Any, budget: int) -> dict[str, Any]:
         if left[0] < 0:
             return None
         if isinstance(given, dict):
-            return {str(k): copy(v) for k, v in given.items() if left[0] > 0}
+            return {encodable(str(k)): copy(v) for k, v in given.items() if left[0] > 0}
         if isinstance(given, list):
             return [copy(v) for v in given if left[0] > 0]
         if isinstance(given, int) and not -(1 << 63) <= given < 1 << 64:
             return str(given)[:80] if abs(given) < 1 << 4096 else None
         if isinstance(given, str):
-            return given[:TEXT_KEPT].encode("utf-8", "replace").decode()
+            return encodable(given[:TEXT_KEPT])
         return given if isinstance(given, int | float | bool) else None
 
     return copy(value) if isinstance(value, dict) else {}
+
+
+def encodable(text: str) -> str:
+    """The text without halves of characters, which foreign text may hold and UTF-8 may not."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _strings(roots: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, str, str]]:

@@ -8,17 +8,21 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
 import msgspec
 
 from weighbridge.core.document import Document, Malformed
+from weighbridge.core.fact import TensorEntry, Weights
 from weighbridge.core.finding import Gap, GapKind
 from weighbridge.core.format import TAIL, Format, Limits, Loading, Sample
 from weighbridge.core.location import Location
 from weighbridge.core.tree import Blob, Piece
 from weighbridge.formats.stream import OPENERS, Inflated
+from weighbridge.formats.torch_tensors import ROOT, arrays, torch_tensors
+from weighbridge.formats.torch_tensors import Member as Placed
 
 END: Final = b"PK\x05\x06"
 END64: Final = b"PK\x06\x06"
@@ -99,6 +103,24 @@ class Zip(Document):
         for start, stop in self.leftover:
             name = f"bytes in no member, from byte {start}"
             yield Piece(name, self.blob, start, stop - start, "leftover")
+
+    def facts(self) -> Iterator[Weights]:
+        """The tensors of a torch archive or an npz, with the places of their bytes."""
+        opened: dict[str, Placed] = {}
+        for member in self.members:
+            blob = self._open(member, member.name)
+            if not isinstance(blob, Gap) and member.name not in opened:
+                opened[member.name] = Placed(blob, None if member.method else member.data)
+        roots = [found[1] for name in opened if (found := ROOT.fullmatch(name))]
+        tensors: list[TensorEntry] = []
+        with suppress(Malformed):
+            for root in roots[:1]:
+                tensors += torch_tensors(opened, root)
+            if not roots:
+                tensors += arrays(opened)
+        if tensors:
+            kind = "torch" if roots else "npz"
+            yield Weights(at=self.where, format=kind, tensors=tuple(tensors))
 
     def _open(self, member: Member, name: str) -> Blob | Gap:
         at = self.where.into(name)
