@@ -91,7 +91,12 @@ def audit(
         settings or Settings(),
         progress,
         access,
-        Trust(publishers=decided.publishers, lock=lock, lock_named=lock_named),
+        Trust(
+            publishers=decided.publishers,
+            lock=lock,
+            lock_named=lock_named,
+            known_names=decided.rules.known_publishers,
+        ),
         None if folder is None else Path(folder),
     )
     now = datetime.now(UTC)

@@ -14,6 +14,7 @@ from weighbridge.analysis.licence import contradict, licence_of
 from weighbridge.core.finding import Finding, GapKind
 from weighbridge.core.format import Limits
 from weighbridge.core.tree import Held
+from weighbridge.core.trust import LOCK_SCHEMA, Lock, Publisher, Trust
 from weighbridge.engine import audit as engine
 from weighbridge.engine.audit import Audited
 from weighbridge.engine.examine import examine
@@ -309,3 +310,38 @@ def test_instructions(case: str) -> None:
     examined = examine(Held("README.md", f"# A\n{text}".encode()), load(), Limits())
     found = [f.action.value for f in examined.findings if f.check == "card-instructions"]
     assert found == actions
+
+
+def test_names_that_the_user_knows_are_imitated_too() -> None:
+    hub = Hub({"acme-lab/filter": repository()})
+    assert said(look(hub, "acme-lab/filter"), "impersonation") == []
+    publishers = (Publisher(repository="acme-labs/*", key="x"),)
+    for trust in (Trust(known_names=("acme-labs",)), Trust(publishers=publishers)):
+        with serve(hub) as endpoint:
+            access = Access(endpoint=endpoint)
+            audited = engine.run("acme-lab/filter", Settings(), None, access, trust)
+        assert [a for a, _ in said(audited, "impersonation")] == ["block"]
+
+
+@pytest.mark.parametrize(
+    ("history", "actions"),
+    [([commit("ann", "2026-05-02", "a"), commit("ann", "2026-01-01", "c")], ["review"]),
+     ([commit("ann", "2026-05-02", "a"), commit("ann", "2026-01-01", "b")], []),
+     ([], [])],
+)  # fmt: skip
+def test_a_history_that_was_rewritten(history: list[dict[str, Any]], actions: list[str]) -> None:
+    lock = Lock(
+        schema=LOCK_SCHEMA, target="acme-labs/filter", kind="hub", where=None,
+        id="acme-labs/filter", key="66" + "0" * 22, created=None, commit="b" * 40,
+        verdict="review", ruleset="", files=(),
+    )  # fmt: skip
+    with serve(Hub({"acme-labs/filter": repository(history=history)})) as endpoint:
+        access = Access(endpoint=endpoint)
+        audited = engine.run("acme-labs/filter", Settings(), None, access, Trust(lock=lock))
+    assert [a for a, _ in said(audited, "rewritten-history")] == actions
+
+
+def test_a_quantiser_is_known_by_what_it_declares() -> None:
+    card = CARD.replace("license", "base_model: org/x\nbase_model_relation: quantized\nlicense")
+    hub = Hub({"acme-labs/filter": repository(card), "org/x": repository()})
+    assert "quantized from org/x" in str(of(look(hub), "publisher-identity", "acme-labs").evidence)

@@ -31,7 +31,7 @@ LARGE = len(HEADER).to_bytes(8, "little") + HEADER + bytes(2 << 20)
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http.Session, "patience", 5.0)
+    monkeypatch.setattr(http, "PATIENCE", 5.0)
     monkeypatch.delenv("HF_ENDPOINT", raising=False)
     monkeypatch.delenv("HF_TOKEN", raising=False)
 

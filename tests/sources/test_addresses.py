@@ -33,7 +33,7 @@ def safetensors(size: int) -> bytes:
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http.Session, "patience", 5.0)
+    monkeypatch.setattr(http, "PATIENCE", 5.0)
     monkeypatch.setattr(http.Session, "sleep", staticmethod(lambda seconds: None))
 
 

@@ -173,6 +173,11 @@ def test_a_detached_head_and_a_signature_are_seen(clone: Path) -> None:
     found = origin(clone)
     assert (found.requested, found.commit) == (None, name)
     assert found.history[0].signed is True
+    assert found.signature is not None
+    assert found.signature.armored.startswith("-----BEGIN PGP SIGNATURE-----")
+    assert found.signature.payload.decode().strip() == commit
+    said = [f for f in engine.run(clone).findings if f.check == "commit-signature"]
+    assert [(f.action.value, "OpenPGP" in f.message) for f in said] == [("note", True)]
 
 
 @pytest.mark.parametrize(

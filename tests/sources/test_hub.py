@@ -58,7 +58,7 @@ def record(audited: Audited, path: str) -> FileRecord:
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """No waiting between attempts, and no token of this machine's user."""
-    monkeypatch.setattr(http.Session, "patience", 5.0)
+    monkeypatch.setattr(http, "PATIENCE", 5.0)
     monkeypatch.setattr(http, "BACK_OFF", 0.001)
     for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_ENDPOINT"):
         monkeypatch.delenv(name, raising=False)
@@ -241,6 +241,13 @@ def test_a_repository_that_cannot_be_had_is_an_error(case: str) -> None:
     hub, words = WHOLE_FAULTS[case]
     with pytest.raises(TargetError, match=words):
         look(hub)
+
+
+def test_a_server_that_is_slow_costs_that_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http, "TIMEOUT", 0.2)
+    audited = look(Hub({"org/name": two_parts()}, fault=always(LARGE, sleep=1.0)))
+    (gap,) = [g for g in real(audited) if g.at.path == "model.bin" and "payload-scan" in g.controls]
+    assert "no answer in time" in gap.message
 
 
 def test_a_server_that_is_not_there() -> None:

@@ -62,12 +62,12 @@ def imitated(name: str, known: Iterable[str]) -> Imitation | None:
         return None
     same = _read_as(names).get(skeleton(name))
     if same is not None and len(skeleton(name)) >= SHORTEST:
-        return Imitation(same, "reads the same", True)
+        return Imitation(same, "reads the same as", True)
     tokens = _tokens(name)
     for other in sorted(names):
         theirs = _tokens(other)
         if len(tokens) > 1 and len(other) >= ONE_EDIT and sorted(tokens) == sorted(theirs):
-            return Imitation(other, "has the same words in another order", True)
+            return Imitation(other, "has the same words in another order as", True)
     plain = "".join(tokens)
     best: Imitation | None = None
     for other in sorted(names):
@@ -76,7 +76,7 @@ def imitated(name: str, known: Iterable[str]) -> Imitation | None:
         edits = distance(plain, target, allowed) if allowed else None
         if edits is not None and (best is None or edits == 1):
             longer = plain.startswith(target) or target.startswith(plain)
-            how = f"is {edits} letter{'s' if edits > 1 else ''} away"
+            how = f"is {edits} letter{'s' if edits > 1 else ''} away from"
             best = Imitation(other, how, plain=edits == 1 or not longer)
     if best is not None:
         return best
@@ -84,7 +84,7 @@ def imitated(name: str, known: Iterable[str]) -> Imitation | None:
         theirs = _tokens(other)
         rest = _without(tokens, theirs)
         if rest and len(other) >= SHORTEST and rest <= _AFFIXES:
-            return Imitation(other, "carries the name", False)
+            return Imitation(other, "carries the name of", False)
     return None
 
 

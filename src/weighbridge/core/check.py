@@ -51,8 +51,8 @@ class Audit:
     it derives from); `missing` says of a part that could not be had why not.
     `joined` are the names of what belongs to the target and was audited in one with it: its files
     bear the name and a colon before their path.
-    `publishers` are those of the policy whose signatures count for this target; `lock` is what an
-    earlier audit let in.
+    `publishers` are those of the policy whose signatures count for this target, `known_names` the
+    owners that the policy knows; `lock` is what an earlier audit let in.
     """
 
     files: tuple[FileRecord, ...]
@@ -66,6 +66,7 @@ class Audit:
     missing: Mapping[str, str] = field(default_factory=dict)
     joined: tuple[str, ...] = ()
     publishers: tuple[Publisher, ...] = ()
+    known_names: tuple[str, ...] = ()
     lock: Lock | None = None
 
 

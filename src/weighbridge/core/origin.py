@@ -51,6 +51,13 @@ class Scan(msgspec.Struct, frozen=True, kw_only=True):
     date: str | None = None
 
 
+class CommitSignature(msgspec.Struct, frozen=True, kw_only=True):
+    """The signature of the newest commit as it stands in it, and the bytes that it is over."""
+
+    armored: str
+    payload: bytes
+
+
 class Namesake(msgspec.Struct, frozen=True, kw_only=True):
     """A repository of the same name under another owner. `card` is the text of its card, where it
     was asked for."""
@@ -102,6 +109,7 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
     card: dict[str, Any] = {}
     files: tuple[Declared, ...] = ()
     history: tuple[Commit, ...] = ()
+    signature: CommitSignature | None = None
     scans: tuple[Scan, ...] = ()
     namesakes: tuple[Namesake, ...] = ()
     named: tuple[Named, ...] = ()

@@ -70,8 +70,16 @@ class Lock(msgspec.Struct, frozen=True, kw_only=True):
 
 class Trust(msgspec.Struct, frozen=True, kw_only=True):
     """All of it. A lock that was only found lying there counts where it is of the same target; one
-    that was named (`lock_named`) always counts."""
+    that was named (`lock_named`) always counts. `known_names` are owners of repositories that
+    others would imitate."""
 
     publishers: tuple[Publisher, ...] = ()
     lock: Lock | None = None
     lock_named: bool = False
+    known_names: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The owners that the user knows: those that are listed, and those of the publishers."""
+        owners = (p.repository.partition("/")[0] for p in self.publishers)
+        return (*self.known_names, *(o for o in owners if o and not set(o) & set("*?[")))

@@ -92,8 +92,9 @@ def run(
     across, parts = _with_parts(main, ruleset, settings, access or Access())
     publishers, lock = concerned(trust or Trust(), str(target), source.origin)
     joined = tuple(name for name, _ in (access or Access()).parts)
-    across = replace(across, joined=joined, publishers=publishers, lock=lock)
-    prepare(f.material for f in across.facts if isinstance(f, Signature))
+    known = trust.names if trust is not None else ()
+    across = replace(across, joined=joined, publishers=publishers, known_names=known, lock=lock)
+    prepare([f.material for f in across.facts if isinstance(f, Signature)] + _commits(across))
     gaps = [*main.gaps, *(_concerns(g, e, ruleset) for e in main.examined for g in e.gaps)]
     findings = [f for e in main.examined for f in e.findings]
     ran: Counter[str] = Counter()
@@ -135,6 +136,12 @@ def run(
         intel=ruleset.intel if own is None else (*ruleset.intel, own.intel),
         origin=source.origin,
     )
+
+
+def _commits(audit: Audit) -> list[str]:
+    """What is needed to verify the signature of a clone's commit."""
+    signed = audit.origin is not None and audit.origin.signature is not None
+    return ["key"] if signed else []
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ A policy is a TOML file of whoever runs the audit, never of what is audited:
     review_fails = true          # exit with 1 on review, too
     block = ["file-format"]      # a failure here blocks
     demand = ["integrity"]       # unknown here makes the audit incomplete
+    known_publishers = ["acme"]  # names that others would imitate
     rules = "yara"               # run the YARA rules of this folder, relative to this file
 
     [[waiver]]
@@ -118,11 +119,13 @@ class GapAcceptance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 class Rules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The table `[policy]`. `review_fails`: a review exits with 1, too. `block`: controls whose
     failure blocks whatever the table of controls says. `demand`: controls that must be answered.
-    `rules`: a folder of YARA rules; `read` makes it relative to the working folder."""
+    `known_publishers`: owners of repositories that others would imitate. `rules`: a folder of YARA
+    rules; `read` makes it relative to the working folder."""
 
     review_fails: bool = False
     block: tuple[str, ...] = ()
     demand: tuple[str, ...] = ()
+    known_publishers: tuple[str, ...] = ()
     rules: str | None = None
 
 

@@ -16,7 +16,7 @@ from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
 from weighbridge.core.finding import Gap, GapKind
-from weighbridge.core.origin import Commit, Declared, Origin
+from weighbridge.core.origin import Commit, CommitSignature, Declared, Origin
 from weighbridge.core.report import LeftOut
 from weighbridge.sources.folder import Folder
 from weighbridge.sources.git_objects import Entry, Objects, entries
@@ -25,6 +25,8 @@ from weighbridge.sources.remote import SourceError
 
 FILES: Final = 100_000
 """How many lines of trees are read."""
+SIGNED_LIMIT: Final = 64 << 10
+"""In bytes; a commit that is longer is no commit that a person signed."""
 HISTORY: Final = 100
 POINTER: Final = 1024
 """Git LFS takes no larger file for a pointer, in bytes."""
@@ -61,6 +63,7 @@ def open_clone(path: Path) -> Folder:
             commit=clone.commit,
             files=tuple(clone.files),
             history=tuple(clone.history),
+            signature=clone.signature,
             unknown=clone.unknown,
         ),
         gaps=tuple(clone.gaps),
@@ -75,6 +78,7 @@ class _Clone:
         self.files: list[Declared] = []
         self.history: list[Commit] = []
         self.left_out: list[LeftOut] = []
+        self.signature: CommitSignature | None = None
         self.gaps: list[Gap] = []
         self.unknown: dict[str, str] = {}
 
@@ -120,7 +124,9 @@ class _Clone:
 
     def _history(self, objects: Objects, head: str) -> str:
         """Read the newest commits, by their date; returns the tree of the first."""
-        first = _commit(head, objects.get(head, "commit"))
+        data = objects.get(head, "commit")
+        first = _commit(head, data)
+        self.signature = _signature(data)
         waiting = [(-first.time, head, first)]
         seen = {head}
         while waiting and len(self.history) < HISTORY:
@@ -216,6 +222,26 @@ def _commit(name: str, data: bytes) -> _Read:
         signed=b"gpgsig" in fields or b"gpgsig-sha256" in fields,
     )
     return _Read(commit, tree, parents[:16], time)
+
+
+def _signature(data: bytes) -> CommitSignature | None:
+    """The signature of a commit object: its header, and all the rest, which it is over."""
+    head, _, message = data.partition(b"\n\n")
+    if len(data) > SIGNED_LIMIT:
+        return None
+    kept: list[bytes] = []
+    armored: list[bytes] = []
+    inside = False
+    for row in head.split(b"\n"):
+        inside = row.startswith(b"gpgsig ") or (inside and row.startswith(b" "))
+        if inside:
+            armored.append(row.removeprefix(b"gpgsig").removeprefix(b" "))
+        else:
+            kept.append(row)
+    if not armored:
+        return None
+    text = b"\n".join(armored).decode("ascii", "replace")
+    return CommitSignature(armored=text, payload=b"\n".join(kept) + b"\n\n" + message)
 
 
 def _person(value: bytes) -> tuple[str, str, int]:

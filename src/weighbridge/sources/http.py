@@ -12,7 +12,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 from urllib.parse import urljoin, urlsplit
 
@@ -28,6 +28,8 @@ REDIRECTS: Final = 5
 PAGES: Final = 200
 CHUNK: Final = 64 << 10
 ATTEMPTS: Final = 5
+PATIENCE: float = 60.0
+TIMEOUT: float = 20.0
 BACK_OFF: float = 0.25
 """Seconds before a question is asked again for the first time; then twice as many each time."""
 _AGAIN: Final = frozenset({408, 429, 500, 502, 503, 504})
@@ -55,8 +57,8 @@ class Session:
 
     endpoint: str
     token: str | None = None
-    patience: float = 60.0
-    timeout: float = 20.0
+    patience: float = field(default_factory=lambda: PATIENCE)
+    timeout: float = field(default_factory=lambda: TIMEOUT)
     parallel: int = 8
     sleep: Callable[[float], None] = time.sleep
 

@@ -33,8 +33,9 @@ def impersonation(audit: Audit) -> Iterator[Finding]:
     Take the model from the publisher that is named here, unless you know both and mean this one.
 
     ## Limits
-    The list of well-known names is ours and small; a new imitation of a small publisher is not in
-    it. Cards are compared with those of repositories of the same name that the Hub's search finds.
+    The list of well-known names is ours and small, with those of your policy (`[[publisher]]` and
+    `known_publishers`); a new imitation of another publisher is not in it. Cards
+    are compared with those of repositories of the same name that the Hub's search finds.
 
     ## References
     - https://www.unicode.org/reports/tr39/
@@ -44,12 +45,12 @@ def impersonation(audit: Audit) -> Iterator[Finding]:
     if origin is None or origin.kind != "hub":
         return
     owner, _, repository = origin.id.rpartition("/")
-    likeness = imitated(owner, known().publishers) if owner else None
+    names = (*known().publishers, *audit.known_names)
+    likeness = imitated(owner, names) if owner else None
     verified = origin.owner is not None and origin.owner.verified
     if likeness is not None:
         yield Finding(
-            message=f"the publisher's name {owner} {likeness.how} "
-            f"{'as' if likeness.how.startswith('reads') else 'of'} {likeness.known}",
+            message=f"the publisher's name {owner} {likeness.how} {likeness.known}",
             at=WHOLE,
             action=Action.BLOCK if likeness.plain and not verified else Action.REVIEW,
             symbol=owner,

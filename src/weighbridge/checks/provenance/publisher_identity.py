@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from weighbridge.core.check import Audit, check
 from weighbridge.core.evidence import Table
+from weighbridge.core.fact import Card
 from weighbridge.core.finding import Action, Finding, Gap, GapKind
 from weighbridge.core.location import Location
 from weighbridge.core.origin import Origin
@@ -63,7 +64,7 @@ def publisher_identity(audit: Audit) -> Iterator[Finding | Gap]:
         at=WHOLE,
         action=action,
         symbol=name,
-        evidence=(Table("What the Hub says", ("", ""), tuple(_facts(origin))),),
+        evidence=(Table("What the Hub says", ("", ""), tuple(_facts(audit, origin))),),
     )
 
 
@@ -80,7 +81,7 @@ def _kind(origin: Origin) -> str:
     )
 
 
-def _facts(origin: Origin) -> Iterator[tuple[str, str]]:
+def _facts(audit: Audit, origin: Origin) -> Iterator[tuple[str, str]]:
     owner = origin.owner
     if owner is not None:
         yield "account", owner.name + (f" ({owner.title})" if owner.title else "")
@@ -90,6 +91,7 @@ def _facts(origin: Origin) -> Iterator[tuple[str, str]]:
         if owner.created:
             yield "account since", owner.created
     yield "repository", origin.id
+    yield from (("declares", told) for told in _declared(audit))
     for what, value in (
         ("its id", origin.key),
         ("repository since", origin.created),
@@ -98,3 +100,13 @@ def _facts(origin: Origin) -> Iterator[tuple[str, str]]:
     ):
         if value:
             yield what, value
+
+
+def _declared(audit: Audit) -> Iterator[str]:
+    """What the repository says that it is to another one: a fine-tune, a quantisation, a copy."""
+    for card in (f for f in audit.facts if isinstance(f, Card) and not f.at.inside):
+        base, relation = card.header.get("base_model"), card.header.get("base_model_relation")
+        names = [n for n in (base if isinstance(base, list) else [base]) if isinstance(n, str)]
+        if names:
+            told = relation if isinstance(relation, str) else "derived"
+            yield f"{told} from {', '.join(names[:4])}"
