@@ -198,7 +198,11 @@ def _unwrapped(name: str, words: tuple[Word, ...]) -> tuple[Word, ...]:
         text = words[at].text
         if text in with_value:
             at += 2
-        elif text.startswith("-") or (name == "env" and re.match(r"\w+=", text)) or (name in ("timeout", "retry") and re.fullmatch(r"[\d.]+[smhd]?", text)):
+        elif (
+            text.startswith("-")
+            or (name == "env" and re.match(r"\w+=", text))
+            or (name in ("timeout", "retry") and re.fullmatch(r"[\d.]+[smhd]?", text))
+        ):
             at += 1
         else:
             break

@@ -215,6 +215,10 @@ class Automations:
     gaps: list[Gap]
     owners: Mapping[tuple[str, str], frozenset[str]]
 
+    def owners_of(self, view: JobView) -> frozenset[str]:
+        """Who the repository of a job belongs to, in small letters."""
+        return self.owners[_root(view.path)]
+
     def called(self, view: JobView) -> Action | None:
         """The workflow that a job calls."""
         return _action(view.job.uses, self.owners[_root(view.path)]) if view.job.uses else None

@@ -91,6 +91,8 @@ def origin_of(path: str, event: str) -> Origin | None:
     if revision:
         return Origin(path, outsider=True, text=False, revision=True)
     if _INSIDER.fullmatch(path):
+        if "inputs." in path and event not in ("workflow_dispatch", "workflow_call"):
+            return None
         if path in ("github.ref_name", "github.ref", "github.base_ref") and event != "push":
             if event in ("pull_request", "pull_request_target", "issue_comment", "schedule"):
                 return None

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-LIMIT: Final = 256 << 10
+LIMIT: Final = 1 << 20
 """How many characters of one script are read."""
 DEPTH: Final = 16
 """How deep substitutions are followed; what is deeper stays text."""
@@ -147,6 +147,7 @@ class _Reader:
     at: int = 0
     depth: int = 0
     broken: int = 0
+    ticks: bool = False  # within back-ticks, where the next one ends them whatever is open
     waiting: list[tuple[str, bool, bool, _Command, int]] = field(default_factory=list)
 
     def script(self, closing: str) -> Script:
@@ -184,7 +185,7 @@ class _Reader:
             elif letter == "#":
                 end = self.text.find("\n", self.at)
                 self.at = len(self.text) if end < 0 else end
-            elif closing == "`" and letter == "`":
+            elif letter == "`" and self.ticks:
                 break
             elif letter in "<>" and self.text[self.at + 1 : self.at + 2] == "(":
                 self._into(now, self._word())
@@ -307,6 +308,8 @@ class _Reader:
                 self.at += 2
             elif letter == "$":
                 self._expansion(parts)
+            elif letter == "`" and self.ticks:
+                break
             elif letter == "`" and self.backticks:
                 self._substitution(parts, self.at + 1, "`")
             elif letter == "`":
@@ -354,6 +357,8 @@ class _Reader:
                 self.at += 2
             elif letter == "$":
                 self._expansion(parts)
+            elif self.ticks:
+                break
             elif self.backticks:
                 self._substitution(parts, self.at + 1, "`")
             else:
@@ -439,8 +444,9 @@ class _Reader:
             return
         self.depth += 1
         waiting, self.waiting = self.waiting, []
+        ticks, self.ticks = self.ticks, self.ticks or closing == "`"
         parts.inner.append(self.script(closing))
-        self.waiting = waiting
+        self.waiting, self.ticks = waiting, ticks
         self.depth -= 1
         if self.at >= len(self.text):
             self.broken = self.broken or opened

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from typing import Final
 
 from weighbridge.analysis.expressions import expressions
 from weighbridge.analysis.shell_acts import Kind
@@ -56,7 +58,7 @@ def _environment(view: JobView) -> Iterator[Finding]:
             message=f"job {view.job.id} builds and publishes ({', '.join(kinds)}) while "
             f"{', '.join(named[:4])} stands in the environment of the whole {scope}",
             at=at,
-            action=Action.REVIEW,
+            action=Action.REVIEW if any(map(_OPENS.search, named)) else Action.NOTE,
             symbol=f"{view.job.id}: {scope}: {' '.join(named[:4])}",
             evidence=(path("A secret in the environment of a build", view,
                            (f"the {scope} hands out {', '.join(named[:4])}", at),
@@ -72,7 +74,9 @@ def _secrets(value: str) -> Iterator[str]:
                 yield name.removeprefix("secrets.").upper()
 
 
-_BUILDING = (Kind.LOCAL_CODE, Kind.REMOTE_SCRIPT, Kind.INSTALL_GIT, Kind.INSTALL_UNPINNED)
+_OPENS: Final = re.compile(r"TOKEN|KEY|PASS|SECRET|CRED|WEBHOOK|AUTH|PWD|SIGN|CERT")
+"""What the name of a secret says that opens something; others hold a channel or a user's name."""
+_BUILDING: Final = (Kind.LOCAL_CODE, Kind.REMOTE_SCRIPT, Kind.INSTALL_GIT, Kind.INSTALL_UNPINNED)
 
 
 def _runs_others(step: StepView) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -45,18 +46,23 @@ def workflow_download(audit: Audit) -> Iterator[Finding]:
 
     ## Limits
     Scripts of steps and the shell and Python scripts of the repository that steps call are read;
-    what programs install in their turn is not. A second index of a framework's own vendor, versions
-    that are not pinned, and models without a revision are notes. Whether a written credential still
+    what programs install in their turn is not. A second index of a framework's own vendor, git
+    repositories of the same owner, versions that are not pinned, and models without a revision are
+    notes. Whether a written credential still
     works is never tried.
 
     ## References
     - https://cwe.mitre.org/data/definitions/494.html
     - https://cwe.mitre.org/data/definitions/427.html
     """
-    yield from worst(f for view in automations(audit).views for f in _of(view))
+    known = automations(audit)
+    yield from worst(f for view in known.views for f in _of(view, known.owners_of(view)))
 
 
-def _of(view: JobView) -> Iterator[Finding]:
+_OWNER: Final = re.compile(r"git\+\w+://(?:[^@/]*@)?github\.com[/:]([\w-]+)/")
+
+
+def _of(view: JobView, owners: frozenset[str]) -> Iterator[Finding]:
     loose: list[tuple[str, Act]] = []
     for step in view.steps:
         for file, act in step.every(*SAID):
@@ -65,7 +71,11 @@ def _of(view: JobView) -> Iterator[Finding]:
                 continue
             at = Location(file, line=act.line)
             action = Action.NOTE
-            if act.kind in ALWAYS or (act.kind in _HELD and view.held and not act.target):
+            whose = _OWNER.match(act.detail)
+            own = whose is not None and whose[1].lower() in owners
+            if act.kind in ALWAYS or (
+                act.kind in _HELD and view.held and not act.target and not own
+            ):
                 action = Action.REVIEW
             yield Finding(
                 message=f"job {view.job.id} {SAID[act.kind]} {act.detail[:160]}, with {loss(view)} in "

@@ -50,9 +50,7 @@ def _of(view: JobView) -> Iterator[Finding]:
     at = Location(view.path, line=view.job.lines.get("runs-on", view.job.line))
     # Code of an outsider runs there on a pull request; on other events only if it is taken in.
     takes_code = view.entry.event.startswith("pull_request")
-    action = Action.REVIEW if sure and takes_code else Action.NOTE
-    if any(guard.strong for guard in before):
-        action = Action.NOTE
+    action = Action.REVIEW if sure and takes_code and not before else Action.NOTE
     yield Finding(
         message=f"job {view.job.id} runs on a machine of the project ({machine}): {who(view)}",
         at=at,
