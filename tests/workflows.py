@@ -6,6 +6,7 @@ tests; the two that are named after a project rebuild its guard, not its text.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from textwrap import dedent, indent
 
@@ -63,7 +64,7 @@ def case(name: str, sort: str, files: str | dict[str, str], *expected: str) -> N
     CASES.append(Case(name, sort, files, frozenset(expected)))
 
 
-def look(files: dict[str, str | bytes]) -> tuple[list[Finding], list[Gap]]:
+def look(files: Mapping[str, str | bytes]) -> tuple[list[Finding], list[Gap]]:
     """What the supply-chain checks say of these files."""
     blobs = {
         path: Held(path, text.encode() if isinstance(text, str) else text)
@@ -92,7 +93,7 @@ def look(files: dict[str, str | bytes]) -> tuple[list[Finding], list[Gap]]:
 def said(files: dict[str, str], least: Action = Action.REVIEW) -> frozenset[str]:
     """`check: action` of all findings of at least this weight."""
     order = [Action.NOTE, Action.REVIEW, Action.BLOCK]
-    findings, _ = look(dict(files))
+    findings, _ = look(files)
     return frozenset(
         f"{f.check}: {f.action.value}"
         for f in findings
@@ -265,15 +266,15 @@ case(
     "a reusable workflow is given the revision",
     "attack",
     {
-        ".github/workflows/pr.yml": f"""
+        ".github/workflows/pr.yml": """
 name: pr
 on: pull_request_target
-permissions: {{contents: read}}
+permissions: {contents: read}
 jobs:
   call:
     uses: ./.github/workflows/build.yml
     with:
-      ref: ${{{{ github.event.pull_request.head.sha }}}}
+      ref: ${{ github.event.pull_request.head.sha }}
     secrets: inherit
 """,
         ".github/workflows/build.yml": f"""

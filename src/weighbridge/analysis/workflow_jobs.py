@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import posixpath
 import re
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -334,8 +334,9 @@ class _Reader:
         """All jobs of a workflow by one way in."""
         gates = Gates.of(workflow)
         done: dict[str, JobView] = {}
+        before: dict[str, Entry | None] = {}
         for job in _ordered(workflow.jobs):
-            into = admitted(entry, workflow, job, gates)
+            into = before[job.id] = admitted(entry, job, gates, before)
             if into is None:
                 continue
             if self.steps > STEPS:
@@ -589,14 +590,14 @@ def _ordered(jobs: tuple[Job, ...]) -> Iterator[Job]:
     """Jobs after those that they need; what needs itself in a circle comes last."""
     left = {job.id: job for job in jobs}
     done: set[str] = set()
-    ready = [job for job in jobs if not any(n in left for n in job.needs)]
+    ready = deque(job for job in jobs if not any(n in left for n in job.needs))
     users: defaultdict[str, list[Job]] = defaultdict(list)
     missing = {job.id: len({n for n in job.needs if n in left}) for job in jobs}
     for job in jobs:
         for name in {n for n in job.needs if n in left}:
             users[name].append(job)
     while ready:
-        job = ready.pop(0)
+        job = ready.popleft()
         done.add(job.id)
         yield job
         for user in users[job.id]:
@@ -664,7 +665,7 @@ def foreign_code(
             elif place in folders:
                 del folders[place]
             continue
-        for file, act in step.every(Kind.FOREIGN_CHECKOUT):
+        for _, act in step.every(Kind.FOREIGN_CHECKOUT):
             folders["."] = len(found)
             origin = Origin(act.text, True, False, True)
             found.append((step, (origin,), []))

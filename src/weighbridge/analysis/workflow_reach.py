@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from weighbridge.analysis.expressions import Answer, Node, condition, holds
@@ -231,33 +231,31 @@ def trigger_entry(trigger: Trigger, sources: Mapping[str, Automation]) -> Entry:
     return Entry(event, trigger.line, outsider, privileged, guards)
 
 
-def admitted(entry: Entry, workflow: Automation, job: Job, gates: Gates) -> Entry | None:
+GUARDS: Final = 8
+"""How many guards before one job are told."""
+
+
+def admitted(
+    entry: Entry, job: Job, gates: Gates, before: Mapping[str, Entry | None]
+) -> Entry | None:
     """The way into one job, with the guards of the job and of those that it needs; None where the
-    event never reaches it."""
-    jobs = {j.id: j for j in workflow.jobs}
-    guards = list(entry.guards)
-    waiting, seen = [(job, True)], {job.id}
-    while waiting:
-        now, counts = waiting.pop()
-        gated = [f"needs.{n}" for n in now.needs if n in gates.jobs]
-        gated += [f"steps.{s}" for s in gates.steps.get(now.id, ())]
-        reachable, own = guards_of(now.condition, entry.event, gated)
-        if counts:
-            if not reachable:
-                return None
-            guards += own
-            if now.environment and now is job:
-                guards.append(
-                    Guard(f"the environment {now.environment[:60]} may ask for approval", False)
-                )
-        if not _RESULT.search(now.condition.lower()):
-            for name in now.needs:
-                if name in jobs and name not in seen:
-                    seen.add(name)
-                    waiting.append((jobs[name], counts))
-                    if name in gates.stopping:
-                        guards.append(Guard("the account's permission is asked", True))
-    unique = tuple(dict.fromkeys(guards))
-    return Entry(
-        entry.event, entry.line, entry.outsider, entry.privileged, unique, entry.calls, entry.caller
-    )
+    event never reaches it. `before` is what came of the jobs that it can need."""
+    gated = [f"needs.{n}" for n in job.needs if n in gates.jobs]
+    gated += [f"steps.{s}" for s in gates.steps.get(job.id, ())]
+    reachable, own = guards_of(job.condition, entry.event, gated)
+    if not reachable:
+        return None
+    guards = [*entry.guards, *own]
+    if job.environment:
+        guards.append(Guard(f"the environment {job.environment[:60]} may ask for approval", False))
+    if not _RESULT.search(job.condition.lower()):  # a job is skipped with those that it needs
+        for name in job.needs:
+            if name in before:
+                needed = before[name]
+                if needed is None:
+                    return None
+                guards += needed.guards
+            if name in gates.stopping:
+                guards.append(Guard("the account's permission is asked", True))
+    unique = sorted(dict.fromkeys(guards), key=lambda g: not g.strong)[:GUARDS]
+    return replace(entry, guards=tuple(unique))

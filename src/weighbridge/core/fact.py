@@ -76,4 +76,26 @@ class Automation(Fact, frozen=True, tag="automation", omit_defaults=True):
     silenced: tuple[tuple[int, str], ...] = ()
 
 
-AnyFact = Card | Settings | Weights | Automation
+class ToolFinding(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What another tool says of a place: its own name for it, its own severity."""
+
+    id: str
+    text: str
+    at: Location
+    severity: str = ""
+    job: str = ""
+
+
+class ToolRun(Fact, frozen=True, tag="tool-run", omit_defaults=True):
+    """What another tool made of files of the target. `digest` is the sha256 of its programme;
+    `absent` says why it was not run, `failed` which files it did not read, and why."""
+
+    tool: str
+    version: str = ""
+    digest: str = ""
+    findings: tuple[ToolFinding, ...] = ()
+    failed: tuple[tuple[str, str], ...] = ()
+    absent: str = ""
+
+
+AnyFact = Card | Settings | Weights | Automation | ToolRun

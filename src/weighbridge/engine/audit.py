@@ -16,6 +16,7 @@ import msgspec
 from weighbridge.analysis.lineage import declared_bases
 from weighbridge.analysis.references import resolve
 from weighbridge.core.check import Artifact, Audit, Check
+from weighbridge.core.fact import Automation
 from weighbridge.core.finding import Action, Finding, Gap, GapKind
 from weighbridge.core.format import Limits
 from weighbridge.core.location import Location
@@ -30,6 +31,7 @@ from weighbridge.core.report import (
     Target,
 )
 from weighbridge.core.tree import Blob
+from weighbridge.engine import zizmor
 from weighbridge.engine.across import ask
 from weighbridge.engine.examine import UNRECOGNISED, examine
 from weighbridge.engine.ruleset import Ruleset, load
@@ -79,6 +81,7 @@ def run(
         raise TargetError(f"{target}: {getattr(error, 'strerror', None) or error}") from error
     main = _examined(source, ruleset, settings, progress)
     across, parts = _with_parts(main, ruleset, settings, access or Access())
+    across = _with_tools(across, main.blobs)
     gaps = [*main.gaps, *(_concerns(g, e, ruleset) for e in main.examined for g in e.gaps)]
     findings = [f for e in main.examined for f in e.findings]
     ran = Counter(check for e in main.examined for row in e.coverage for check in row.checks)
@@ -185,6 +188,13 @@ def _with_parts(
         why = getattr(error, "strerror", None) or str(error)
         return replace(audit, missing={"base": why}), []
     return replace(audit, parts={"base": part.audit(ruleset)}), [part]
+
+
+def _with_tools(audit: Audit, blobs: list[Blob]) -> Audit:
+    """With what other tools say of the files that are theirs."""
+    automations = [f for f in audit.facts if isinstance(f, Automation)]
+    said = zizmor.look(automations, {b.path: b for b in blobs}) if automations else None
+    return audit if said is None else replace(audit, facts=(*audit.facts, said))
 
 
 def _nothing(blob: Blob) -> Examined:
