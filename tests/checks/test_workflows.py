@@ -102,8 +102,11 @@ HOSTILE: dict[str, bytes] = {
     "50,000 brackets": b"on: push\njobs: " + b"[" * 50_000,
     "50,000 braces": b"on: push\njobs: " + b"{a: " * 50_000,
     "billion laughs": b"on: push\njobs:\n  a: &a0 {env: {X: " + b"y" * 500 + b"}}\n"
-    + b"".join(b"  j%d: &a%d [%s]\n" % (n, n, b", ".join([b"*a%d" % (n - 1)] * 9)) for n in range(1, 40))
-    + b"  k: {runs-on: x, env: {" + b", ".join(b"V%d: &v%d %s" % (n, n, b"z" * 900) for n in range(900)) + b"}}\n"
+    + b"".join(
+        b"  j%d: &a%d [%s]\n" % (n, n, b", ".join([b"*a%d" % (n - 1)] * 9)) for n in range(1, 40)
+    )
+    + b"  k: {runs-on: x, env: {"
+    + b", ".join(b"V%d: &v%d %s" % (n, n, b"z" * 900) for n in range(900)) + b"}}\n"
     + b"  l: {runs-on: x, steps: [" + b", ".join([b"{run: *v1}"] * 3_000) + b"]}\n",
     "an alias of nothing": b"on: push\njobs: *x\n",
     "two documents": b"on: push\njobs: {}\n---\non: push\njobs: {}\n",

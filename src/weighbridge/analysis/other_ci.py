@@ -20,7 +20,8 @@ SCRIPTS: Final = 20_000
 _SYSTEMS: Final = (
     ("GitLab CI", re.compile(r"\.gitlab-ci\.ya?ml|\.gitlab/(?:.*/)?[^/]+\.ya?ml")),
     ("CircleCI", re.compile(r"\.circleci/[^/]+\.ya?ml")),
-    ("Azure Pipelines", re.compile(r"(?:.*/)?azure-pipelines[\w.-]*\.ya?ml|\.azure(?:-pipelines)?/.*\.ya?ml|\.azuredevops/.*\.ya?ml")),
+    ("Azure Pipelines", re.compile(
+        r"(?:.*/)?azure-pipelines[\w.-]*\.ya?ml|\.azure(?:-pipelines|devops)?/.*\.ya?ml")),
     ("Buildkite", re.compile(r"\.buildkite/.*\.ya?ml")),
     ("Bitbucket Pipelines", re.compile(r"bitbucket-pipelines\.ya?ml")),
     ("Travis CI", re.compile(r"\.travis\.ya?ml")),
@@ -28,7 +29,8 @@ _SYSTEMS: Final = (
     ("Cirrus CI", re.compile(r"\.cirrus\.ya?ml")),
     ("Drone", re.compile(r"\.drone\.ya?ml")),
     ("Google Cloud Build", re.compile(r"cloudbuild\.ya?ml")),
-    ("Jenkins", re.compile(r"(?:.*/)?Jenkinsfile(?:\.[\w-]+)?|(?:.*/)?[\w-]+\.jenkinsfile|\.jenkins/.*\.groovy")),
+    ("Jenkins", re.compile(
+        r"(?:.*/)?Jenkinsfile(?:\.[\w-]+)?|(?:.*/)?[\w-]+\.jenkinsfile|\.jenkins/.*\.groovy")),
 )  # fmt: skip
 _SCRIPT_KEYS: Final = frozenset((
     "script", "before_script", "after_script", "run", "command", "commands", "bash", "pwsh",
@@ -39,7 +41,7 @@ _MAKE: Final = re.compile(r"(?:.*/)?(?:GNU)?[Mm]akefile|.*\.mk")
 _SHELL: Final = re.compile(r".*\.(?:sh|bash|zsh|ksh)")
 _RECIPE: Final = re.compile(r"\t[@+-]*")
 _GROOVY: Final = re.compile(
-    r"\b(?:sh|bat|powershell|pwsh)\b\s*\(?\s*(?:script\s*:\s*)?('''|\"\"\"|'|\")", re.DOTALL
+    r"\b(?:sh|bat|powershell|pwsh)\b\s{0,9}\(?\s{0,9}(?:script\s{0,9}:\s{0,9})?('''|\"\"\"|'|\")"
 )
 
 

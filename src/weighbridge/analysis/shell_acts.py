@@ -68,7 +68,8 @@ _FETCHERS: Final = frozenset(("curl", "wget", "aria2c", "iwr", "irm", "invoke-we
                               "invoke-restmethod"))  # fmt: skip
 _THROUGH: Final = frozenset(("tee", "gunzip", "zcat", "xz", "base64", "cat", "tr", "dos2unix",
                              "bunzip2", "envsubst"))  # fmt: skip
-_WRAPPERS: Final = frozenset(("sudo", "doas", "exec", "command", "nohup", "builtin", "stdbuf", "nice",
+_WRAPPERS: Final = frozenset(("sudo", "doas", "exec", "command", "nohup", "builtin", "stdbuf",
+                              "nice",
                               "ionice", "env", "timeout", "time", "retry", "xvfb-run", "setsid",
                               "xargs", "watch", "script"))  # fmt: skip
 _WITH_VALUE: Final = {
@@ -81,8 +82,12 @@ _WITH_VALUE: Final = {
 }
 _SHA: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}", re.IGNORECASE)
 _URL: Final = re.compile(r"(?:https?|ftp)://[^\s'\"|)]+", re.IGNORECASE)
-_CHECKING: Final = frozenset(("sha256sum", "sha512sum", "shasum", "gpg", "gpgv", "cosign", "minisign",
+_CHECKING: Final = frozenset(("sha256sum", "sha512sum", "shasum", "gpg", "gpgv", "cosign",
+                              "minisign",
                               "b2sum", "md5sum", "openssl", "slsa-verifier"))  # fmt: skip
+_PULL: Final = re.compile(r"\bpull/[^/]{1,200}/(?:head|merge)")
+_GIT: Final = re.compile(r"\b(?:git|hg)\+[a-z+]{1,20}://\S+")
+_REQUIREMENT: Final = re.compile(r"[A-Za-z][\w.-]*(?:\[[\w,.-]*\])?\s*(?:[<>=!~]|$)")
 _HUB: Final = re.compile(r"https?://(?:www\.)?(?:huggingface\.co|hf\.co)/", re.IGNORECASE)
 _PINNED: Final = re.compile(r"===?\s*[\w.]*\d[\w.+!-]*$|\.whl$|@\s*(?:https|file)|[0-9a-f]{40}")
 _PIP_VALUE: Final = frozenset((
@@ -286,9 +291,9 @@ def _saved(run: Run) -> str:
                 return following
         if text.startswith(("--output=", "--output-document=")):
             return text.partition("=")[2]
-        if re.fullmatch(r"-[A-Za-z]*[oO]", text) and text not in ("-O",) and run.program == "curl":
-            if text.endswith("o") and number + 1 < len(arguments):
-                return arguments[number + 1]
+        short = run.program == "curl" and re.fullmatch(r"-[A-Za-z]*o", text)
+        if short and number + 1 < len(arguments):
+            return arguments[number + 1]
     address = _address(run)
     named = run.program == "wget" or any(
         re.fullmatch(r"-[A-Za-z]*O|--remote-name", a) for a in arguments
@@ -406,14 +411,15 @@ def _install(run: Run, program: str, arguments: tuple[str, ...]) -> Iterator[Act
         elif name in ("-r", "--requirement"):
             lists = True
         elif not text.startswith("-"):
-            if found := re.search(r"\b(?:git|hg)\+[a-z+]+://\S+", text):
+            if found := _GIT.search(text):
                 if not _pinned(found[0]):
                     yield _act(Kind.INSTALL_GIT, run, detail=found[0])
             elif text.lower().startswith("http://"):
                 yield _act(Kind.INSTALL_PLAIN, run, detail=text)
-            elif re.match(r"[A-Za-z][\w.-]*(?:\[[\w,.-]*\])?\s*(?:[<>=!~]|$)", text):
-                if not _PINNED.search(text) and not text.endswith((".txt", ".toml")):
-                    loose.append(text)
+            elif _REQUIREMENT.match(text) and not (
+                _PINNED.search(text[:300]) or text.endswith((".txt", ".toml"))
+            ):
+                loose.append(text)
         at += 1
     if loose and not lists and program not in ("uvx",) and "--require-hashes" not in arguments:
         yield _act(Kind.INSTALL_UNPINNED, run, detail=" ".join(loose[:8]))
@@ -517,9 +523,8 @@ def _git(run: Run, program: str, arguments: tuple[str, ...]) -> Iterator[Act]:
         yield _act(Kind.FOREIGN_CHECKOUT, run)
     elif program == "gh" and arguments[:2] == ("run", "download"):
         yield _act(Kind.ARTIFACT, run)
-    elif program == "git" and "fetch" in arguments[:3]:
-        if any(re.search(r"\bpull/.*/(?:head|merge)", a) for a in arguments):
-            yield _act(Kind.FOREIGN_CHECKOUT, run)
+    elif program == "git" and "fetch" in arguments[:3] and any(map(_PULL.search, arguments)):
+        yield _act(Kind.FOREIGN_CHECKOUT, run)
 
 
 _INERT_MODULES: Final = ("venv", "ensurepip", "json.tool", "http.server", "zipfile", "tarfile",
@@ -540,6 +545,15 @@ def _local(run: Run, program: str, arguments: tuple[str, ...], python: bool) -> 
             if place and "-c" not in arguments and not place.startswith(("$", "<", "/"))
             else None
         )
+    if re.fullmatch(r"pip[\d.]*", program) or (program == "uv" and arguments[:1] == ("pip",)):
+        packages = arguments[1:] if program == "uv" else arguments
+        if "install" in packages[:1] or "wheel" in packages[:1]:
+            local = [a for a in packages[1:] if re.match(r"\.{1,2}(?:/|\[|$)", a)]
+            listed = any(a in ("-r", "--requirement") for a in packages)
+            return local[0] if local else ("" if listed else None)
+        return None
+    if program == "twine":
+        return None
     if _INTERPRETERS.fullmatch(run.program):
         if python and program.startswith("-m "):
             return None if program[3:] in _INERT_MODULES else ""
@@ -548,13 +562,6 @@ def _local(run: Run, program: str, arguments: tuple[str, ...], python: bool) -> 
         place = next((a for a in arguments if not a.startswith("-")), None)
         inline = any(a in ("-c", "-e", "-", "-m") for a in arguments[:2])
         return place if place and not inline and not place.startswith(("$", "/", "<")) else None
-    if re.fullmatch(r"pip[\d.]*", program) or (program == "uv" and arguments[:1] == ("pip",)):
-        packages = arguments[1:] if program == "uv" else arguments
-        if "install" in packages[:1] or "wheel" in packages[:1]:
-            local = [a for a in packages[1:] if re.match(r"\.{1,2}(?:/|\[|$)", a)]
-            listed = any(a in ("-r", "--requirement") for a in packages)
-            return local[0] if local else ("" if listed else None)
-        return None
     if program == "uv" and arguments[:1] in (("run",), ("sync",), ("build",)):
         rest = [a for a in arguments[1:] if not a.startswith("-")]
         return rest[0] if rest and rest[0].endswith((".py", ".sh")) else ""

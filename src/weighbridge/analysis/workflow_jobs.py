@@ -51,6 +51,21 @@ STEPS: Final = 60_000
 """How many steps of all jobs are looked at, each as often as it is reached."""
 SCRIPT_LIMIT: Final = 512 << 10
 """How many bytes a script that a step calls may have."""
+_PROJECT: Final = re.compile(
+    r"(?:url|homepage|repository|source)\w{0,20}[\"']?\s{0,9}[=:]\s{0,9}[\"']"
+    r"https://github\.com/([\w-]{1,100})/",
+    re.IGNORECASE,
+)
+_BADGE: Final = re.compile(
+    r"github\.com/([\w-]{1,100})/[\w.-]{1,100}/(?:actions/)?workflows/[^\s)]{1,100}badge\.svg"
+)
+_DECLARES: Final = {
+    "pyproject.toml": _PROJECT,
+    "setup.py": _PROJECT,
+    "package.json": _PROJECT,
+    "README.md": _BADGE,
+}
+"""Where a repository says whose it is."""
 _FULL: Final = re.compile(r"[0-9a-f]{40}|sha256:[0-9a-f]{64}", re.IGNORECASE)
 _SECRET: Final = re.compile(r"secrets\.([a-z_][\w-]*)")
 _ONLY_TALKS: Final = frozenset(("issues", "pull-requests", "discussions", "statuses", "checks",
@@ -298,15 +313,9 @@ class _Reader:
             for text in texts:
                 found |= set(re.findall(r"github\.repository(?:_owner)?\s*==\s*'([\w.-]+)", text))
         prefix = f"{root[0]}:" if root[0] else ""
-        for name in ("pyproject.toml", "setup.py", "setup.cfg", "README.md", "package.json"):
-            path = prefix + posixpath.join(root[1], name)
-            text = self._text(path)
-            owners = re.findall(
-                r"github\.com/([\w-]+)/[\w.-]+/(?:actions/workflows|workflows|issues)\b", text
-            )
-            owners += re.findall(r"(?:url|homepage|repository|source)\w*[\"']?\s*[=:]\s*[\"']https://github\.com/([\w-]+)/",
-                                 text, re.IGNORECASE)  # fmt: skip
-            found |= set(owners[:20])
+        for name, pattern in _DECLARES.items():
+            text = self._text(prefix + posixpath.join(root[1], name))
+            found |= set(pattern.findall(text)[:20])
         if self.audit.origin is not None and "/" in self.audit.origin.id:
             found.add(self.audit.origin.id.partition("/")[0])
         return frozenset(o.lower() for o in found)
@@ -676,7 +685,8 @@ def foreign_code(
     yield from found
 
 
-_RUNS_FOLDER: Final = frozenset(("pre-commit/action", "pypa/cibuildwheel", "docker/build-push-action",
+_RUNS_FOLDER: Final = frozenset(("pre-commit/action", "pypa/cibuildwheel",
+                                 "docker/build-push-action",
                                  "docker/bake-action", "pyo3/maturin-action",
                                  "gradle/gradle-build-action"))  # fmt: skip
 

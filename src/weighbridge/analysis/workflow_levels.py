@@ -1,4 +1,4 @@
-"""How much a weakness of a workflow matters: who reaches it, past which guards, and what is lost."""
+"""How much a weakness of a workflow matters: who reaches it, past what, and what is lost."""
 
 from __future__ import annotations
 

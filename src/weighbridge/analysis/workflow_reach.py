@@ -39,8 +39,8 @@ class Entry:
     """A way in which a job comes to run.
 
     `event` as in `github.event_name`; `privileged` whether it has the repository's rights while an
-    outsider causes it; `outsider` whether one can. `calls` are the jobs that call this workflow, the
-    outermost first: file, job, line.
+    outsider causes it; `outsider` whether one can. `calls` are the jobs that call this workflow,
+    the outermost first: file, job, line.
     """
 
     event: str
@@ -65,12 +65,13 @@ class Entry:
 _TRUSTED: Final = frozenset(("OWNER", "MEMBER", "COLLABORATOR"))
 _ASKS: Final = re.compile(
     r"getCollaboratorPermissionLevel|collaborators/[^\s]{1,80}/permission|checkCollaborator\b"
-    r"|getMembershipForUserInOrg|checkMembershipForUser|getMembershipInOrg|get_collaborator_permission"
+    r"|getMembershipForUserInOrg|checkMembershipForUser|getMembershipInOrg"
+    r"|get_collaborator_permission"
 )
 _FAILS: Final = re.compile(
     r"\bexit +[1-9]|core\.setFailed|\bthrow\b|process\.exit\([1-9]|\bexit\(1\)"
 )
-_COMMENT: Final = re.compile(r"^\s*(?://|#).*$", re.MULTILINE)
+_COMMENT: Final = re.compile(r"^[ \t]*(?://|#).*$", re.MULTILINE)
 
 
 def asks_permission(step: Step) -> bool:
@@ -157,7 +158,8 @@ def _adversary(matches: re.Pattern[str]) -> Answer:
 
 
 _REPOSITORY: Final = re.compile(
-    r"github\.event\.pull_request\.head\.(?:repo\.(?:full_name|owner\.login|id|owner\.id)|user\.login)"
+    r"github\.event\.pull_request\.head\.(?:repo\.(?:full_name|owner\.login|id|owner\.id)"
+    r"|user\.login)"
     r"|github\.event\.workflow_run\.head_repository\.(?:full_name|owner\.login|id)"
 )
 _MERGED: Final = re.compile(r"github\.event\.pull_request\.merged(?:_at)?")
@@ -166,7 +168,8 @@ _LABEL: Final = re.compile(
 )
 _ASSOCIATION: Final = re.compile(r"github\.event\.(?:[a-z_]+\.)?author_association")
 _ACCOUNT: Final = re.compile(
-    r"github\.(?:actor|triggering_actor|actor_id)|github\.event\.(?:[a-z_]+\.user|sender)\.(?:login|id)"
+    r"github\.(?:actor|triggering_actor|actor_id)"
+    r"|github\.event\.(?:[a-z_]+\.user|sender)\.(?:login|id)"
 )
 _TRIED: Final = (
     ("the branch has to be in the repository itself", _REPOSITORY, True),

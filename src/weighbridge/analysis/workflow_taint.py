@@ -93,9 +93,9 @@ def origin_of(path: str, event: str) -> Origin | None:
     if _INSIDER.fullmatch(path):
         if "inputs." in path and event not in ("workflow_dispatch", "workflow_call"):
             return None
-        if path in ("github.ref_name", "github.ref", "github.base_ref") and event != "push":
-            if event in ("pull_request", "pull_request_target", "issue_comment", "schedule"):
-                return None
+        named = path in ("github.ref_name", "github.ref", "github.base_ref")
+        if named and event in ("pull_request", "pull_request_target", "issue_comment", "schedule"):
+            return None
         return Origin(path, outsider=False)
     return None
 

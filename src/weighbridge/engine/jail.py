@@ -94,18 +94,23 @@ def confine(readable: Sequence[Path], memory: int, cpu_seconds: int) -> tuple[st
 
 
 def confine_program(
-    readable: Sequence[Path], executable: Sequence[Path], memory: int, cpu_seconds: int
+    readable: Sequence[Path],
+    executable: Sequence[Path],
+    memory: int,
+    cpu_seconds: int,
+    output: int,
 ) -> tuple[str, ...]:
     """Lock this process up before it becomes another programme; returns what is in force.
 
     As `confine`, but it may still open and run what is below `executable` (the programme and the
-    system's libraries), and start threads. It writes to no file and reaches no network.
+    system's libraries), and start threads. It opens no file to write, writes at most `output` bytes into one
+    that is open, and reaches no network.
     """
     steps: list[tuple[str, Callable[[], bool]]] = [
         ("memory limit", lambda: _limit(resource.RLIMIT_AS, memory)),
         ("processor time limit", lambda: _limit(resource.RLIMIT_CPU, cpu_seconds)),
         ("no core dumps", lambda: _limit(resource.RLIMIT_CORE, 0)),
-        ("no writing to files", lambda: _limit(resource.RLIMIT_FSIZE, 0)),
+        ("output limit", lambda: _limit(resource.RLIMIT_FSIZE, output)),
         ("few open files", lambda: _limit(resource.RLIMIT_NOFILE, 256)),
     ]
     if sys.platform == "linux":

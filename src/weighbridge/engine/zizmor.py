@@ -141,34 +141,34 @@ def _run(place: Path, root: Path, folder: Path, seconds: float) -> list[Any] | s
 
     def jail() -> None:
         executable = [place, *(p for s in _SYSTEM if (p := Path(s)).exists())]
-        confine_program([root], executable, MEMORY, int(seconds) + 1)
+        confine_program([root], executable, MEMORY, int(seconds) + 1, OUTPUT)
 
-    try:
-        done = subprocess.Popen(
-            [os.fspath(place), *FLAGS, os.fspath(folder)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env={"HOME": os.fspath(folder)},  # without it the name of its cache cannot be made up
-            cwd=folder,
-            close_fds=True,
-            start_new_session=True,
-            preexec_fn=jail,
-        )
-    except OSError as error:
-        return error.strerror or "it could not be started"
-    with done:
+    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
         try:
-            said, complained = done.communicate(timeout=seconds)
+            done = subprocess.run(
+                [os.fspath(place), *FLAGS, os.fspath(folder)],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=errors,
+                env={"HOME": os.fspath(folder)},  # without it, it cannot name its cache
+                cwd=folder,
+                start_new_session=True,
+                preexec_fn=jail,
+                timeout=seconds,
+                check=False,
+            )
         except subprocess.TimeoutExpired:
-            done.kill()
             return f"it took longer than {seconds:.0f} s and was stopped"
-    if done.returncode != 0:
-        return f"it ended with {done.returncode}"
+        except (OSError, subprocess.SubprocessError) as error:
+            return getattr(error, "strerror", None) or "it could not be started"
+        if done.returncode != 0:
+            return f"it ended with {done.returncode}"
+        output.seek(0)
+        errors.seek(0)
+        said = output.read(OUTPUT + 1)
+        complained = errors.read(1 << 20)
     if b"WARN" in complained or b"failed to" in complained:
         return "it took the file for no workflow"
-    if len(said) > OUTPUT:
-        return "it said too much"
     try:
         parsed = msgspec.json.decode(said)
     except (msgspec.DecodeError, RecursionError):

@@ -1,8 +1,9 @@
 """Shell scripts to commands: quotes, here-documents, substitutions, pipes and operators.
 
-Grammar: POSIX.1-2024, Shell Command Language, sections 2.2 (quoting), 2.3 (tokens), 2.6 (expansions)
-and 2.7 (redirections), with what bash adds: `<( )`, `<<<`, `$'…'`, `|&`, `&>`. Nothing is expanded;
-what would be stands in the words as it is written. GitHub's `${{ }}` is one piece of a word.
+Grammar: POSIX.1-2024, Shell Command Language, sections 2.2 (quoting), 2.3 (tokens), 2.6
+(expansions) and 2.7 (redirections), with what bash adds: `<( )`, `<<<`, `$'…'`, `|&`, `&>`.
+Nothing is expanded; what would be stands in the words as it is written. GitHub's `${{ }}` is one
+piece of a word.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from typing import Final
 
 LIMIT: Final = 1 << 20
 """How many characters of one script are read."""
+COMMANDS: Final = 20_000
+"""How many commands of one script are read."""
 DEPTH: Final = 16
 """How deep substitutions are followed; what is deeper stays text."""
 _PLAIN: Final = re.compile(r"[^\s'\"\\$`|&;<>()#]+|#")
@@ -147,6 +150,7 @@ class _Reader:
     at: int = 0
     depth: int = 0
     broken: int = 0
+    commands: int = 0
     ticks: bool = False  # within back-ticks, where the next one ends them whatever is open
     waiting: list[tuple[str, bool, bool, _Command, int]] = field(default_factory=list)
 
@@ -163,6 +167,10 @@ class _Reader:
                 made = (tuple(now.words), now.line, tuple(now.assignments))
                 held = Command(*made, tuple(now.redirects), now.piped)
                 commands.append(held)
+                self.commands += 1
+                if self.commands >= COMMANDS and self.at < len(self.text):
+                    self.broken = self.broken or self.line
+                    self.at = len(self.text)
                 for index, (_, _, _, owner, _) in enumerate(self.waiting):
                     if owner is now:
                         place = self.waiting[index]

@@ -29,7 +29,7 @@ VALUES: Final = 5_000
 """How many values one mapping or list of a workflow may have."""
 TEXT: Final = 1 << 20
 """How many characters all texts of a workflow may have, each as often as an alias repeats it."""
-_SILENCE: Final = re.compile(r"#.*\b(zizmor: *ignore|poutine: *ignore|nosemgrep)", re.IGNORECASE)
+_SILENCE: Final = re.compile(r"\b(?:zizmor: ?ignore|poutine: ?ignore|nosemgrep)", re.IGNORECASE)
 COMMENTS: Final = 200
 
 
@@ -88,7 +88,7 @@ def _parse(blob: Blob, where: Location, limits: Limits) -> Document:
     silenced = tuple(
         (number, line.strip()[:200])
         for number, line in enumerate(decoded.splitlines(), 1)
-        if _SILENCE.search(line)
+        if _SILENCE.search(line.partition("#")[2])
     )
     said = reader.action(whole) if action else reader.workflow(whole)
     said["silenced"] = silenced[:COMMENTS]

@@ -78,8 +78,8 @@ def _of(view: JobView, owners: frozenset[str]) -> Iterator[Finding]:
             ):
                 action = Action.REVIEW
             yield Finding(
-                message=f"job {view.job.id} {SAID[act.kind]} {act.detail[:160]}, with {loss(view)} in "
-                "reach",
+                message=f"job {view.job.id} {SAID[act.kind]} {act.detail[:160]}, "
+                f"with {loss(view)} in reach",
                 at=at,
                 action=action,
                 symbol=f"{act.kind.value}: {act.detail[:100]}",

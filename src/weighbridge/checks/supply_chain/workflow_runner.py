@@ -17,8 +17,8 @@ def workflow_runner(audit: Audit) -> Iterator[Finding]:
     """Anybody's pull request runs on a machine of the project.
 
     ## Why it matters
-    A runner of one's own, and a GPU runner nearly always is one, is often not wiped between jobs and
-    stands in the project's network. Code of a pull request that ran there stays there: it sees the
+    A runner of one's own, and a GPU runner nearly always is one, is often not wiped between jobs
+    and stands in the project's network. Code of a pull request that ran there stays: it sees the
     next job's secrets, the caches of models, the credentials of the cloud. The self-hosted runners
     of PyTorch were shown to be reachable in that way in 2024.
 
@@ -33,8 +33,8 @@ def workflow_runner(audit: Audit) -> Iterator[Finding]:
     repository asks for, is not in its files: for first-time contributors GitHub asks by default.
 
     ## References
-    - https://docs.github.com/en/actions/reference/security/secure-use#hardening-for-self-hosted-runners
-    - https://johnstawinski.com/2024/01/11/playing-with-fire-how-we-executed-a-critical-supply-chain-attack-on-pytorch/
+    - https://docs.github.com/en/actions/reference/security/secure-use
+    - https://cwe.mitre.org/data/definitions/653.html
     """
     yield from worst(f for view in automations(audit).views for f in _of(view))
 

@@ -51,8 +51,8 @@ def workflow_unpinned_action(audit: Audit) -> Iterator[Finding]:
         if tier == "third-party" and view.held:
             jobs = ", ".join(sorted({v.job.id for v, _ in places})[:6])
             yield Finding(
-                message=f"{text} can be moved to other code; it runs in job {jobs} with {loss(view)} "
-                "in reach",
+                message=f"{text} can be moved to other code; it runs in job {jobs} with "
+                f"{loss(view)} in reach",
                 at=at,
                 action=Action.REVIEW,
                 symbol=text,
@@ -61,7 +61,7 @@ def workflow_unpinned_action(audit: Audit) -> Iterator[Finding]:
             )  # fmt: skip
         else:
             quiet[file, tier].append((text, at))
-    for (file, tier), entries in sorted(quiet.items()):
+    for (_, tier), entries in sorted(quiet.items()):
         whose = {"platform": "GitHub's own", "own": "the owner's own"}.get(tier, "third-party")
         where = " in jobs that hold nothing" if tier == "third-party" else ""
         count = "1 action" if len(entries) == 1 else f"{len(entries)} actions"

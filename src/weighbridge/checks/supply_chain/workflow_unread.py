@@ -53,7 +53,7 @@ def workflow_unread(audit: Audit) -> Iterator[Finding | Gap]:
     for path, rows in elsewhere.items():
         unique = tuple(dict.fromkeys(rows))
         yield Finding(
-            message=f"{unique[0][0]} is a workflow of another repository; what it does was not read",
+            message=f"{unique[0][0]} is another repository's workflow; what it does was not read",
             at=Location(path, line=int(unique[0][1])),
             action=Action.NOTE,
             symbol="workflow of another repository",

@@ -62,8 +62,8 @@ def _finding(view: JobView, step: StepView, origins: Origins, ran: Ran) -> Findi
     taken = (f"takes in {source}: {step.label}", step.at("uses" if step.step.uses else "run"))
     if not ran:
         return Finding(
-            message=f"job {view.job.id} checks out {source}, with {loss(view)} in reach; nothing was "
-            f"seen that runs it ({who(view, step)})",
+            message=f"job {view.job.id} checks out {source}, with {loss(view)} in reach; "
+            f"nothing was seen that runs it ({who(view, step)})",
             at=taken[1],
             action=Action.NOTE,
             symbol=f"{view.job.id}: {source}",
@@ -126,8 +126,8 @@ def _artifacts(
         action = max(level(view, to_env[0]), Action.REVIEW, key=_mildness)
         how = "a later step writes to the environment"
     yield Finding(
-        message=f"job {view.job.id} takes an artifact of a run that a pull request can cause; {how}, "
-        f"with {loss(view)} in reach",
+        message=f"job {view.job.id} takes an artifact of a run that a pull request can cause; "
+        f"{how}, with {loss(view)} in reach",
         at=step.at("uses"),
         action=action,
         symbol=f"{view.job.id}: artifact {step.label}",

@@ -36,8 +36,8 @@ def zizmor(audit: Audit) -> Iterator[Finding | Gap]:
     Read what it says of the place; its documentation has a page for every name.
 
     ## Limits
-    Only with the extra `ci` (zizmor 1.32), and offline: what it would ask GitHub about (commits that
-    do not belong to a repository, known advisories) is left out. It sees each file by itself. Its
+    Only with the extra `ci` (zizmor 1.32), and offline: what it would ask GitHub about (commits
+    that do not belong to a repository, known advisories) is left out. It sees each file alone. Its
     severities change between versions and are shown, never used: a table of ours says what is for
     review, and what the table does not name is a note.
 
