@@ -126,6 +126,20 @@ def test_a_file_that_is_no_text_is_a_gap_of_the_control() -> None:
     assert [g.message for g in gaps if "this workflow could not be read" in g.message]
 
 
+def test_many_scripts_are_read_with_few_open_files(tmp_path: Path) -> None:
+    (tmp_path / ".github" / "workflows").mkdir(parents=True)
+    steps = [f"run: bash ci/{n}.sh" for n in range(150)]
+    (tmp_path / PATH).write_text(workflow("push:", *steps))
+    (tmp_path / "ci").mkdir()
+    for n in range(150):
+        (tmp_path / "ci" / f"{n}.sh").write_text("pip install -i http://a.example/simple b==1\n")
+    report = audit(tmp_path)
+    found = [f for c in report.controls for f in c.findings if f.action is Action.REVIEW]
+    assert len([f for f in found if f.check == "workflow-download"]) == 150
+    assert len([f for f in found if f.check == "build-script"]) == 150
+    assert not [g for c in report.controls for g in c.gaps if "open files" in g.message]
+
+
 def test_five_thousand_jobs() -> None:
     jobs = "".join(
         f"  j{n}:\n    needs: [j{max(n - 1, 0)}]\n    runs-on: ubuntu-latest\n"
@@ -189,6 +203,12 @@ def test_only_the_outer_repository_is_run() -> None:
     inner = {"vendor/x/.github/workflows/w.yml": text}
     assert said(inner)
     assert not said({**inner, PATH: workflow("push:", CHECKOUT)})
+
+
+def test_a_workflow_that_nothing_starts_is_a_note() -> None:
+    findings, gaps = look({PATH: f"permissions: {{}}\njobs: {{a: {{steps: [{{{CHECKOUT}}}]}}}}\n"})
+    assert [f.symbol for f in findings] == ["idle"]
+    assert gaps == []
 
 
 def test_comments_that_silence_others_are_shown() -> None:

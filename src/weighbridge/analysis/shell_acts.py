@@ -540,6 +540,8 @@ def _local(run: Run, program: str, arguments: tuple[str, ...], python: bool) -> 
         return first
     if program in _SHELLS or program in ("source", "."):
         place = next((a for a in arguments if not a.startswith("-")), None)
+        if place is not None and place.endswith("/activate"):
+            return None  # an environment of Python, which is made in place
         return (
             place
             if place and "-c" not in arguments and not place.startswith(("$", "<", "/"))

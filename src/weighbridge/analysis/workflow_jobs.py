@@ -37,7 +37,7 @@ from weighbridge.core.evidence import Node
 from weighbridge.core.fact import Automation
 from weighbridge.core.finding import Gap, GapKind
 from weighbridge.core.location import Location, within
-from weighbridge.core.tree import Blob
+from weighbridge.core.tree import Blob, read_whole
 from weighbridge.core.workflow import Job, Step
 from weighbridge.formats.shell import Script, read
 from weighbridge.formats.text import is_workflow_path
@@ -584,7 +584,7 @@ def _action(uses: str, owners: frozenset[str]) -> Action:
 
 
 def _read(blob: Blob) -> str:
-    return blob.read(0, blob.size).decode("utf-8", "replace")
+    return read_whole(blob).decode("utf-8", "replace")
 
 
 def _lies_within(root: tuple[str, str], roots: set[tuple[str, str]]) -> bool:

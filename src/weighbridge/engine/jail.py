@@ -103,8 +103,8 @@ def confine_program(
     """Lock this process up before it becomes another programme; returns what is in force.
 
     As `confine`, but it may still open and run what is below `executable` (the programme and the
-    system's libraries), and start threads. It opens no file to write, writes at most `output` bytes into one
-    that is open, and reaches no network.
+    system's libraries), and start threads. It opens no file to write, writes at most `output` bytes
+    into one that is open, and reaches no network.
     """
     steps: list[tuple[str, Callable[[], bool]]] = [
         ("memory limit", lambda: _limit(resource.RLIMIT_AS, memory)),

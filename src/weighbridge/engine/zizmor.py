@@ -24,7 +24,7 @@ import msgspec
 from weighbridge.core.document import Malformed
 from weighbridge.core.fact import Automation, ToolFinding, ToolRun
 from weighbridge.core.location import Location
-from weighbridge.core.tree import Blob
+from weighbridge.core.tree import Blob, read_whole
 from weighbridge.engine.jail import confine_program
 from weighbridge.sources.remote import RemoteFile
 
@@ -102,7 +102,7 @@ class _Stage:
                 yield path, "it is too large for zizmor"
                 continue
             try:
-                text = blob.read(0, blob.size).decode("utf-8")
+                text = read_whole(blob).decode("utf-8")
             except (OSError, Malformed, UnicodeDecodeError):
                 yield path, "it could not be copied for zizmor"
                 continue

@@ -143,9 +143,10 @@ class _Reader:
         """What a workflow says."""
         jobs = whole.get("jobs")
         triggers = tuple(self.triggers(whole.get("on")))
-        if not isinstance(jobs, dict) or not triggers:
-            raise Malformed("no workflow: it lacks what starts it, or its jobs")
-        called = whole["on"].get("workflow_call") if isinstance(whole["on"], dict) else None
+        if not isinstance(jobs, dict):
+            raise Malformed("no workflow: it has no jobs")
+        on = whole.get("on")
+        called = on.get("workflow_call") if isinstance(on, dict) else None
         inputs: Any = called.get("inputs") if isinstance(called, dict) else None
         outputs: Any = called.get("outputs") if isinstance(called, dict) else None
         defaults = self._defaults(whole)

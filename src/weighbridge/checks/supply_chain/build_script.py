@@ -12,6 +12,7 @@ from weighbridge.core.document import Malformed
 from weighbridge.core.evidence import Text
 from weighbridge.core.finding import Action, Finding, Gap, GapKind
 from weighbridge.core.location import Location
+from weighbridge.core.tree import read_whole
 from weighbridge.formats.shell import read
 
 BUDGET: Final = 32 << 20
@@ -66,7 +67,7 @@ def build_script(audit: Audit) -> Iterator[Finding | Gap]:
             continue
         left -= blob.size
         try:
-            text = blob.read(0, blob.size).decode("utf-8")
+            text = read_whole(blob).decode("utf-8")
             yield from _of(path, text)
         except UnicodeDecodeError:
             yield Gap(kind=GapKind.MALFORMED, message="a script that is no text", at=Location(path))

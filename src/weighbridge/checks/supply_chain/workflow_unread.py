@@ -59,6 +59,14 @@ def workflow_unread(audit: Audit) -> Iterator[Finding | Gap]:
             symbol="workflow of another repository",
             evidence=(Table("Called from here", ("workflow", "line"), unique[:50]),),
         )
+    for idle in (f for f in audit.facts if isinstance(f, Automation) and not f.action):
+        if not idle.triggers:
+            yield Finding(
+                message="nothing starts this workflow: it has no `on`, so GitHub does not run it",
+                at=Location(idle.at.path, line=1),
+                action=Action.NOTE,
+                symbol="idle",
+            )
     for automation in (f for f in audit.facts if isinstance(f, Automation) and f.silenced):
         rows = [(str(line), text) for line, text in automation.silenced]
         yield Finding(
