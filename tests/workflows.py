@@ -13,7 +13,7 @@ from textwrap import dedent, indent
 import msgspec
 
 from weighbridge.core.check import Audit
-from weighbridge.core.finding import Action, Finding, Gap
+from weighbridge.core.finding import Action, Finding, Gap, GapKind
 from weighbridge.core.format import Limits
 from weighbridge.core.tree import Held
 from weighbridge.engine.examine import examine
@@ -65,7 +65,7 @@ def case(name: str, sort: str, files: str | dict[str, str], *expected: str) -> N
 
 
 def look(files: Mapping[str, str | bytes]) -> tuple[list[Finding], list[Gap]]:
-    """What the supply-chain checks say of these files."""
+    """What the supply-chain checks say of these files; what was never handed over is left out."""
     blobs = {
         path: Held(path, text.encode() if isinstance(text, str) else text)
         for path, text in sorted(files.items())
@@ -87,7 +87,7 @@ def look(files: Mapping[str, str | bytes]) -> tuple[list[Finding], list[Gap]]:
                     gaps.append(said)
                 else:
                     findings.append(msgspec.structs.replace(said, check=check.id))
-    return findings, gaps
+    return findings, [gap for gap in gaps if gap.kind is not GapKind.NOT_GIVEN]
 
 
 def said(files: dict[str, str], least: Action = Action.REVIEW) -> frozenset[str]:

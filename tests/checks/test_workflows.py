@@ -95,6 +95,21 @@ def test_a_whole_audit(tmp_path: Path, prefix: str) -> None:
     assert control.verdict.value == "fail"
 
 
+def test_a_model_without_its_repository_says_nothing_of_workflows(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    controls = {c.id: c for c in audit(tmp_path).controls}
+    for id in ("workflows", "training-code", "release"):
+        assert (controls[id].verdict.value, controls[id].given) == ("unknown", False)
+
+
+def test_a_clean_workflow_passes_and_its_release_is_not_known(tmp_path: Path) -> None:
+    (tmp_path / ".github" / "workflows").mkdir(parents=True)
+    (tmp_path / PATH).write_text(workflow("push:", CHECKOUT, "run: make"))
+    controls = {c.id: c for c in audit(tmp_path).controls}
+    assert controls["workflows"].verdict.value == "pass"
+    assert controls["release"].verdict.value == "unknown"
+
+
 HOSTILE: dict[str, bytes] = {
     "no workflow": b"a: b\n",
     "no text": b"on: push\xff\xfe\njobs:\n",

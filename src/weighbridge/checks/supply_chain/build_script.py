@@ -57,6 +57,9 @@ def build_script(audit: Audit) -> Iterator[Finding | Gap]:
     - https://cwe.mitre.org/data/definitions/494.html
     - https://pip.pypa.io/en/stable/topics/secure-installs/
     """
+    if not any(is_script(path) or system_of(path) for path in audit.blobs):
+        why = "no script that builds or trains is among the files"
+        yield Gap(kind=GapKind.NOT_GIVEN, message=why, at=Location("."))
     left = BUDGET
     for path, blob in audit.blobs.items():
         if not is_script(path) and system_of(path) is None:

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from weighbridge.analysis.workflow_jobs import JobView, StepView, automations, foreign_code
 from weighbridge.analysis.workflow_levels import path, worst
 from weighbridge.core.check import Audit, check
-from weighbridge.core.finding import Action, Confidence, Finding
+from weighbridge.core.finding import Action, Confidence, Finding, Gap, GapKind
 from weighbridge.core.location import Location
 from weighbridge.intel.actions import actions
 
 
 @check("release-cache", control="release", reads=Audit)
-def release_cache(audit: Audit) -> Iterator[Finding]:
+def release_cache(audit: Audit) -> Iterator[Finding | Gap]:
     """A job that publishes builds on what another run has left in a cache.
 
     ## Why it matters
@@ -28,12 +28,15 @@ def release_cache(audit: Audit) -> Iterator[Finding]:
     ## Limits
     Which actions restore a cache is known from a list. Caches inside programs and images are not
     seen. What the cache holds is not looked at, so that a build that takes only downloads from it,
-    whose digests are compared later, is reported as well.
+    whose digests are compared later, is reported as well. Attestations are not read, so this control
+    never passes here.
 
     ## References
     - https://adnanthekhan.com/2024/05/06/the-monsters-in-your-build-cache-github-actions-cache-poisoning/
     - https://cwe.mitre.org/data/definitions/349.html
     """
+    why = "no attestation was handed over: what was published may be built from another source"
+    yield Gap(kind=GapKind.NOT_GIVEN, message=why, at=Location("."))
     known = automations(audit)
     open_jobs = sorted({f"{v.path}: {v.job.id}" for v in known.views if _poisons(v)})
     yield from worst(f for view in known.views for f in _of(view, open_jobs))

@@ -35,6 +35,9 @@ def workflow_unread(audit: Audit) -> Iterator[Finding | Gap]:
     - https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-syntax
     """
     said = {f.at.path for f in audit.facts if isinstance(f, Automation)}
+    if not any(is_workflow_path(f.path) or system_of(f.path) for f in audit.files):
+        why = "no workflow is among the files: how it is built and published was not handed over"
+        yield Gap(kind=GapKind.NOT_GIVEN, message=why, at=Location("."))
     for file in audit.files:
         if is_workflow_path(file.path) and file.path not in said:
             why = "this workflow could not be read, so nothing is known of its jobs"
