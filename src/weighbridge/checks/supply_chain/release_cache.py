@@ -28,8 +28,8 @@ def release_cache(audit: Audit) -> Iterator[Finding | Gap]:
     ## Limits
     Which actions restore a cache is known from a list. Caches inside programs and images are not
     seen. What the cache holds is not looked at, so that a build that takes only downloads from it,
-    whose digests are compared later, is reported as well. Attestations are not read, so this control
-    never passes here.
+    whose digests are compared later, is reported as well. Attestations are not read, so this
+    control never passes here.
 
     ## References
     - https://adnanthekhan.com/2024/05/06/the-monsters-in-your-build-cache-github-actions-cache-poisoning/
