@@ -35,6 +35,17 @@ class Blob(Protocol):
         """
 
 
+def read_whole(blob: Blob) -> bytes:
+    """All bytes of a small blob. A file is closed again: a question that goes through all files of
+    a target may have only a few open. Raises what `blob.read` raises."""
+    try:
+        return blob.read(0, blob.size)
+    finally:
+        close = getattr(blob, "close", None)
+        if close is not None:
+            close()
+
+
 @runtime_checkable
 class Tree(Protocol):
     """Something that has members: a folder, an archive, a repository on a hub."""

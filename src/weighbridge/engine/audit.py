@@ -18,7 +18,7 @@ from weighbridge.analysis.lineage import declared_bases
 from weighbridge.analysis.references import resolve
 from weighbridge.analysis.signature import prepare
 from weighbridge.core.check import Artifact, Audit, Check
-from weighbridge.core.fact import Signature
+from weighbridge.core.fact import Automation, Signature
 from weighbridge.core.finding import Finding, Gap, GapKind, Related
 from weighbridge.core.format import Limits
 from weighbridge.core.location import Location
@@ -34,6 +34,7 @@ from weighbridge.core.report import (
 )
 from weighbridge.core.tree import Blob, Copy
 from weighbridge.core.trust import Trust
+from weighbridge.engine import zizmor
 from weighbridge.engine.across import ask
 from weighbridge.engine.earlier import Earlier
 from weighbridge.engine.examine import SEVERITY, UNRECOGNISED, Kept, examine
@@ -95,6 +96,7 @@ def run(
     known = trust.names if trust is not None else ()
     across = replace(across, joined=joined, publishers=publishers, known_names=known, lock=lock)
     prepare([f.material for f in across.facts if isinstance(f, Signature)] + _commits(across))
+    across = _with_tools(across, main.blobs)
     gaps = [*main.gaps, *(_concerns(g, e, ruleset) for e in main.examined for g in e.gaps)]
     findings = [f for e in main.examined for f in e.findings]
     ran: Counter[str] = Counter()
@@ -276,6 +278,13 @@ def _with_parts(
         why = getattr(error, "strerror", None) or str(error)
         return replace(audit, missing={"base": why}), []
     return replace(audit, parts={"base": part.audit(ruleset)}), [part]
+
+
+def _with_tools(audit: Audit, blobs: list[Blob]) -> Audit:
+    """With what other tools say of the files that are theirs."""
+    automations = [f for f in audit.facts if isinstance(f, Automation)]
+    said = zizmor.look(automations, {b.path: b for b in blobs}) if automations else None
+    return audit if said is None else replace(audit, facts=(*audit.facts, said))
 
 
 def _nothing(blob: Blob) -> Examined:
