@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from weighbridge.core.location import Location
+from weighbridge.core.workflow import Job, Trigger
 
 
 class Fact(msgspec.Struct, frozen=True, kw_only=True, tag_field="fact"):
@@ -61,4 +62,25 @@ class Weights(Fact, frozen=True, tag="weights"):
     tensors: tuple[TensorEntry, ...]
 
 
-AnyFact = Card | Settings | SpecialTokens | Weights
+class Automation(Fact, frozen=True, tag="automation", omit_defaults=True):
+    """A workflow or a composite action of GitHub Actions.
+
+    `permissions` None: not declared. `inputs` are those that a caller hands in, with their
+    defaults, `outputs` the expressions that it hands back. A composite action has one job, called
+    `action`; `using` says what runs an action (`composite`, `node20`, `docker`). `silenced` are
+    the comments that tell an analyser to look away, with their lines (from 1).
+    """
+
+    action: bool
+    name: str = ""
+    triggers: tuple[Trigger, ...] = ()
+    permissions: dict[str, str] | None = None
+    env: dict[str, str] = {}
+    jobs: tuple[Job, ...] = ()
+    inputs: dict[str, str] = {}
+    outputs: dict[str, str] = {}
+    using: str = ""
+    silenced: tuple[tuple[int, str], ...] = ()
+
+
+AnyFact = Card | Settings | SpecialTokens | Weights | Automation
