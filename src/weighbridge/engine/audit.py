@@ -15,7 +15,8 @@ import msgspec
 
 from weighbridge.analysis.lineage import declared_bases
 from weighbridge.analysis.references import resolve
-from weighbridge.core.check import Artifact, Audit, Check
+from weighbridge.analysis.repository import is_repository
+from weighbridge.core.check import Artifact, Audit, Check, domain_of
 from weighbridge.core.finding import Action, Finding, Gap, GapKind
 from weighbridge.core.format import Limits
 from weighbridge.core.location import Location
@@ -125,7 +126,8 @@ def run(
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """A source and what came of examining it; `blobs` and `examined` are sorted by path."""
+    """A source and what came of examining it; `blobs` and `examined` are sorted by path.
+    `repository`: it is a repository of source code, not a model."""
 
     source: Source
     blobs: list[Blob]
@@ -133,6 +135,7 @@ class _Part:
     gaps: list[Gap]
     protections: tuple[str, ...]
     transfer: Transfer
+    repository: bool
 
     def audit(self, ruleset: Ruleset) -> Audit:
         """What the checks across files see of it."""
@@ -143,6 +146,7 @@ class _Part:
             origin=self.source.origin,
             facts=tuple(f for e in self.examined for f in e.facts),
             links=tuple(sorted(self.source.links, key=lambda link: link.path)),
+            repository=self.repository,
         )
 
 
@@ -161,14 +165,16 @@ def _examined(
         else:
             blobs.append(met)
     blobs.sort(key=lambda b: b.path)
-    examine_one = partial(_examine, ruleset, settings.limits, rules)
+    repository = is_repository((b.path, b.size) for b in blobs)
+    examine_one = partial(_examine, ruleset, settings.limits, rules, repository)
     supervisor = Supervisor(blobs, source.readable, examine_one, settings)
     with supervisor:
         results = sorted(supervisor.run(progress), key=lambda r: r[0])
     examined = [_declared(e, b) for (_, e), b in zip(results, blobs, strict=True)]
     return _Part(
-        source, blobs, _explained(examined), gaps, supervisor.protections, supervisor.transfer
-    )
+        source, blobs, _explained(examined), gaps, supervisor.protections, supervisor.transfer,
+        repository,
+    )  # fmt: skip
 
 
 def _declared(examined: Examined, blob: Blob) -> Examined:
@@ -214,8 +220,10 @@ def _sum(*transfers: Transfer | None) -> Transfer | None:
     return whole if whole.requests else None
 
 
-def _examine(ruleset: Ruleset, limits: Limits, rules: Rules | None, blob: Blob) -> Examined:
-    return examine(blob, ruleset, limits, rules)
+def _examine(
+    ruleset: Ruleset, limits: Limits, rules: Rules | None, repository: bool, blob: Blob
+) -> Examined:
+    return examine(blob, ruleset.of(domain_of(blob.path, repository)), limits, rules)
 
 
 def _with_rules(digest: str, rules: Rules) -> str:

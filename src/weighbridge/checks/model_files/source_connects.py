@@ -6,12 +6,14 @@ import ast
 from collections.abc import Iterator
 
 from weighbridge.analysis.python_acts import Act, Acts, capped, excerpt, moment, place_of, read
-from weighbridge.core.check import check
+from weighbridge.core.check import Domain, check
 from weighbridge.core.finding import Action, Finding, Related
 from weighbridge.formats.python_source import PythonSource
 
 
-@check("source-connects", control="code-and-templates", reads=PythonSource)
+@check(
+    "source-connects", control="code-and-templates", reads=PythonSource, domain=Domain.MODEL
+)
 def source_connects(source: PythonSource) -> Iterator[Finding]:
     """Code that comes with the model connects to the network.
 
