@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from weighbridge.analysis.python_values import Names, Path
+from weighbridge.analysis.python_values import Names
 from weighbridge.formats.python_source import Nodes
 from weighbridge.intel.training_calls import lists
 
@@ -83,6 +83,7 @@ class Flow:
         )
         self.attributes: dict[str, Fetched] = {}
         self.returns: dict[str, Fetched] = {}
+        self.hashing = {id(s) for s in found if self._hashes(s)}
         self.values: dict[int, dict[str, Fetched]] = {id(s): {} for s in found}
         for _ in range(3):  # functions use what stands below them
             before = (len(self.attributes), len(self.returns), *map(len, self.values.values()))
@@ -90,6 +91,11 @@ class Flow:
                 self._learn(scope)
             if before == (len(self.attributes), len(self.returns), *map(len, self.values.values())):
                 break
+
+    def _hashes(self, scope: Scope) -> bool:
+        """Whether a function works out a digest, as one does that compares a download."""
+        calls = (self.names.callee(n) for n in scope.nodes if isinstance(n, ast.Call))
+        return any(p is not None and p.dotted.startswith("hashlib.") for p in calls)
 
     def _learn(self, scope: Scope) -> None:
         for node in scope.nodes:
@@ -191,9 +197,9 @@ class Flow:
         path = self.names.callee(node)
         name = _last(node.func)
         if path is not None and path.dotted in lists().downloads:
-            return self._download(node, path)
+            return self._download(node, scope)
         if name in lists().hub_downloads:
-            return self._download(node, path)
+            return self._download(node, scope)
         if isinstance(node.func, ast.Name):
             met = self.returns.get(node.func.id)
             if met is not None:
@@ -210,7 +216,7 @@ class Flow:
             return self.of(node.func.value, scope, depth)  # r.read(), r.content.decode()
         return None
 
-    def _download(self, node: ast.Call, path: Path | None) -> Fetched:
+    def _download(self, node: ast.Call, scope: Scope) -> Fetched:
         hub = _last(node.func) in lists().hub_downloads
         source = spelled(node.args[0], self.names) if node.args else None
         if source is None:
@@ -219,7 +225,7 @@ class Flow:
             source = spelled(given, self.names) if given is not None else None
         revision = keyword(node, "revision")
         pinned = revision is not None and is_commit(self.names.constant(revision))
-        checked = any(k.arg in ("known_hash", "file_hash", "md5_hash", "hash_prefix")
+        checked = id(scope) in self.hashing or any(k.arg in ("known_hash", "file_hash", "md5_hash", "hash_prefix")
                       and not _is_none(k.value) for k in node.keywords)  # fmt: skip
         return Fetched(source or UNKNOWN, pinned, checked, hub=hub)
 

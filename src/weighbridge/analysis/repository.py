@@ -22,6 +22,12 @@ _MARKS: Final = re.compile(
     r"|CMakeLists\.txt|train\w*\.py"
 )
 """What stands at the top of a repository of source code, and not of a model."""
+_ASIDE: Final = re.compile(
+    r"(?:.*/)?(?:tests?|testing|examples?|docs?|documentation|tutorials?|samples?|demos?|benchmarks?"
+    r"|research_projects|playground|cookbooks?)/.*|(?:.*/)?(?:test_[^/]*|[^/]*_test|conftest)\.py"
+    r"|(?:.*/)?tutorial[^/]*\.ipynb",
+    re.IGNORECASE,
+)
 LARGE: Final = 1 << 20
 """Bytes from which on a file of weights is a model and not a sample for tests."""
 HUGE: Final = 32 << 20
@@ -43,3 +49,9 @@ def is_repository(files: Iterable[tuple[str, int]]) -> bool:
             return False
         marked = marked or _MARKS.fullmatch(path) is not None
     return marked
+
+
+def is_aside(path: str) -> bool:
+    """Whether a file of a repository is a test, an example or documentation, by its path within
+    the repository."""
+    return _ASIDE.fullmatch(path) is not None

@@ -222,6 +222,8 @@ class _Reading:
         if sort is None:
             return
         traits: tuple[str, ...] = ()
+        if any(k.arg is None for k in node.keywords):
+            return  # what is handed on decides
         if sort in ("torch", "address"):
             asked = keyword(node, "weights_only")
             if isinstance(asked, ast.Constant):
