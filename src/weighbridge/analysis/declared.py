@@ -29,7 +29,7 @@ _TORCH: Final = re.compile(
 _CLAUSE: Final = re.compile(r"([\^~<>=!]=?=?)\s*(\d+(?:\.\d+)*)")
 _ADDRESS: Final = re.compile(r"(?:github|gitlab)\.com[/:]([\w.-]+/[\w.-]+?)(?:\.git)?(?=[\"'\s/#?)@]|$)")
 _SAYS_WHERE: Final = re.compile(
-    r"\s*[\"']?(?:url|home-?page|repository(?:-code)?|repo|source(?: code)?|github|issues|bug ?tracker"
+    r"\s*[\"']?(?:urls?|home-?page|repository(?:-code)?|repo|source(?: code)?|github|issues|bug ?tracker"
     r"|documentation)\b",
     re.IGNORECASE,
 )
@@ -101,10 +101,11 @@ def own_names(blobs: Mapping[str, Blob], part: str) -> frozenset[str]:
     return frozenset(found)
 
 
-def repository_of(address: str) -> str:
-    """The `owner/name` of an address of git, in lower case, or the empty string."""
+def is_own(address: str, own: frozenset[str]) -> bool:
+    """Whether an address of git, or `owner/name`, is the repository's own."""
     found = _ADDRESS.search(address)
-    return found[1].lower() if found else ""
+    name = (found[1] if found else address).partition(":")[0].lower()
+    return bool(name) and (name in own or name.partition("/")[2] in own)
 
 
 def _texts(

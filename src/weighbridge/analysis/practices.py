@@ -25,18 +25,21 @@ from weighbridge.formats.shell import read as read_shell
 
 QUOTED: Final = 200
 LISTED: Final = 200
+MESSAGE: Final = 400
 _LOWER: Final = {Action.BLOCK: Action.REVIEW, Action.REVIEW: Action.NOTE, Action.NOTE: Action.NOTE}
+NOTEBOOK_SHELL: Final = "a shell of the notebook"
 UNREAD: Final = "unread"
 """The kind of a practice that says that a file was not read whole."""
 
 
 class Judged(msgspec.Struct, frozen=True):
     """A practice with what is to be done about it, before it is known to stand aside; `message`
-    says what it is without its place."""
+    says what it is without its place, `about` what in particular."""
 
     practice: Practice
     action: Action
     message: str
+    about: str = ""
 
 
 def practices(audit: Audit, *kinds: Kind) -> list[Practice]:
@@ -48,19 +51,22 @@ def practices(audit: Audit, *kinds: Kind) -> list[Practice]:
 def told(judged: Iterable[Judged], noted: str) -> Iterator[Finding]:
     """The findings: one for each file and message where something must be done, one for all that
     is only noted. `noted` says what the latter is, to follow a count."""
-    groups: dict[tuple[Action, str, str], list[Practice]] = defaultdict(list)
+    groups: dict[tuple[Action, str, str], list[Judged]] = defaultdict(list)
     notes: list[Judged] = []
     for one in judged:
         action = _LOWER[one.action] if one.practice.aside else one.action
         if action is Action.NOTE:
             notes.append(one)
         else:
-            groups[(action, one.practice.at.path, one.message)].append(one.practice)
-    for (action, _, message), found in groups.items():
+            groups[(action, one.practice.at.path, one.message)].append(one)
+    for (action, _, message), alike in groups.items():
+        found = [one.practice for one in alike]
         first = found[0]
+        named = list(dict.fromkeys(one.about for one in alike if one.about))
+        about = f": {', '.join(named[:3])}" + (" …" if len(named) > 3 else "") if named else ""
         times = f" ({len(found)} times in this file)" if len(found) > 1 else ""
         yield Finding(
-            message=f"{message}{times}",
+            message=f"{message}{about}{times}"[:MESSAGE],
             at=first.at,
             action=action,
             symbol=f"{first.symbol} {first.detail}".strip()[:QUOTED],
@@ -72,7 +78,7 @@ def told(judged: Iterable[Judged], noted: str) -> Iterator[Finding]:
         apart = sum(1 for n in notes if n.practice.aside)
         where = f", {apart:,} of them in tests, examples and documentation" if apart else ""
         rows = [
-            (place(n.practice.at), n.message[:QUOTED], n.practice.text[:QUOTED])
+            (place(n.practice.at), _whole(n), n.practice.text[:QUOTED])
             for n in sorted(notes, key=lambda n: n.practice.aside)
         ]
         yield Finding(
@@ -82,6 +88,10 @@ def told(judged: Iterable[Judged], noted: str) -> Iterator[Finding]:
             symbol=noted,
             evidence=(Table("Noted", ("where", "what", "line"), tuple(rows[:LISTED])),),
         )
+
+
+def _whole(one: Judged) -> str:
+    return (f"{one.message}: {one.about}" if one.about else one.message)[:QUOTED]
 
 
 def place(at: Location) -> str:
@@ -119,7 +129,7 @@ def of_notebook(notebook: Notebook) -> Iterator[Practice | Egress]:
             yield Practice(
                 at=notebook.in_cell(shell.cell, shell.line + act.line - 1),
                 kind=Kind.COMMAND.value,
-                symbol="a shell",
+                symbol=NOTEBOOK_SHELL,
                 text=line.strip()[:QUOTED],
                 detail=act.detail,
                 traits=act.traits,

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from weighbridge.analysis.declared import is_own, own_names
 from weighbridge.analysis.practices import Judged, practices, told
 from weighbridge.analysis.training_calls import Kind
 from weighbridge.core.check import Audit, check
 from weighbridge.core.fact import Practice
 from weighbridge.core.finding import Action, Finding
+from weighbridge.core.location import within
 
 
 @check("remote-code-trusted", control="training-code", reads=Audit)
@@ -33,18 +35,26 @@ def remote_code_trusted(audit: Audit) -> Iterator[Finding]:
     - https://docs.pytorch.org/docs/stable/hub.html
     - https://cwe.mitre.org/data/definitions/829.html
     """
-    found = practices(audit, Kind.TRUST, Kind.DATA_SCRIPT, Kind.TRUST_ANY)
-    yield from told(map(_judge, found), "code of other repositories is let in, pinned or unnamed")
+    own: dict[str, frozenset[str]] = {}
+    judged = []
+    for practice in practices(audit, Kind.TRUST, Kind.DATA_SCRIPT, Kind.TRUST_ANY):
+        part = within(practice.at.path)[0]
+        if part not in own:
+            own[part] = own_names(audit.blobs, part)
+        judged.append(_judge(practice, own[part]))
+    yield from told(judged, "code is let in that is pinned, the repository's own, or not named")
 
 
-def _judge(practice: Practice) -> Judged:
+def _judge(practice: Practice, own: frozenset[str]) -> Judged:
     if practice.kind == Kind.TRUST_ANY:
         default = "default" in practice.traits
         said = "lets in code by default" if default else "lets in the code of what it is given"
         return Judged(practice, Action.NOTE, f"{practice.symbol} {said}")
     script = practice.kind == Kind.DATA_SCRIPT
-    what = "a script of the data set" if script else "code of"
+    about = practice.detail
     if "pinned" in practice.traits:
-        return Judged(practice, Action.NOTE, f"{what} {practice.detail} is let in at a commit")
-    message = f"{what} {practice.detail} is run, in whatever state it is ({practice.symbol})"
-    return Judged(practice, Action.REVIEW, message)
+        return Judged(practice, Action.NOTE, "code is let in at a commit", about)
+    if practice.symbol == "torch.hub.load" and is_own(about, own):
+        return Judged(practice, Action.NOTE, "the repository's own newest code is let in", about)
+    what = "the script of a data set" if script else "code of another repository"
+    return Judged(practice, Action.REVIEW, f"{what} is run, in whatever state it is", about)

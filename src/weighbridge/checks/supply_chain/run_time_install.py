@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Final
 
-from weighbridge.analysis.declared import own_names, repository_of
-from weighbridge.analysis.practices import Judged, practices, told
+from weighbridge.analysis.declared import is_own, own_names
+from weighbridge.analysis.practices import NOTEBOOK_SHELL, Judged, practices, told
 from weighbridge.analysis.shell_acts import Kind as ShellKind
 from weighbridge.analysis.training_calls import Kind
 from weighbridge.core.check import Audit, check
@@ -54,26 +55,32 @@ def run_time_install(audit: Audit) -> Iterator[Finding]:
     yield from told(judged, "packages are installed without a version, or the repository itself is")
 
 
+_TAGGED: Final = re.compile(r"@(?:[0-9a-f]{7,39}|v?\d+(?:\.\d+)+[\w.+-]*)(?:[#&]|$)", re.IGNORECASE)
+"""A revision that is meant to stay, and can be moved."""
+
+
 def _judge(practice: Practice, own: frozenset[str]) -> Judged | None:
+    about = practice.detail
     if practice.kind == Kind.INSTALL_ANY:
-        message = f"a package is installed while the code runs: {practice.detail[:120]}"
-        return Judged(practice, Action.REVIEW, message)
+        return Judged(practice, Action.REVIEW, "a package is installed while the code runs", about)
     kind = next((k for k in _INSTALLS if k.value in practice.traits), None)
-    notebook = practice.symbol == "a shell"
     if kind is ShellKind.INSTALL_PLAIN:
         how = "packages are installed without the protection of TLS"
-        return Judged(practice, Action.BLOCK, f"{how}: {practice.detail}")
+        return Judged(practice, Action.BLOCK, how, about)
     if kind is ShellKind.INSTALL_GIT:
-        repository = repository_of(practice.detail)
-        if repository and (repository in own or repository.partition("/")[2] in own):
+        if is_own(about, own):
             return Judged(practice, Action.NOTE, "the repository installs its own newest state")
-        how = "a package is installed from git, from no fixed commit"
-        return Judged(practice, Action.BLOCK, f"{how}: {practice.detail}")
+        if _TAGGED.search(about):
+            how = "a package is installed from git by a tag or a shortened commit"
+            return Judged(practice, Action.REVIEW, how, about)
+        how = "a package is installed from git, from the tip of a branch"
+        return Judged(practice, Action.BLOCK, how, about)
     if kind is ShellKind.INSTALL_INDEX:
         action = Action.NOTE if "vendor" in practice.traits else Action.REVIEW
-        return Judged(practice, action, f"a second index is asked for names: {practice.detail}")
+        return Judged(practice, action, "a second index is asked for the same names", about)
     if kind is ShellKind.INSTALL_UNPINNED:
-        how = "a notebook installs" if notebook else "code installs, while it runs,"
-        message = f"{how} whatever is the newest: {practice.detail}"
-        return Judged(practice, Action.NOTE if notebook else Action.REVIEW, message)
+        if practice.symbol == NOTEBOOK_SHELL:
+            return Judged(practice, Action.NOTE, "a notebook installs whatever is newest", about)
+        how = "code installs, while it runs, whatever is newest"
+        return Judged(practice, Action.REVIEW, how, about)
     return None
