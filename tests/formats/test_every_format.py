@@ -114,6 +114,19 @@ REAL: dict[str, bytes] = {
     "python-bytecode": marshal.dumps((lambda x: [x, "text", 1.5]).__code__),
     "ggml": GGML_FILES["ggjt v3"][0],
     "json": b'{"a": [1, 2, {"b": "c"}]}',
+    "notebook": json.dumps(
+        {
+            "nbformat": 4,
+            "cells": [
+                {
+                    "cell_type": "code",
+                    "source": ["import os\n", "!pip install x\n", "x = 1"],
+                    "outputs": [{"data": {"text/html": "<script>draw()</script>"}}],
+                },
+                {"cell_type": "markdown", "source": "# words"},
+            ],
+        }
+    ).encode(),
     "text": "plain words, ümlaut\n".encode(),
     "elf": elf(),
     "pe": pe(),

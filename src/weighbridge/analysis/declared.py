@@ -27,10 +27,12 @@ _TORCH: Final = re.compile(
     r"(?<![\w./-])torch(?:\[[^\]]*\])?[\"']?\s*(?:=\s*[\"'])?\s*((?:[\^~<>=!]=?=?\s*\d[\w.*+]*\s*,?\s*)+)"
 )
 _CLAUSE: Final = re.compile(r"([\^~<>=!]=?=?)\s*(\d+(?:\.\d+)*)")
-_ADDRESS: Final = re.compile(r"(?:github|gitlab)\.com[/:]([\w.-]+/[\w.-]+?)(?:\.git)?(?=[\"'\s/#?)@]|$)")
+_ADDRESS: Final = re.compile(
+    r"(?:github|gitlab)\.com[/:]([\w.-]+/[\w.-]+?)(?:\.git)?(?=[\"'\s/#?)@]|$)"
+)
 _SAYS_WHERE: Final = re.compile(
-    r"\s*[\"']?(?:urls?|home-?page|repository(?:-code)?|repo|source(?: code)?|github|issues|bug ?tracker"
-    r"|documentation)\b",
+    r"\s*[\"']?(?:urls?|home-?page|repository(?:-code)?|repo|source(?: code)?|github|issues"
+    r"|bug ?tracker|documentation)\b",
     re.IGNORECASE,
 )
 _NAME: Final = re.compile(r"^\s*name\s*=\s*[\"']([\w.-]+)[\"']", re.MULTILINE)

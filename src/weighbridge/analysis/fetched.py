@@ -78,9 +78,7 @@ class Flow:
     def __init__(self, names: Names, found: list[Scope]) -> None:
         self.names = names
         self.scopes = found
-        self.networked = any(
-            p.dotted.partition(".")[0] in _NETWORKED for p in names.paths.values()
-        )
+        self.networked = any(p.dotted.partition(".")[0] in _NETWORKED for p in names.paths.values())
         self.attributes: dict[str, Fetched] = {}
         self.returns: dict[str, Fetched] = {}
         self.hashing = {id(s) for s in found if self._hashes(s)}
@@ -205,9 +203,7 @@ class Flow:
             if met is not None:
                 return met
         if path is not None and path.dotted in _THROUGH and node.args:
-            return next(
-                (m for a in node.args if (m := self.of(a, scope, depth)) is not None), None
-            )
+            return next((m for a in node.args if (m := self.of(a, scope, depth)) is not None), None)
         if isinstance(node.func, ast.Attribute):
             if name in _RECEIVES and self.networked:
                 return Fetched("whoever connects", received=True)
@@ -225,8 +221,10 @@ class Flow:
             source = spelled(given, self.names) if given is not None else None
         revision = keyword(node, "revision")
         pinned = revision is not None and is_commit(self.names.constant(revision))
-        checked = id(scope) in self.hashing or any(k.arg in ("known_hash", "file_hash", "md5_hash", "hash_prefix")
-                      and not _is_none(k.value) for k in node.keywords)  # fmt: skip
+        checked = id(scope) in self.hashing or any(
+            k.arg in ("known_hash", "file_hash", "md5_hash", "hash_prefix") and not _is_none(k.value)
+            for k in node.keywords
+        )
         return Fetched(source or UNKNOWN, pinned, checked, hub=hub)
 
 

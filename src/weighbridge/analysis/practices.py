@@ -70,9 +70,7 @@ def told(judged: Iterable[Judged], noted: str) -> Iterator[Finding]:
             at=first.at,
             action=action,
             symbol=f"{first.symbol} {first.detail}".strip()[:QUOTED],
-            evidence=(
-                Text("Where it stands", text=_lines(found), language="python"),
-            ),
+            evidence=(Text("Where it stands", text=_lines(found), language="python"),),
         )
     if notes:
         apart = sum(1 for n in notes if n.practice.aside)

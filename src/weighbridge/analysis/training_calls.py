@@ -95,8 +95,8 @@ _SPELT: Final = "://"
 _REBUILDS: Final = ("pickle", "torch", "joblib", "dill", "marshal", "shelve", "yaml", "numpy",
                     "load_url", "from_url", "recv_pyobj", "eval", "exec")  # fmt: skip
 """Without any of these nothing is rebuilt and no text is run."""
-_ACTS: Final = ("trust_remote_code", "from_pretrained", "load_dataset", "hf_hub", "snapshot_download",
-                "torch.hub", "subprocess", "system", "popen", "pip", "get_ipython", "getoutput",
+_ACTS: Final = ("trust_remote_code", "from_pretrained", "load_dataset", "hf_hub",
+                "snapshot_download", "torch.hub", "subprocess", "system", "popen", "pip", "get_ipython", "getoutput",
                 "requests", "urllib", "httpx", "aiohttp", "socket", "zmq", "wandb", "comet_ml",
                 "neptune", "clearml", "swanlab", "trackio", "sentry", "posthog", "telemetry",
                 "mlflow", "ftplib", "smtplib", "paramiko", "boto3", "from_single_file", "spawn",
@@ -156,9 +156,8 @@ class _Reading:
                     self._call(node, scope)
                 elif isinstance(node, ast.arguments):
                     self._defaults(node)
-                elif isinstance(node, ast.AnnAssign) and _named(node.target, "trust_remote_code"):
-                    if isinstance(node.value, ast.Constant) and node.value.value is True:
-                        self._say(Kind.TRUST_ANY, node, "trust_remote_code", traits=("default",))
+                elif isinstance(node, ast.AnnAssign) and _trusting(node):
+                    self._say(Kind.TRUST_ANY, node, "trust_remote_code", traits=("default",))
         self._addresses()
         return Training(
             tuple(dict.fromkeys(self.met)),
@@ -202,8 +201,8 @@ class _Reading:
         known = effects(dotted) if dotted else ()
         if "execute" in known and path is not None and not path.made:
             self._executes(node, dotted)
-        elif name in ("system", "getoutput") and dotted.endswith("get_ipython.system"):
-            self._executes(node, "os.system")
+        elif name in ("system", "getoutput") and _of_notebook(node.func):
+            self._executes(node, f"IPython.get_ipython.{name}")
         if dotted in ("builtins.exec", "builtins.eval", "builtins.compile") and node.args:
             fetched = self.flow.of(node.args[0], scope)
             if fetched is not None:
@@ -293,9 +292,9 @@ class _Reading:
         if not _REPOSITORY.fullmatch(given):
             return  # a path, or a name of the library's own
         code = keyword(node, "code_revision") or keyword(node, "revision")
-        pinned = code is not None and is_commit(self.names.constant(code))
+        held = code is not None and is_commit(self.names.constant(code))
         kind = Kind.DATA_SCRIPT if name == "load_dataset" else Kind.TRUST
-        self._say(kind, node, symbol, given, ("pinned",) if pinned else ())
+        self._say(kind, node, symbol, given, ("pinned",) if held else ())
 
     def _repository(self, node: ast.Call) -> str | None:
         words = ("pretrained_model_name_or_path", "repo_id", "path", "model", "model_name",
@@ -343,8 +342,10 @@ class _Reading:
                 traits = (act.kind.value, *(("vendor",) if act.target == "vendor" else ()))
                 detail = act.detail or act.text
                 self.met.append(Met(Kind.COMMAND, node.lineno, dotted, detail[:300], traits))
-        if not said and command.installs() and UNKNOWN in " ".join(
-            command.words or (command.text or "",)
+        if (
+            not said
+            and command.installs()
+            and UNKNOWN in " ".join(command.words or (command.text or "",))
         ):
             self._say(Kind.INSTALL_ANY, node, dotted, " ".join(command.words) or command.text or "")
         elif command.dynamic:
@@ -415,11 +416,15 @@ class _Reading:
         return False
 
     def _assigned(self, name: str, scope: Scope) -> list[ast.AST]:
-        return [
-            n.value
-            for n in scope.nodes
-            if isinstance(n, ast.Assign) and any(_named(t, name) for t in n.targets)
-        ][:3]
+        """What a name of a function, or of the module, is set to."""
+        found: list[ast.AST] = []
+        for node in (*scope.nodes, *(self.scopes[0].nodes if scope.name else ())):
+            if isinstance(node, ast.Assign) and any(_named(t, name) for t in node.targets):
+                found.append(node.value)
+            elif isinstance(node, ast.withitem) and node.optional_vars is not None:
+                if _named(node.optional_vars, name):
+                    found.append(node.context_expr)
+        return found[:3]
 
     def _of_environment(self, node: ast.Subscript) -> bool:
         owner = self.names.resolve(node.value)
@@ -534,6 +539,19 @@ def _last_names(node: ast.Call) -> tuple[str, ...]:
     if not last:
         return _ANY
     return (last, *(k.arg for k in node.keywords if k.arg == "trust_remote_code"))
+
+
+def _of_notebook(node: ast.expr) -> bool:
+    """`get_ipython().…`, which a notebook need not import."""
+    owner = node.value if isinstance(node, ast.Attribute) else None
+    return isinstance(owner, ast.Call) and _named(owner.func, "get_ipython")
+
+
+def _trusting(node: ast.AnnAssign) -> bool:
+    """`trust_remote_code: bool = True` in a class of settings."""
+    given = node.value
+    yes = isinstance(given, ast.Constant) and given.value is True
+    return yes and _named(node.target, "trust_remote_code")
 
 
 def _named(node: ast.AST, name: str) -> bool:

@@ -67,8 +67,8 @@ class Ruleset:
 
     def controls_of(self, document: type[Document]) -> tuple[str, ...]:
         """The controls that documents of this type help to answer."""
-        asked = (*self.checks_of(document), *self.observers_of(document))
-        return tuple(sorted({a.control for a in asked}))
+        checks = {c.control for c in self.checks_of(document)}
+        return tuple(sorted(checks | {o.control for o in self.observers_of(document)}))
 
     def _concerns(self, domain: Domain | None) -> bool:
         return domain is None or domain is self.domain

@@ -38,9 +38,11 @@ NOTEBOOK: Final = "notebook"
 """The role of a program that a notebook's cells are."""
 ACTIVE: Final = ("text/html", "application/javascript", "image/svg+xml", "text/markdown")
 """Outputs that a browser renders as more than text or a picture."""
-_SHELLS: Final = re.compile(r"%%(?:bash|sh|system|sx|!|script[ \t]+(?:--\S+[ \t]+)*(?:ba|z|da)?sh)\b")
+_SHELLS: Final = re.compile(
+    r"%%(?:bash|sh|system|sx|!|script[ \t]+(?:--\S+[ \t]+)*(?:ba|z|da)?sh)\b"
+)
 _PYTHON: Final = re.compile(
-    r"%%(?:capture|time|timeit|python3?|prun|debug|mprun|memit|px|wandb|cuda|spark|script[ \t]+python3?)"
+    r"%%(?:capture|time|timeit|python3?|prun|debug|mprun|memit|px|wandb|script[ \t]+python3?)"
     r"(?![\w-])"
 )
 _WRITES: Final = re.compile(r"%%(?:writefile|file)[ \t]+(?:-\S+[ \t]+)*(\S+)")

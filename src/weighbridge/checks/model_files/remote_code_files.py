@@ -47,6 +47,7 @@ def remote_code_files(audit: Audit) -> Iterator[Finding | Gap]:
     - https://huggingface.co/docs/inference-endpoints/guides/custom_handler
     - https://cwe.mitre.org/data/definitions/829.html
     """
+
     def of_model(path: str) -> bool:
         return audit.domain(path) is Domain.MODEL
 

@@ -27,9 +27,7 @@ _EFFECTS: Final = (
 _SHOWN: Final = 200
 
 
-@check(
-    "source-acts", control="code-and-templates", reads=PythonSource, domain=Domain.MODEL
-)
+@check("source-acts", control="code-and-templates", reads=PythonSource, domain=Domain.MODEL)
 def source_acts(source: PythonSource) -> Iterator[Finding | Gap]:
     """Code that comes with the model evaluates strings, unpickles, loads native code or worse.
 

@@ -11,9 +11,7 @@ from weighbridge.core.finding import Action, Finding, Related
 from weighbridge.formats.python_source import PythonSource
 
 
-@check(
-    "source-connects", control="code-and-templates", reads=PythonSource, domain=Domain.MODEL
-)
+@check("source-connects", control="code-and-templates", reads=PythonSource, domain=Domain.MODEL)
 def source_connects(source: PythonSource) -> Iterator[Finding]:
     """Code that comes with the model connects to the network.
 

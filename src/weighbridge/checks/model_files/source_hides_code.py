@@ -14,9 +14,7 @@ from weighbridge.intel.source_calls import phrase
 _RUNS = ("execute", "evaluate", "unmarshal", "native")
 
 
-@check(
-    "source-hides-code", control="code-and-templates", reads=PythonSource, domain=Domain.MODEL
-)
+@check("source-hides-code", control="code-and-templates", reads=PythonSource, domain=Domain.MODEL)
 def source_hides_code(source: PythonSource) -> Iterator[Finding]:
     """Code hides what it does: it runs what it decodes or downloads, or conceals a name.
 

@@ -80,7 +80,9 @@ def agent_configuration(audit: Audit) -> Iterator[Finding | Gap]:
                 at=Location(path, line=line),
                 action=Action.REVIEW,
                 symbol="hidden characters",
-                evidence=(Text("Spelled out", text=shown.encode("ascii", "backslashreplace").decode()),),
+                evidence=(
+                    Text("Spelled out", text=shown.encode("ascii", "backslashreplace").decode()),
+                ),
             )
         lets = _LETS.search(text) if settings else None
         if lets is not None:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
 from typing import Final
 
-import msgspec
-
-from weighbridge.analysis.python_acts import excerpt, read
+from weighbridge.analysis.python_acts import Acts, Origin, excerpt, moment, read
 from weighbridge.analysis.repository import is_aside
 from weighbridge.analysis.reverse_shell import reverse_shell
-from weighbridge.checks.model_files.source_hides_code import source_hides_code
 from weighbridge.core.check import Domain, check
-from weighbridge.core.finding import Action, Finding, Gap
+from weighbridge.core.evidence import Text
+from weighbridge.core.finding import Action, Finding
 from weighbridge.core.location import Location, within
 from weighbridge.formats.python_source import PythonSource
+from weighbridge.intel.source_calls import known
 
 _MARKS: Final = re.compile(
     r"(?<![.\w])(?:exec|eval|compile)\s*\(|__import__|\bmarshal\b|fromhex|__subclasses__|\[::-1\]"
@@ -23,12 +23,14 @@ _MARKS: Final = re.compile(
     r"|__builtins__|__globals__|\bchr\s*\(|\bpty\b|dup2"
 )
 """Without any of these nothing is concealed, and no shell is tied to a socket."""
-
-
-@check(
-    "concealed-code", control="training-code", reads=PythonSource, domain=Domain.SOURCE
+_DECODES: Final = re.compile(
+    r"b(?:16|32|64|85)decode|a85decode|decodebytes|unhexlify|fromhex|codecs\.decode|\bzlib\b|\blzma\b"
+    r"|\bbz2\b|\bmarshal\b|\[::-1\]|\bchr\s*\(|\breversed\s*\(|\.translate\s*\("
 )
-def concealed_code(source: PythonSource) -> Iterator[Finding | Gap]:
+
+
+@check("concealed-code", control="training-code", reads=PythonSource, domain=Domain.SOURCE)
+def concealed_code(source: PythonSource) -> Iterator[Finding]:
     """Source code of the repository hides what it runs, or gives a shell away.
 
     ## Why it matters
@@ -51,26 +53,39 @@ def concealed_code(source: PythonSource) -> Iterator[Finding | Gap]:
     if not _MARKS.search(source.text):
         return
     aside = is_aside(within(source.where.path)[1])
-    for found in source_hides_code.run(source):
-        yield _placed(source, found, aside) if isinstance(found, Finding) else found
-    shell = reverse_shell(read(source))
+    worst = Action.REVIEW if aside else Action.BLOCK
+    acts = read(source)
+    decodes = bool(acts.hidden) or _DECODES.search(source.text) is not None
+    for act in acts.with_effect("execute", "evaluate", "unmarshal"):
+        if act.origin is Origin.DECODED and decodes and act.effect != "execute":
+            does = f"{act.name} runs what was decoded, {moment(act)}"
+            yield _finding(source, act.node, does, worst, f"{act.name} of decoded", acts)
+        elif act.built and act.name in known(act.effect):
+            does = f"{act.name} is reached without being spelled out, {moment(act)}"
+            yield _finding(source, act.node, does, Action.REVIEW, f"{act.name} built", None)
+    for node in acts.climbs:
+        does = "it climbs from an object to every class there is, to find one that acts"
+        yield _finding(source, node, does, worst, "__subclasses__", None)
+    for hidden in acts.hidden:
+        does = f"a constant decodes to {hidden.what}: {hidden.text[:120]!r}"
+        yield _finding(source, hidden.node, does, worst, hidden.text[:120], acts)
+    shell = reverse_shell(acts)
     if shell is not None:
-        yield Finding(
-            message="a shell is tied to a network connection",
-            at=_line(source, getattr(shell.node, "lineno", 1)),
-            action=Action.REVIEW if aside else Action.BLOCK,
-            symbol="reverse shell",
-            evidence=(excerpt(source, shell.node, "Where it connects"),),
-        )
+        does = "a shell is tied to a network connection"
+        yield _finding(source, shell.node, does, worst, "reverse shell", None)
 
 
-def _placed(source: PythonSource, found: Finding, aside: bool) -> Finding:
-    """A finding with its line, one step lower where the file stands aside."""
-    line = source.text.encode("utf-8", "surrogatepass")[: found.at.offset or 0].count(b"\n") + 1
-    lowered = found.action is Action.BLOCK and aside
-    action = Action.REVIEW if lowered else found.action
-    return msgspec.structs.replace(found, at=_line(source, line), action=action)
-
-
-def _line(source: PythonSource, line: int) -> Location:
-    return Location(source.where.path, source.where.inside, line=line)
+def _finding(
+    source: PythonSource, node: ast.AST, does: str, action: Action, symbol: str, acts: Acts | None
+) -> Finding:
+    decoded = acts.hidden[:3] if acts is not None else ()
+    return Finding(
+        message=does,
+        at=Location(source.where.path, source.where.inside, line=getattr(node, "lineno", 1)),
+        action=action,
+        symbol=symbol,
+        evidence=(
+            excerpt(source, node, "Where it does"),
+            *(Text("What is decoded", text=h.text) for h in decoded),
+        ),
+    )

@@ -11,7 +11,7 @@ from weighbridge.core.check import Audit, Domain, check
 from weighbridge.core.evidence import Table
 from weighbridge.core.fact import Egress, Practice
 from weighbridge.core.finding import Action, Finding, Gap, GapKind
-from weighbridge.core.location import Location, within
+from weighbridge.core.location import Location
 
 SHOWN: Final = 500
 _HOW: Final = {"reports": 0, "calls": 1, "names": 2}
@@ -52,10 +52,10 @@ def training_egress(audit: Audit) -> Iterator[Finding | Gap]:
     if not hosts:
         return
     rows = sorted((_row(host, found) for host, found in hosts.items()), key=_order)
-    called = [host for host, row in zip(hosts, map(lambda h: _row(h, hosts[h]), hosts), strict=True)
-              if row[1] != "names" and row[4] == "code"]  # fmt: skip
-    first = min((f for found in hosts.values() for f in found), key=lambda f: (f.aside, within(f.at.path)))
-    named = f": {', '.join(sorted(called)[:8])}" + (" …" if len(called) > 8 else "") if called else ""
+    called = sorted(row[0] for row in rows if row[1] != "names" and row[4] == "code")
+    first = min((f for found in hosts.values() for f in found), key=_near)
+    named = f": {', '.join(called[:8])}" + (" …" if len(called) > 8 else "") if called else ""
+    columns = ("host", "how", "sends", "times", "where", "first")
     yield Finding(
         message=f"the code connects or reports to {len(called):,} hosts{named}; "
         f"{len(hosts) - len(called):,} more are only named, or stand in tests and examples",
@@ -63,7 +63,9 @@ def training_egress(audit: Audit) -> Iterator[Finding | Gap]:
         action=Action.NOTE,
         symbol="egress",
         evidence=(
-            Table("Hosts", ("host", "how", "sends", "times", "where", "first"), tuple(rows[:SHOWN])),
+            Table(
+                "Hosts", ("host", "how", "sends", "times", "where", "first"), tuple(rows[:SHOWN])
+            ),
         ),
     )
 
@@ -77,3 +79,7 @@ def _row(host: str, found: list[Egress]) -> tuple[str, str, str, str, str, str]:
 
 def _order(row: tuple[str, ...]) -> tuple[object, ...]:
     return (row[4] != "code", _HOW[row[1]], row[0])
+
+
+def _near(egress: Egress) -> tuple[object, ...]:
+    return (egress.aside, egress.at.path, egress.at.inside, egress.at.line or 0)
