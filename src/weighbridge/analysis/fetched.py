@@ -30,6 +30,8 @@ _THROUGH: Final = frozenset(
      "builtins.memoryview", "gzip.GzipFile", "mmap.mmap", "textwrap.dedent", "copy.copy"}
 )  # fmt: skip
 """What gives on what it is given."""
+_DIGESTS: Final = frozenset({"known_hash", "file_hash", "md5_hash", "hash_prefix"})
+"""Keywords of downloads that name the digest to compare with."""
 _RECEIVES: Final = frozenset(
     {"recv", "recvfrom", "recv_multipart", "recv_string", "recvmsg", "get_data", "receive_bytes"}
 )
@@ -221,10 +223,8 @@ class Flow:
             source = spelled(given, self.names) if given is not None else None
         revision = keyword(node, "revision")
         pinned = revision is not None and is_commit(self.names.constant(revision))
-        checked = id(scope) in self.hashing or any(
-            k.arg in ("known_hash", "file_hash", "md5_hash", "hash_prefix") and not _is_none(k.value)
-            for k in node.keywords
-        )
+        held = (k.value for k in node.keywords if k.arg in _DIGESTS)
+        checked = id(scope) in self.hashing or any(not _is_none(value) for value in held)
         return Fetched(source or UNKNOWN, pinned, checked, hub=hub)
 
 

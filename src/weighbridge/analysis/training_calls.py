@@ -95,12 +95,13 @@ _SPELT: Final = "://"
 _REBUILDS: Final = ("pickle", "torch", "joblib", "dill", "marshal", "shelve", "yaml", "numpy",
                     "load_url", "from_url", "recv_pyobj", "eval", "exec")  # fmt: skip
 """Without any of these nothing is rebuilt and no text is run."""
-_ACTS: Final = ("trust_remote_code", "from_pretrained", "load_dataset", "hf_hub",
-                "snapshot_download", "torch.hub", "subprocess", "system", "popen", "pip", "get_ipython", "getoutput",
-                "requests", "urllib", "httpx", "aiohttp", "socket", "zmq", "wandb", "comet_ml",
-                "neptune", "clearml", "swanlab", "trackio", "sentry", "posthog", "telemetry",
-                "mlflow", "ftplib", "smtplib", "paramiko", "boto3", "from_single_file", "spawn",
-                "invoke", "modelscope")  # fmt: skip
+_ACTS: Final = (
+    "trust_remote_code", "from_pretrained", "load_dataset", "hf_hub", "snapshot_download", "pip",
+    "torch.hub", "subprocess", "system", "popen", "get_ipython", "getoutput", "requests", "urllib",
+    "httpx", "aiohttp", "socket", "zmq", "wandb", "comet_ml", "neptune", "clearml", "swanlab",
+    "trackio", "sentry", "posthog", "telemetry", "mlflow", "ftplib", "smtplib", "paramiko",
+    "boto3", "from_single_file", "spawn", "invoke", "modelscope",
+)  # fmt: skip
 """Without any of these nothing is loaded, started or connected to."""
 _URL: Final = re.compile(r"\b(https?|wss?|ftp|tcp)://([^\s'\"<>\\`|)\]}{/?#,;]+)([^\s'\"<>\\`|)]*)")
 _REPOSITORY: Final = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
@@ -421,9 +422,8 @@ class _Reading:
         for node in (*scope.nodes, *(self.scopes[0].nodes if scope.name else ())):
             if isinstance(node, ast.Assign) and any(_named(t, name) for t in node.targets):
                 found.append(node.value)
-            elif isinstance(node, ast.withitem) and node.optional_vars is not None:
-                if _named(node.optional_vars, name):
-                    found.append(node.context_expr)
+            elif isinstance(node, ast.withitem) and _named(node.optional_vars, name):
+                found.append(node.context_expr)
         return found[:3]
 
     def _of_environment(self, node: ast.Subscript) -> bool:
@@ -554,7 +554,7 @@ def _trusting(node: ast.AnnAssign) -> bool:
     return yes and _named(node.target, "trust_remote_code")
 
 
-def _named(node: ast.AST, name: str) -> bool:
+def _named(node: ast.AST | None, name: str) -> bool:
     return isinstance(node, ast.Name) and node.id == name
 
 

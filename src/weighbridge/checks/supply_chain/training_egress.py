@@ -62,11 +62,7 @@ def training_egress(audit: Audit) -> Iterator[Finding | Gap]:
         at=first.at,
         action=Action.NOTE,
         symbol="egress",
-        evidence=(
-            Table(
-                "Hosts", ("host", "how", "sends", "times", "where", "first"), tuple(rows[:SHOWN])
-            ),
-        ),
+        evidence=(Table("Hosts", columns, tuple(rows[:SHOWN])),),
     )
 
 
