@@ -165,7 +165,7 @@ class Flow:
 
     def of(self, node: ast.AST, scope: Scope, depth: int = 0) -> Fetched | None:
         """Where an expression's value was fetched from, or None."""
-        if depth > DEPTH:
+        if depth > DEPTH or not self.scopes:
             return None
         deeper = depth + 1
         if isinstance(node, ast.Name):

@@ -92,9 +92,12 @@ class Training(msgspec.Struct, frozen=True):
 
 NONE: Final = Training()
 _SPELT: Final = "://"
-_REBUILDS: Final = ("pickle", "torch", "joblib", "dill", "marshal", "shelve", "yaml", "numpy",
-                    "load_url", "from_url", "recv_pyobj", "eval", "exec")  # fmt: skip
+_REBUILDS: Final = ("load", "pickle", "eval", "exec", "recv_pyobj", "marshal", "shelve")
 """Without any of these nothing is rebuilt and no text is run."""
+_FETCHES: Final = ("requests", "urllib", "httpx", "aiohttp", "hf_hub", "snapshot_download",
+                   "cached_", "download", "get_file", "recv", "get_data", "receive", "fsspec", "boto3",
+                   "from_url", "load_url", "pooch", "urlopen")  # fmt: skip
+"""Without any of these no value is fetched."""
 _ACTS: Final = (
     "trust_remote_code", "from_pretrained", "load_dataset", "hf_hub", "snapshot_download", "pip",
     "torch.hub", "subprocess", "system", "popen", "get_ipython", "getoutput", "requests", "urllib",
@@ -122,20 +125,21 @@ _ADDRESS: Final = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}")
 
 def read(text: str, tree: ast.Module, nodes: Nodes, path: str) -> Training:
     """What a program does. `path` is where it stands."""
-    rebuilds = any(mark in text for mark in _REBUILDS)
-    if rebuilds or any(mark in text for mark in _ACTS):
-        return _Reading(tree, nodes, rebuilds, _BUILDS.fullmatch(path) is not None).training()
+    loads = any(mark in text for mark in _REBUILDS)
+    if loads or any(mark in text for mark in _ACTS):
+        flows = loads and any(mark in text for mark in _FETCHES)
+        return _Reading(tree, nodes, flows, _BUILDS.fullmatch(path) is not None).training()
     return _Reading(ast.Module([], []), nodes, False, False).addresses() if _SPELT in text else NONE
 
 
 class _Reading:
-    def __init__(self, tree: ast.Module, nodes: Nodes, rebuilds: bool, builds: bool) -> None:
+    def __init__(self, tree: ast.Module, nodes: Nodes, flows: bool, builds: bool) -> None:
         self.names = Names()
         self.nodes = nodes
         self.builds = builds
         self.met: list[Met] = []
         self.reached: list[Reached] = []
-        self.rebuilds = rebuilds
+        self.flows = flows
         self.tree = tree
 
     def addresses(self) -> Training:
@@ -148,7 +152,7 @@ class _Reading:
         self.names.learn(self.tree, self.nodes.all)
         self.scopes = scopes(self.nodes)
         called = self._called_by_name()
-        self.flow = Flow(self.names, self.scopes if self.rebuilds else [])
+        self.flow = Flow(self.names, self.scopes if self.flows else [])
         for scope in self.scopes:
             for node in scope.nodes:
                 if isinstance(node, ast.Call):

@@ -17,16 +17,19 @@ from weighbridge.core.location import Location, within
 from weighbridge.formats.python_source import PythonSource
 from weighbridge.intel.source_calls import known
 
-_MARKS: Final = re.compile(
-    r"(?<![.\w])(?:exec|eval|compile)\s*\(|__import__|\bmarshal\b|fromhex|__subclasses__|\[::-1\]"
-    r"|b(?:16|32|64|85)decode|a85decode|decodebytes|unhexlify|codecs\.decode|\bzlib\b"
-    r"|__builtins__|__globals__|\bchr\s*\(|\bpty\b|dup2"
-)
-"""Without any of these nothing is concealed, and no shell is tied to a socket."""
-_DECODES: Final = re.compile(
-    r"b(?:16|32|64|85)decode|a85decode|decodebytes|unhexlify|fromhex|codecs\.decode|\bzlib\b|\blzma\b"
-    r"|\bbz2\b|\bmarshal\b|\[::-1\]|\bchr\s*\(|\breversed\s*\(|\.translate\s*\("
-)
+_DECODERS: Final = ("b64decode", "b32decode", "b16decode", "b85decode", "a85decode", "decodebytes",
+                    "unhexlify", "fromhex", "codecs.decode", "marshal")  # fmt: skip
+_TURNS: Final = ("[::-1]", "chr(", "zlib", "lzma", "bz2", "reversed(", "translate(")
+"""What can spell a text that is not there, and seldom does."""
+_REACHES: Final = ("__subclasses__", "__builtins__", "__import__(", "dup2", "pty.spawn")
+_RUNS: Final = re.compile(r"(?<![.\w])(?:exec|eval|compile)\s*\(\s*(?!\))")
+
+
+def _worth_reading(text: str) -> bool:
+    """Whether a text can hide what it runs, or give a shell away: most can be told at a glance."""
+    if any(mark in text for mark in (*_DECODERS, *_REACHES)):
+        return True
+    return any(mark in text for mark in _TURNS) and _RUNS.search(text) is not None
 
 
 @check("concealed-code", control="training-code", reads=PythonSource, domain=Domain.SOURCE)
@@ -50,12 +53,12 @@ def concealed_code(source: PythonSource) -> Iterator[Finding]:
     - https://attack.mitre.org/techniques/T1027/
     - https://cwe.mitre.org/data/definitions/506.html
     """
-    if not _MARKS.search(source.text):
+    if not _worth_reading(source.text):
         return
     aside = is_aside(within(source.where.path)[1])
     worst = Action.REVIEW if aside else Action.BLOCK
     acts = read(source)
-    decodes = bool(acts.hidden) or _DECODES.search(source.text) is not None
+    decodes = bool(acts.hidden) or any(mark in source.text for mark in (*_DECODERS, *_TURNS))
     for act in acts.with_effect("execute", "evaluate", "unmarshal"):
         if act.origin is Origin.DECODED and decodes and act.effect != "execute":
             does = f"{act.name} runs what was decoded, {moment(act)}"
