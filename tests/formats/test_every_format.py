@@ -118,6 +118,19 @@ REAL: dict[str, bytes] = {
         BENIGN.parent / "repositories" / "llama-2-chat" / "tokenizer.model"
     ).read_bytes(),
     "json": b'{"a": [1, 2, {"b": "c"}]}',
+    "notebook": json.dumps(
+        {
+            "nbformat": 4,
+            "cells": [
+                {
+                    "cell_type": "code",
+                    "source": ["import os\n", "!pip install x\n", "x = 1"],
+                    "outputs": [{"data": {"text/html": "<script>draw()</script>"}}],
+                },
+                {"cell_type": "markdown", "source": "# words"},
+            ],
+        }
+    ).encode(),
     "text": "plain words, ümlaut\n".encode(),
     "signature-bundle": (BENIGN / "model_signing" / "p256" / "model.sig").read_bytes(),
     "checksums": f"{'0a' * 32}  model.safetensors\n".encode(),

@@ -16,7 +16,7 @@ import codecs
 import lzma
 import re
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 import msgspec
@@ -121,6 +121,11 @@ _METHODS: Final = frozenset(
 )  # fmt: skip
 
 
+_TAUGHT: Final = frozenset({
+    ast.Import, ast.ImportFrom, ast.arg, ast.Call, ast.FunctionDef, ast.AsyncFunctionDef,
+    ast.ClassDef, ast.Assign, ast.AugAssign, ast.AnnAssign, ast.NamedExpr, ast.withitem,
+})  # fmt: skip
+"""The nodes that names are learnt from."""
 _SPELLED: Final = frozenset({"format", "strip", "lstrip", "rstrip", "encode", "decode", "lower"})
 """Methods of a text that hide nothing of it."""
 _GLOBALS: Final = ("__globals__", "func_globals", "f_globals", "f_builtins")
@@ -140,14 +145,17 @@ class Names(msgspec.Struct):
     stars: list[str] = []
     steps: int = 0
 
-    def learn(self, tree: ast.AST) -> None:
+    def learn(self, tree: ast.AST, nodes: Iterable[ast.AST] | None = None) -> None:
         """Read the imports and single assignments of a file, wherever in it they stand.
 
         A name that is assigned twice stands for nothing, unless every assignment is an import.
+        `nodes` are those of the tree, where they are at hand.
         """
         assigned: dict[str, int] = {}
         values: dict[str, ast.expr] = {}
-        for node in ast.walk(tree):
+        for node in ast.walk(tree) if nodes is None else nodes:
+            if type(node) not in _TAUGHT:
+                continue
             if isinstance(node, ast.Import):
                 for item in node.names:
                     bound = item.asname or item.name.partition(".")[0]

@@ -12,7 +12,7 @@ from weighbridge.core.document import Document
 from weighbridge.core.fact import AnyFact
 from weighbridge.core.finding import Finding, Gap
 from weighbridge.core.format import Loading
-from weighbridge.core.location import Location
+from weighbridge.core.location import Location, within
 from weighbridge.core.origin import Origin
 from weighbridge.core.report import FileRecord
 from weighbridge.core.tree import Blob, Link, Reference
@@ -28,6 +28,15 @@ class Need(StrEnum):
     TENSOR_BYTES = "tensor-bytes"
     HISTORY = "history"
     SANDBOX = "sandbox"
+
+
+class Domain(StrEnum):
+    """What a file belongs to, where that changes what is asked of it."""
+
+    MODEL = "model"
+    """The model itself: what a loader reads and may run."""
+    SOURCE = "source"
+    """The repository that built it: what its makers ran."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +59,8 @@ class Audit:
     read in parts; `parts` are what was audited beside the target, by role (`base`: the model that
     it derives from); `missing` says of a part that could not be had why not.
     `joined` are the names of what belongs to the target and was audited in one with it: its files
-    bear the name and a colon before their path.
+    bear the name and a colon before their path. `repository`: the target itself is a repository of
+    source code.
     `publishers` are those of the policy whose signatures count for this target, `known_names` the
     owners that the policy knows; `lock` is what an earlier audit let in.
     """
@@ -68,11 +78,25 @@ class Audit:
     publishers: tuple[Publisher, ...] = ()
     known_names: tuple[str, ...] = ()
     lock: Lock | None = None
+    repository: bool = False
+
+    def domain(self, path: str) -> Domain:
+        """What a file of the target belongs to."""
+        return domain_of(path, self.repository)
+
+
+def domain_of(path: str, repository: bool) -> Domain:
+    """What a file belongs to, by the part of the target that it is in. `repository`: the target
+    itself is a repository of source code."""
+    part = within(path)[0]
+    source = part == Domain.SOURCE or (repository and not part)
+    return Domain.SOURCE if source else Domain.MODEL
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A registered check. `doc` is its only documentation; *Limits* is compulsory in it."""
+    """A registered check. `doc` is its only documentation; *Limits* is compulsory in it. `domain`:
+    it is only asked of files that belong there."""
 
     id: str
     control: str
@@ -80,6 +104,7 @@ class Check:
     needs: frozenset[Need]
     run: Callable[[Any], Iterator[Finding | Gap]]
     doc: str
+    domain: Domain | None = None
 
     @property
     def title(self) -> str:
@@ -96,13 +121,41 @@ Read = TypeVar("Read")
 
 
 def check(
-    id: str, *, control: str, reads: type[Read], needs: frozenset[Need] = frozenset()
+    id: str,
+    *,
+    control: str,
+    reads: type[Read],
+    needs: frozenset[Need] = frozenset(),
+    domain: Domain | None = None,
 ) -> Callable[[Callable[[Read], Iterator[Finding | Gap]]], Check]:
     """Declare a check. `reads` is the Document type it is run on, `Artifact` to be run on each
-    thing that was identified, or `Audit` to be run once."""
+    thing that was identified, or `Audit` to be run once; `domain` where that is all it concerns."""
 
     def declare(run: Callable[[Read], Iterator[Finding | Gap]]) -> Check:
         doc = inspect.cleandoc(run.__doc__ or "")
-        return Check(id, control, reads, needs, run, doc)  # type: ignore[arg-type]
+        return Check(id, control, reads, needs, run, doc, domain)  # type: ignore[arg-type]
+
+    return declare
+
+
+@dataclass(frozen=True, slots=True)
+class Observer:
+    """Reads a document and says facts, for checks across files that need of each file what only
+    analysis tells. What it cannot read leaves `control` open."""
+
+    id: str
+    control: str
+    reads: type[Document]
+    run: Callable[[Any], Iterator[AnyFact]]
+    domain: Domain | None = None
+
+
+def observe(
+    id: str, *, control: str, reads: type[Read], domain: Domain | None = None
+) -> Callable[[Callable[[Read], Iterator[AnyFact]]], Observer]:
+    """Declare an observer; `domain` where that is all it concerns."""
+
+    def declare(run: Callable[[Read], Iterator[AnyFact]]) -> Observer:
+        return Observer(id, control, reads, run, domain)  # type: ignore[arg-type]
 
     return declare

@@ -145,4 +145,43 @@ class ToolRun(Fact, frozen=True, tag="tool-run", omit_defaults=True):
     absent: str = ""
 
 
-AnyFact = Automation | Card | Checksums | Settings | Signature | SpecialTokens | ToolRun | Weights
+class Practice(Fact, frozen=True, tag="practice", omit_defaults=True):
+    """Something that source code does which decides what it trains on or who takes part.
+
+    `at` is the line. `kind` is one of `analysis.training_calls.Kind`, `symbol` what is called,
+    `text` the line as it reads, `detail` what it is about (an address, a repository, a package),
+    `traits` what makes it better or worse. `aside`: it stands in tests, examples or documentation.
+    """
+
+    kind: str
+    symbol: str
+    text: str
+    detail: str = ""
+    traits: tuple[str, ...] = ()
+    aside: bool = False
+
+
+class Egress(Fact, frozen=True, tag="egress", omit_defaults=True):
+    """A host that source code names. `at` is the line; `how` is `calls` (it connects there),
+    `reports` (telemetry), or `names` (it only spells the address); `sends`: it sends something
+    there. `aside`: it stands in tests, examples or documentation."""
+
+    host: str
+    how: str
+    symbol: str
+    sends: bool = False
+    aside: bool = False
+
+
+AnyFact = (
+    Automation
+    | Card
+    | Checksums
+    | Egress
+    | Practice
+    | Settings
+    | Signature
+    | SpecialTokens
+    | ToolRun
+    | Weights
+)

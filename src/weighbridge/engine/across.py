@@ -16,6 +16,7 @@ from weighbridge.core.finding import Finding, Gap, GapKind
 from weighbridge.core.location import Location
 from weighbridge.core.tree import Blob
 from weighbridge.engine.supervisor import Lost, Supervisor
+from weighbridge.sources.folder import File
 
 
 class Said(msgspec.Struct, frozen=True):
@@ -66,13 +67,45 @@ def _answer(check: Check, audit: Audit, blobs: Sequence[Blob]) -> bytes:
     return msgspec.msgpack.encode(Said(tuple(findings), tuple(gaps)))
 
 
+class _Released(msgspec.Struct, frozen=True, eq=False):
+    """A blob whose file is not held open between two reads: a check may read thousands of files,
+    and a child may open but a few."""
+
+    whole: Blob
+
+    @property
+    def path(self) -> str:
+        """See `Blob.path`."""
+        return self.whole.path
+
+    @property
+    def size(self) -> int:
+        """See `Blob.size`."""
+        return self.whole.size
+
+    @property
+    def role(self) -> str:
+        """See `Blob.role`."""
+        return self.whole.role
+
+    def read(self, offset: int, n: int) -> bytes:
+        """See `Blob.read`."""
+        try:
+            return self.whole.read(offset, n)
+        finally:
+            if isinstance(self.whole, File):
+                self.whole.close()
+
+
 def _with_blobs(audit: Audit, blobs: Sequence[Blob]) -> Audit:
     """The audit with its files to be read, and those of its parts."""
     reached = iter(blobs)
-    own = {blob.path: blob for blob in islice(reached, len(audit.files))}
+    own: dict[str, Blob]
+    theirs: dict[str, Blob]
+    own = {blob.path: _Released(blob) for blob in islice(reached, len(audit.files))}
     parts = {}
     for role, part in audit.parts.items():
-        theirs = {blob.path: blob for blob in islice(reached, len(part.files))}
+        theirs = {blob.path: _Released(blob) for blob in islice(reached, len(part.files))}
         parts[role] = replace(part, blobs=theirs)
     return replace(audit, blobs=own, parts=parts)
 

@@ -16,8 +16,9 @@ import msgspec
 from weighbridge.analysis.integrity import concerned
 from weighbridge.analysis.lineage import declared_bases
 from weighbridge.analysis.references import resolve
+from weighbridge.analysis.repository import is_repository
 from weighbridge.analysis.signature import prepare
-from weighbridge.core.check import Artifact, Audit, Check
+from weighbridge.core.check import Artifact, Audit, Check, domain_of
 from weighbridge.core.fact import Automation, Signature
 from weighbridge.core.finding import Finding, Gap, GapKind, Related
 from weighbridge.core.format import Limits
@@ -148,7 +149,8 @@ def _commits(audit: Audit) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """A source and what came of examining it; `blobs` and `examined` are sorted by path."""
+    """A source and what came of examining it; `blobs` and `examined` are sorted by path.
+    `repository`: it is a repository of source code, not a model."""
 
     source: Source
     blobs: list[Blob]
@@ -156,6 +158,7 @@ class _Part:
     gaps: list[Gap]
     protections: tuple[str, ...]
     transfer: Transfer
+    repository: bool = False
     reused: int = 0
 
     def audit(self, ruleset: Ruleset) -> Audit:
@@ -167,6 +170,7 @@ class _Part:
             origin=self.source.origin,
             facts=tuple(f for e in self.examined for f in e.facts),
             links=tuple(sorted(self.source.links, key=lambda link: link.path)),
+            repository=self.repository,
         )
 
 
@@ -185,9 +189,10 @@ def _examined(
         else:
             blobs.append(met)
     blobs.sort(key=lambda b: b.path)
-    examine_one = partial(_examine, ruleset, settings.limits, rules)
+    repository = is_repository((b.path, b.size) for b in blobs)
+    examine_one = partial(_examine, ruleset, settings.limits, rules, repository)
     once = [b for b in blobs if not isinstance(b, Copy)]
-    earlier = _earlier(ruleset, settings, rules)
+    earlier = _earlier(ruleset, settings, rules, repository)
     results = earlier.known(once) if earlier is not None else {}
     reused = len(results)
     new = [number for number in range(len(once)) if number not in results]
@@ -205,6 +210,7 @@ def _examined(
         gaps,
         supervisor.protections,
         supervisor.transfer,
+        repository,
         reused,
     )
 
@@ -244,12 +250,14 @@ def _moved(examined: Examined, path: str) -> Examined:
     )
 
 
-def _earlier(ruleset: Ruleset, settings: Settings, rules: Rules | None) -> Earlier | None:
+def _earlier(
+    ruleset: Ruleset, settings: Settings, rules: Rules | None, repository: bool
+) -> Earlier | None:
     """The results of earlier audits, if they are kept: of those by the same rules and budgets."""
     if settings.reuse is None or not settings.digest:
         return None
     digest = ruleset.digest if rules is None else _with_rules(ruleset.digest, rules)
-    budgets = f"{settings.limits} {settings.memory} {settings.timeout}"
+    budgets = f"{settings.limits} {settings.memory} {settings.timeout} {repository}"
     return Earlier(settings.reuse, f"{digest} {budgets}")
 
 
@@ -303,8 +311,10 @@ def _sum(*transfers: Transfer | None) -> Transfer | None:
     return whole if whole.requests else None
 
 
-def _examine(ruleset: Ruleset, limits: Limits, rules: Rules | None, blob: Blob) -> Examined:
-    return examine(blob, ruleset, limits, rules)
+def _examine(
+    ruleset: Ruleset, limits: Limits, rules: Rules | None, repository: bool, blob: Blob
+) -> Examined:
+    return examine(blob, ruleset.of(domain_of(blob.path, repository)), limits, rules)
 
 
 def _with_rules(digest: str, rules: Rules) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar, cast
 
 import msgspec
 
-from weighbridge.core.check import Artifact, Check
+from weighbridge.core.check import Artifact, Check, Domain, Observer
 from weighbridge.core.document import Document, Malformed
 from weighbridge.core.fact import AnyFact
 from weighbridge.core.finding import Action, Finding, Gap, GapKind
@@ -138,12 +138,17 @@ class _Examination:
         ran = tuple(c.id for c in self.ruleset.artifact_checks)
         for format, document in documents:
             self._judge(document, f"{format.name}/{format.version}", ran)
+            for observer in self.ruleset.observers_of(type(document)):
+                self._try(where, partial(self._observe, observer, document), (observer.control,))
             if hasattr(document, "refers"):
                 self._try(where, partial(self._refer, document), self.ruleset.content_controls)
             if hasattr(document, "facts"):
                 self._try(where, partial(self._hear, document), self.ruleset.across_controls)
             if hasattr(document, "walk"):  # a Tree; asking the protocol itself is slow
+                # What is packed into something is no longer the source that somebody works on.
+                outer, self.ruleset = self.ruleset, self.ruleset.of(Domain.MODEL)
                 self._descend(cast(Tree, document), where, depth + 1)
+                self.ruleset = outer
         return known
 
     def _judge(self, document: Document, parser: str, ran: tuple[str, ...] = ()) -> None:
@@ -152,7 +157,7 @@ class _Examination:
         checks = self.ruleset.checks_of(type(document))
         for check in checks:
             self._run(check, document, where)
-        controls = tuple(sorted({c.control for c in checks}))
+        controls = self.ruleset.controls_of(type(document))
         for gap in document.gaps:
             self._keep(gap, controls or self.ruleset.content_controls)
         self._cover(
@@ -221,11 +226,18 @@ class _Examination:
 
     def _hear(self, document: Any) -> None:
         """Keep what a document says to the questions that go across files."""
-        for fact in document.facts():
+        self._keep_facts(document.facts(), document.where, self.ruleset.across_controls)
+
+    def _observe(self, observer: Observer, document: Document) -> None:
+        self._keep_facts(observer.run(document), document.where, (observer.control,))
+
+    def _keep_facts(
+        self, facts: Iterator[AnyFact], where: Location, controls: tuple[str, ...]
+    ) -> None:
+        for fact in facts:
             if len(self.facts) == FACTS_KEPT:
                 why = f"more than {FACTS_KEPT:,} facts for other questions; the rest was left out"
-                controls = self.ruleset.across_controls
-                self._gap(GapKind.TOO_LARGE, why, document.where, controls)
+                self._gap(GapKind.TOO_LARGE, why, where, controls)
                 return
             self.facts.append(fact)
 
@@ -332,8 +344,7 @@ class _Examination:
         return None
 
     def _controls_of(self, format: Format) -> tuple[str, ...]:
-        controls = {c.control for c in self.ruleset.checks_of(format.document)}
-        return tuple(sorted(controls)) or self.ruleset.content_controls
+        return self.ruleset.controls_of(format.document) or self.ruleset.content_controls
 
     def _gap(
         self, kind: GapKind, message: str, where: Location, controls: tuple[str, ...] | None = None

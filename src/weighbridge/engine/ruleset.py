@@ -6,7 +6,7 @@ import hashlib
 import importlib
 import pkgutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
 from types import ModuleType
@@ -16,7 +16,7 @@ import weighbridge.checks
 import weighbridge.formats
 import weighbridge.intel
 from weighbridge import __version__
-from weighbridge.core.check import Artifact, Audit, Check
+from weighbridge.core.check import Artifact, Audit, Check, Domain, Observer
 from weighbridge.core.document import Document
 from weighbridge.core.format import Format
 from weighbridge.core.report import Intel
@@ -30,21 +30,48 @@ class Ruleset:
 
     `digest` is the sha256 over every source and data file that takes part in a judgement: two
     reports with the same digest were made by the same rules. `intel` is what is known of the
-    world, with dates.
+    world, with dates. `domain` is what the files that they are for belong to.
     """
 
     formats: tuple[Format, ...]
     checks: tuple[Check, ...]
     digest: str
     intel: tuple[Intel, ...]
+    observers: tuple[Observer, ...] = ()
+    domain: Domain = Domain.MODEL
+
+    def of(self, domain: Domain) -> Ruleset:
+        """The rules for files that belong there."""
+        return self if domain is self.domain else self._other
+
+    @cached_property
+    def _other(self) -> Ruleset:
+        other = Domain.SOURCE if self.domain is Domain.MODEL else Domain.MODEL
+        return replace(self, domain=other)
 
     def checks_of(self, document: type[Document]) -> tuple[Check, ...]:
         """The checks that read documents of this type, or of a base of it."""
         found = self._by_type.get(document)
         if found is None:
-            found = tuple(c for c in self.checks if issubclass(document, c.reads))
+            found = tuple(
+                c for c in self.checks if issubclass(document, c.reads) and self._concerns(c.domain)
+            )
             self._by_type[document] = found
         return found
+
+    def observers_of(self, document: type[Document]) -> tuple[Observer, ...]:
+        """The observers that read documents of this type, or of a base of it."""
+        return tuple(
+            o for o in self.observers if issubclass(document, o.reads) and self._concerns(o.domain)
+        )
+
+    def controls_of(self, document: type[Document]) -> tuple[str, ...]:
+        """The controls that documents of this type help to answer."""
+        checks = {c.control for c in self.checks_of(document)}
+        return tuple(sorted(checks | {o.control for o in self.observers_of(document)}))
+
+    def _concerns(self, domain: Domain | None) -> bool:
+        return domain is None or domain is self.domain
 
     def candidates(self, head: bytes) -> tuple[Format, ...]:
         """The formats that a blob with this beginning can be of; their `sniff` decides."""
@@ -81,7 +108,7 @@ class Ruleset:
         return {}
 
 
-Declared = TypeVar("Declared", Format, Check)
+Declared = TypeVar("Declared", Format, Check, Observer)
 
 
 def _reads_content(check: Check) -> bool:
@@ -124,6 +151,7 @@ def load() -> Ruleset:
     return Ruleset(
         formats=tuple(_declared(weighbridge.formats, Format).values()),
         checks=tuple(_declared(weighbridge.checks, Check).values()),
+        observers=tuple(_declared(weighbridge.checks, Observer).values()),
         digest=_digest(),
         intel=intel,
     )

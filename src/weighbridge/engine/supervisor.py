@@ -53,6 +53,8 @@ CHUNK: Final = 1 << 20
 GIT_LIMIT: Final = 12 << 20
 """Up to this size a file may be kept in git itself and not in its store of large files."""
 BATCH: Final = 16
+CYCLES: Final = 50_000
+"""How many new objects a child makes before it looks for cycles: trees of syntax hold none."""
 ANSWER_LIMIT: Final = 64 << 20
 """The longest answer that a child may send, in bytes."""
 WAITING: Final = 8
@@ -415,6 +417,7 @@ class Supervisor:
             self._fetcher.leave()
         self._line = line
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        gc.set_threshold(CYCLES)
         null = os.open(os.devnull, os.O_RDWR)
         for standard in (0, 1, 2):
             os.dup2(null, standard)

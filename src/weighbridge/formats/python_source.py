@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import ast
 import io
+import re
 import tokenize
 import warnings
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from weighbridge.core.document import Malformed
@@ -43,7 +46,7 @@ class PythonSource(Written):
     def walk(self) -> Iterator[Blob | Gap]:
         """What its constants hide: pickles, archives, compiled code, also in base64."""
         kept = 0
-        for node in ast.walk(self.tree):
+        for node in nodes(self).all:
             if not isinstance(node, ast.Constant) or not isinstance(node.value, str | bytes):
                 continue
             data = node.value if isinstance(node.value, bytes) else _raw(node.value)
@@ -57,9 +60,9 @@ class PythonSource(Written):
 
     def refers(self) -> Iterator[Reference]:
         """The files that its relative imports name."""
-        if self.role:
+        if self.role or not _RELATIVE.search(self.text):
             return
-        for node in ast.walk(self.tree):
+        for node in nodes(self).all:
             if not isinstance(node, ast.ImportFrom) or not node.level:
                 continue
             up = "../" * (node.level - 1)
@@ -76,6 +79,65 @@ class PythonSource(Written):
         lines = self.text.splitlines()
         at = getattr(node, "lineno", 1) - 1
         return lines[at].strip() if at < len(lines) else ""
+
+
+_RELATIVE: Final = re.compile(r"\bfrom\s*\\?\s*\.")
+
+
+_LEAVES: Final = frozenset(
+    kind
+    for base in (ast.expr_context, ast.boolop, ast.operator, ast.unaryop, ast.cmpop)
+    for kind in base.__subclasses__()
+) | {int, str, type(None)}
+"""What a node holds that is no node, or one without content."""
+_ENDS: Final = frozenset({ast.Constant, ast.Name})
+"""Nodes that hold no others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Nodes:
+    """Every node of a tree but those without content. The nodes of a function's body stand
+    together, without those of functions within it: `scopes` says from where to where, the module
+    (without a name) first."""
+
+    all: tuple[ast.AST, ...]
+    scopes: tuple[tuple[str, int, int], ...]
+
+
+@lru_cache(maxsize=1)
+def nodes(source: PythonSource) -> Nodes:
+    """The nodes of its tree, gathered once for all who ask."""
+    return gather(source.tree)
+
+
+def gather(tree: ast.Module) -> Nodes:
+    """The nodes of a tree."""
+    found: list[ast.AST] = []
+    scopes: list[tuple[str, int, int]] = []
+    functions: deque[tuple[str, list[ast.stmt]]] = deque([("", tree.body)])
+    while functions:
+        name, body = functions.popleft()
+        start = len(found)
+        waiting: list[ast.AST] = list(body)
+        while waiting:
+            node = waiting.pop()
+            found.append(node)
+            if type(node) in _ENDS:
+                continue
+            inner = vars(node)
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                functions.append((node.name, node.body))
+                inner = {**inner, "body": None}
+            for value in inner.values():
+                kind = type(value)
+                if kind in _LEAVES:
+                    continue
+                if kind is list:
+                    waiting += [item for item in value if isinstance(item, ast.AST)]
+                elif isinstance(value, ast.AST):
+                    waiting.append(value)
+        scopes.append((name, start, len(found)))
+    return Nodes(tuple(found), tuple(scopes))
 
 
 def _raw(text: str) -> bytes:

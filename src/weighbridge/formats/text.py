@@ -58,6 +58,7 @@ TEMPLATES: Final = 5_000
 """How many templates of one file are handed out."""
 _WORKFLOW: Final = re.compile(r"(?:.*/)?\.github/workflows/[^/]+\.ya?ml", re.IGNORECASE)
 _ACTION: Final = re.compile(r"(?:.*/)?action\.ya?ml", re.IGNORECASE)
+_NOTEBOOK: Final = re.compile(rb'"cell_type"\s*:\s*"(?:code|markdown|raw|heading)"')
 _RUNS: Final = re.compile(rb"^runs[ \t]*:", re.MULTILINE)
 _CONTROL: Final = bytes(range(9)) + b"\x0b\x0e\x0f" + bytes(range(16, 27)) + b"\x1c\x1d\x1e\x1f"
 _FIRST: Final = bytes(b for b in range(256) if b not in _CONTROL and not 0x80 <= b < 0xC2)
@@ -272,8 +273,8 @@ def _encoding(head: bytes) -> str | None:
 
 def text_kind(sample: Sample) -> str | None:
     """Which text a blob is (`text`, `json`, `yaml`, `python`, `script`, `template`, `model-card`,
-    `requirements`, `workflow`, `lightgbm`, `ncnn`, `prototxt`), or None where it is none; asked by
-    each of the text formats, worked out once."""
+    `requirements`, `workflow`, `lightgbm`, `ncnn`, `prototxt`, `notebook`), or None where it is
+    none; asked by each of the text formats, worked out once."""
     if "text" not in sample.notes:
         sample.notes["text"] = _work_out(sample)
     return sample.notes["text"]
@@ -303,6 +304,8 @@ def _work_out(sample: Sample) -> str | None:
         return "template"
     if _REQUIREMENTS.fullmatch(name):
         return "requirements"
+    if start == b"{" and (name.endswith(".ipynb") or _NOTEBOOK.search(head)):
+        return "notebook"
     if start in (b"{", b"[") and (b'"' in head or start == b"["):
         return "json"
     if _PYTHON.search(head) and _compiles(sample):
@@ -406,7 +409,8 @@ def read_text(blob: Blob, where: Location, limits: Limits) -> Text:
     return Text(where=where, size=blob.size, seen=seen, gaps=gaps, blob=blob, encoding=encoding)
 
 
-def _json(blob: Blob, where: Location, limits: Limits) -> Document:
+def read_json(blob: Blob, where: Location, limits: Limits) -> Document:
+    """A blob as JSON, or as text where it is none. Raises `Malformed` where it is not even that."""
     if blob.size > JSON_LIMIT:
         return _large(blob, where, limits, f"JSON of more than {JSON_LIMIT:,} bytes")
     data = blob.read(0, blob.size)
@@ -483,7 +487,7 @@ TEXT = Format(
 )  # fmt: skip
 JSON = Format(
     name="json", title="JSON", loading=Loading.DATA, sniff=lambda s: text_kind(s) == "json",
-    first=_FIRST, parse=_json, document=Json,
+    first=_FIRST, parse=read_json, document=Json,
     limits="Up to 40 MiB, larger ones are validated as text.",
 )  # fmt: skip
 SCRIPT = Format(

@@ -58,6 +58,11 @@ def effects(dotted: str) -> tuple[str, ...]:
     return ()
 
 
+def known(effect: str) -> tuple[str, ...]:
+    """The names whose calls have an effect."""
+    return tuple(_lists().effects[effect])
+
+
 def phrase(effect: str) -> str:
     """An effect in words, to follow "it"."""
     return _lists().phrases[effect]

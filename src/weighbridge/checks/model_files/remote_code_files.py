@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from weighbridge.analysis.references import resolve
-from weighbridge.core.check import Audit, check
+from weighbridge.core.check import Audit, Domain, check
 from weighbridge.core.evidence import Table
 from weighbridge.core.finding import Action, Finding, Gap, GapKind
 from weighbridge.core.location import Location
@@ -47,14 +47,18 @@ def remote_code_files(audit: Audit) -> Iterator[Finding | Gap]:
     - https://huggingface.co/docs/inference-endpoints/guides/custom_handler
     - https://cwe.mitre.org/data/definitions/829.html
     """
+
+    def of_model(path: str) -> bool:
+        return audit.domain(path) is Domain.MODEL
+
     sizes = {
         Location(a.where.path, a.where.inside): a.size
         for a in audit.artifacts
-        if "python" in a.formats and _name(a.where).endswith(".py")
+        if "python" in a.formats and _name(a.where).endswith(".py") and of_model(a.where.path)
     }
     follows: dict[Location, list[Reference]] = defaultdict(list)
     for reference in audit.references:
-        if reference.kind != "tensors":
+        if reference.kind != "tensors" and of_model(reference.at.path):
             follows[Location(reference.at.path, reference.at.inside)].append(reference)
     named: dict[Location, str] = {}
     missing: dict[Location, list[str]] = defaultdict(list)

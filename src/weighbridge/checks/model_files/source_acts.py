@@ -15,7 +15,7 @@ from weighbridge.analysis.python_acts import (
     place_of,
     read,
 )
-from weighbridge.core.check import check
+from weighbridge.core.check import Domain, check
 from weighbridge.core.finding import Action, Finding, Gap, GapKind
 from weighbridge.formats.python_source import PythonSource
 from weighbridge.intel.source_calls import phrase
@@ -27,7 +27,7 @@ _EFFECTS: Final = (
 _SHOWN: Final = 200
 
 
-@check("source-acts", control="code-and-templates", reads=PythonSource)
+@check("source-acts", control="code-and-templates", reads=PythonSource, domain=Domain.MODEL)
 def source_acts(source: PythonSource) -> Iterator[Finding | Gap]:
     """Code that comes with the model evaluates strings, unpickles, loads native code or worse.
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Iterator
 
 from weighbridge.analysis.python_acts import Act, Acts, capped, excerpt, moment, place_of, read
-from weighbridge.core.check import check
+from weighbridge.analysis.reverse_shell import reverse_shell
+from weighbridge.core.check import Domain, check
 from weighbridge.core.finding import Action, Finding, Related
 from weighbridge.formats.python_source import PythonSource
 
 
-@check("source-connects", control="code-and-templates", reads=PythonSource)
+@check("source-connects", control="code-and-templates", reads=PythonSource, domain=Domain.MODEL)
 def source_connects(source: PythonSource) -> Iterator[Finding]:
     """Code that comes with the model connects to the network.
 
@@ -35,7 +35,7 @@ def source_connects(source: PythonSource) -> Iterator[Finding]:
     acts = read(source)
     worst = capped(source, Action.BLOCK)
     connections = list(acts.with_effect("connect"))
-    shell = next(_tied_to_a_shell(acts, connections), None)
+    shell = reverse_shell(acts)
     if shell is not None:
         yield Finding(
             message=f"a shell is tied to a network connection, {moment(shell)}",
@@ -91,21 +91,3 @@ def source_connects(source: PythonSource) -> Iterator[Finding]:
 
 def _sends(acts: Acts, act: Act) -> bool:
     return any(a.scope == act.scope for a in acts.with_effect("send"))
-
-
-def _tied_to_a_shell(acts: Acts, connections: list[Act]) -> Iterator[Act]:
-    """A socket in a scope that also duplicates descriptors or starts a program with pipes."""
-    for act in connections:
-        if not act.name.startswith(("socket.", "asyncio.open_connection")):
-            continue
-        beside = [a for a in acts.with_effect("execute") if a.scope == act.scope]
-        if any(a.name == "pty.spawn" or _talks(a.node) for a in beside):
-            yield act
-
-
-def _talks(node: ast.AST) -> bool:
-    """Whether a call hands the program's input and output to something (`stdin=`, a shell)."""
-    names = {n.arg for n in ast.walk(node) if isinstance(n, ast.keyword)}
-    shells = ("/bin/sh", "/bin/bash", "sh", "bash", "cmd", "cmd.exe", "powershell")
-    spoken = any(isinstance(n, ast.Constant) and n.value in shells for n in ast.walk(node))
-    return "stdin" in names or "stdout" in names or spoken

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from weighbridge.analysis.python_acts import Origin, capped, excerpt, moment, place_of, read
-from weighbridge.core.check import check
+from weighbridge.core.check import Domain, check
 from weighbridge.core.evidence import Text
 from weighbridge.core.finding import Action, Finding
 from weighbridge.formats.python_source import PythonSource
@@ -14,7 +14,7 @@ from weighbridge.intel.source_calls import phrase
 _RUNS = ("execute", "evaluate", "unmarshal", "native")
 
 
-@check("source-hides-code", control="code-and-templates", reads=PythonSource)
+@check("source-hides-code", control="code-and-templates", reads=PythonSource, domain=Domain.MODEL)
 def source_hides_code(source: PythonSource) -> Iterator[Finding]:
     """Code hides what it does: it runs what it decodes or downloads, or conceals a name.
 

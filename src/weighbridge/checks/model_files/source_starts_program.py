@@ -16,7 +16,7 @@ from weighbridge.analysis.python_acts import (
     place_of,
     read,
 )
-from weighbridge.core.check import check
+from weighbridge.core.check import Domain, check
 from weighbridge.core.finding import Action, Finding
 from weighbridge.formats.python_source import PythonSource
 
@@ -28,7 +28,9 @@ LOADED: Final = re.compile(
 """Files that loaders import by their customary names, whatever else they look like."""
 
 
-@check("source-starts-program", control="code-and-templates", reads=PythonSource)
+@check(
+    "source-starts-program", control="code-and-templates", reads=PythonSource, domain=Domain.MODEL
+)
 def source_starts_program(source: PythonSource) -> Iterator[Finding]:
     """Code that comes with the model starts a program.
 

@@ -1,0 +1,103 @@
+"""The commands that Python code and notebooks hand to a shell or start as programs."""
+
+from __future__ import annotations
+
+import ast
+import shlex
+from collections.abc import Iterator
+from typing import Final
+
+from weighbridge.analysis.fetched import UNKNOWN, keyword, spelled
+from weighbridge.analysis.python_values import Names
+from weighbridge.analysis.shell_acts import Act, acts
+from weighbridge.formats.shell import Command, Script, Word, read
+
+SHELLS: Final = frozenset(
+    {"os.system", "os.popen", "subprocess.getoutput", "subprocess.getstatusoutput",
+     "commands.getoutput", "asyncio.create_subprocess_shell", "IPython.get_ipython.system",
+     "IPython.get_ipython.getoutput", "builtins.get_ipython.system", "invoke.run"}
+)  # fmt: skip
+"""What gives its text to a shell."""
+_PIP: Final = frozenset({"pip.main", "pip._internal.main", "pip._internal.cli.main.main"})
+
+
+class Started:
+    """A command that is started: its words as far as they are spelled, and whether by a shell."""
+
+    def __init__(self, words: tuple[str, ...], text: str | None, shell: bool) -> None:
+        self.words = words
+        self.text = text
+        self.shell = shell
+
+    def acts(self, line: int) -> Iterator[Act]:
+        """What the command does."""
+        if self.text is not None:
+            yield from acts(read(self.text, line))
+        elif self.words:
+            words = tuple(Word(word, line) for word in self.words)
+            yield from acts(Script((Command(words, line),)))
+
+    @property
+    def dynamic(self) -> bool:
+        """Whether a shell reads a text that only running the code tells whole."""
+        return self.shell and (self.text is None or UNKNOWN in self.text)
+
+    def installs(self) -> bool:
+        """Whether it is pip that installs."""
+        words = self.words or tuple((self.text or "").split())
+        return "install" in words and any(w.rpartition("/")[2].startswith("pip") for w in words)
+
+
+def started(node: ast.Call, dotted: str, names: Names) -> Started | None:
+    """The command that a call of something that executes starts."""
+    if not node.args:
+        given = keyword(node, "args") or keyword(node, "command")
+        if given is None:
+            return None
+    else:
+        given = node.args[0]
+    if dotted in _PIP:
+        return Started(("pip", *_words(given, names)), None, False)
+    asked = keyword(node, "shell")
+    shell = dotted in SHELLS or (isinstance(asked, ast.Constant) and bool(asked.value))
+    words = _words(given, names)
+    if words and not shell:
+        return Started(words, None, False)
+    text = " ".join(words) if words else spelled(given, names)
+    if shell:
+        return Started((), text, True)
+    return Started((), text, False) if text is not None else None
+
+
+def _words(node: ast.expr, names: Names) -> tuple[str, ...]:
+    """The words of a list of arguments; `{}` for those that only running the code tells."""
+    if isinstance(node, ast.Name):
+        value = names.constants.get(node.id)
+        return () if value is None or isinstance(value, ast.Name) else _words(value, names)
+    if isinstance(node, ast.List | ast.Tuple):
+        return tuple(_word(item, names) for item in node.elts)
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+        left, right = _words(node.left, names), _words(node.right, names)
+        if left or right:
+            return (left or (UNKNOWN,)) + (right or (UNKNOWN,))
+    if isinstance(node, ast.Call):
+        split = isinstance(node.func, ast.Attribute) and node.func.attr == "split"
+        text = None
+        if split and isinstance(node.func, ast.Attribute):
+            path = names.resolve(node.func)
+            owner = node.args[0] if path is not None and node.args else node.func.value
+            text = spelled(owner, names)
+        if text is not None:
+            try:
+                return tuple(shlex.split(text))
+            except ValueError:
+                return ()
+    return ()
+
+
+def _word(node: ast.expr, names: Names) -> str:
+    path = names.resolve(node)
+    if path is not None and path.dotted == "sys.executable":
+        return "python"
+    text = spelled(node.value if isinstance(node, ast.Starred) else node, names)
+    return UNKNOWN if text is None else text

@@ -1,0 +1,293 @@
+"""Which values of a file came over a network, followed through names, files and simple functions.
+
+A value that a download returns, the file that it writes, and what is read of either is *fetched*;
+what a function of the file returns of it is as well. Anything else that is made of it is not.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+
+from weighbridge.analysis.python_values import Names
+from weighbridge.formats.python_source import Nodes
+from weighbridge.intel.training_calls import lists
+
+DEPTH: Final = 20
+UNKNOWN: Final = "{}"
+"""Stands in a text for what only running the code tells."""
+SPELLED: Final = 2_000
+COMMIT: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}", re.IGNORECASE)
+_THROUGH: Final = frozenset(
+    {"builtins.open", "builtins.str", "builtins.bytes", "io.BytesIO", "io.StringIO", "io.open",
+     "pathlib.Path", "os.path.join", "os.path.abspath", "os.path.expanduser", "os.fspath",
+     "gzip.open", "bz2.open", "lzma.open", "gzip.decompress", "zlib.decompress", "bz2.decompress",
+     "base64.b64decode", "zipfile.ZipFile", "tarfile.open", "builtins.next", "builtins.iter",
+     "builtins.memoryview", "gzip.GzipFile", "mmap.mmap", "textwrap.dedent", "copy.copy"}
+)  # fmt: skip
+"""What gives on what it is given."""
+_DIGESTS: Final = frozenset({"known_hash", "file_hash", "md5_hash", "hash_prefix"})
+"""Keywords of downloads that name the digest to compare with."""
+_RECEIVES: Final = frozenset(
+    {"recv", "recvfrom", "recv_multipart", "recv_string", "recvmsg", "get_data", "receive_bytes"}
+)
+_NETWORKED: Final = ("socket", "zmq", "websocket", "websockets", "flask", "fastapi", "starlette",
+                     "aiohttp", "grpc", "pika", "kafka", "redis", "paho", "nats")  # fmt: skip
+
+
+class Fetched(msgspec.Struct, frozen=True):
+    """Where a value came from: `source` is the address or repository as far as it is spelled.
+
+    `pinned`: a full commit is named; `checked`: a digest is compared; `received`: it came from
+    whoever connected; `hub`: from a hub of models.
+    """
+
+    source: str
+    pinned: bool = False
+    checked: bool = False
+    received: bool = False
+    hub: bool = False
+
+
+class Scope(msgspec.Struct):
+    """The nodes of a function without those of functions within it; `name` empty: the module."""
+
+    name: str
+    nodes: list[ast.AST]
+
+
+_KEPT: Final = frozenset({
+    ast.Call, ast.Assign, ast.AnnAssign, ast.NamedExpr, ast.withitem, ast.For, ast.AsyncFor,
+    ast.Return, ast.arguments,
+})  # fmt: skip
+
+
+def scopes(nodes: Nodes) -> list[Scope]:
+    """The module and each of its functions, in order, with the nodes that values flow through."""
+    return [
+        Scope(name, [n for n in nodes.all[start:end] if type(n) in _KEPT])
+        for name, start, end in nodes.scopes
+    ]
+
+
+class Flow:
+    """What is fetched in one file. `of(node, scope)` asks it of an expression."""
+
+    def __init__(self, names: Names, found: list[Scope]) -> None:
+        self.names = names
+        self.scopes = found
+        self.networked = any(p.dotted.partition(".")[0] in _NETWORKED for p in names.paths.values())
+        self.attributes: dict[str, Fetched] = {}
+        self.returns: dict[str, Fetched] = {}
+        self.hashing = {id(s) for s in found if self._hashes(s)}
+        self.values: dict[int, dict[str, Fetched]] = {id(s): {} for s in found}
+        for _ in range(3):  # functions use what stands below them
+            before = (len(self.attributes), len(self.returns), *map(len, self.values.values()))
+            for scope in found:
+                self._learn(scope)
+            if before == (len(self.attributes), len(self.returns), *map(len, self.values.values())):
+                break
+
+    def _hashes(self, scope: Scope) -> bool:
+        """Whether a function works out a digest, as one does that compares a download."""
+        calls = (self.names.callee(n) for n in scope.nodes if isinstance(n, ast.Call))
+        return any(p is not None and p.dotted.startswith("hashlib.") for p in calls)
+
+    def _learn(self, scope: Scope) -> None:
+        for node in scope.nodes:
+            if isinstance(node, ast.Assign):
+                self._assign(node.targets, node.value, scope)
+            elif isinstance(node, ast.AnnAssign | ast.NamedExpr) and node.value is not None:
+                self._assign([node.target], node.value, scope)
+            elif isinstance(node, ast.withitem) and node.optional_vars is not None:
+                self._assign([node.optional_vars], node.context_expr, scope)
+            elif isinstance(node, ast.For | ast.AsyncFor):
+                self._assign([node.target], node.iter, scope)
+            elif isinstance(node, ast.Return) and node.value is not None and scope.name:
+                met = self.of(node.value, scope)
+                if met is not None:
+                    self.returns[scope.name] = met
+            elif isinstance(node, ast.Call):
+                self._written(node, scope)
+
+    def _assign(self, targets: list[ast.expr], value: ast.expr, scope: Scope) -> None:
+        met = self.of(value, scope)
+        if met is None:
+            return
+        for target in targets:
+            parts = target.elts if isinstance(target, ast.Tuple | ast.List) else [target]
+            for part in parts:
+                self._mark(part, met, scope)
+
+    def _mark(self, target: ast.AST, met: Fetched, scope: Scope) -> None:
+        if isinstance(target, ast.Name):
+            self.values[id(scope)][target.id] = met
+        elif isinstance(target, ast.Attribute) and isinstance(target.value, ast.Name):
+            self.attributes[f"{target.value.id}.{target.attr}"] = met
+
+    def _written(self, node: ast.Call, scope: Scope) -> None:
+        """The file that a download writes, or that is written with what was fetched."""
+        path = self.names.callee(node)
+        where = lists().downloads.get(path.dotted, "") if path is not None else ""
+        if where:
+            position, _, keyword = where.partition(":")
+            target = argument(node, int(position), keyword)
+            met = self.of(node, scope)
+            if target is not None and met is not None:
+                self._mark(target, met, scope)
+        elif isinstance(node.func, ast.Attribute) and node.func.attr == "write" and node.args:
+            met = self.of(node.args[0], scope)
+            file = self._opened(node.func.value, scope)
+            if met is not None and file is not None:
+                self._mark(file, met, scope)
+
+    def _opened(self, node: ast.expr, scope: Scope) -> ast.expr | None:
+        """The path that a file was opened by."""
+        if not isinstance(node, ast.Name):
+            return None
+        opened = next(
+            (
+                n.context_expr
+                for n in scope.nodes
+                if isinstance(n, ast.withitem)
+                and isinstance(n.optional_vars, ast.Name)
+                and n.optional_vars.id == node.id
+            ),
+            self.names.constants.get(node.id),
+        )
+        if isinstance(opened, ast.Call) and opened.args:
+            return opened.args[0]
+        return None
+
+    def of(self, node: ast.AST, scope: Scope, depth: int = 0) -> Fetched | None:
+        """Where an expression's value was fetched from, or None."""
+        if depth > DEPTH or not self.scopes:
+            return None
+        deeper = depth + 1
+        if isinstance(node, ast.Name):
+            return self.values[id(scope)].get(node.id) or self.values[id(self.scopes[0])].get(
+                node.id
+            )
+        if isinstance(node, ast.Attribute):
+            if isinstance(node.value, ast.Name):
+                met = self.attributes.get(f"{node.value.id}.{node.attr}")
+                if met is not None:
+                    return met
+            return self.of(node.value, scope, deeper)
+        if isinstance(node, ast.Call):
+            return self._of_call(node, scope, deeper)
+        parts: Iterable[ast.AST] = ()
+        if isinstance(node, ast.Subscript | ast.Await | ast.Starred):
+            parts = (node.value,)
+        elif isinstance(node, ast.BinOp):
+            parts = (node.left, node.right)
+        elif isinstance(node, ast.JoinedStr):
+            parts = [v.value for v in node.values if isinstance(v, ast.FormattedValue)]
+        elif isinstance(node, ast.IfExp):
+            parts = (node.body, node.orelse)
+        elif isinstance(node, ast.NamedExpr):
+            parts = (node.value,)
+        return next((m for p in parts if (m := self.of(p, scope, deeper)) is not None), None)
+
+    def _of_call(self, node: ast.Call, scope: Scope, depth: int) -> Fetched | None:
+        path = self.names.callee(node)
+        name = _last(node.func)
+        if path is not None and path.dotted in lists().downloads:
+            return self._download(node, scope)
+        if name in lists().hub_downloads:
+            return self._download(node, scope)
+        if isinstance(node.func, ast.Name):
+            met = self.returns.get(node.func.id)
+            if met is not None:
+                return met
+        if path is not None and path.dotted in _THROUGH and node.args:
+            return next((m for a in node.args if (m := self.of(a, scope, depth)) is not None), None)
+        if isinstance(node.func, ast.Attribute):
+            if name in _RECEIVES and self.networked:
+                return Fetched("whoever connects", received=True)
+            if isinstance(node.func.value, ast.Name) and node.func.value.id == "self":
+                return self.returns.get(node.func.attr)
+            return self.of(node.func.value, scope, depth)  # r.read(), r.content.decode()
+        return None
+
+    def _download(self, node: ast.Call, scope: Scope) -> Fetched:
+        hub = _last(node.func) in lists().hub_downloads
+        source = spelled(node.args[0], self.names) if node.args else None
+        if source is None:
+            words = ("repo_id", "url", "model_id", "uri", "origin", "id", "path_or_repo_id")
+            given = next((k.value for k in node.keywords if k.arg in words), None)
+            source = spelled(given, self.names) if given is not None else None
+        revision = keyword(node, "revision")
+        pinned = revision is not None and is_commit(self.names.constant(revision))
+        held = (k.value for k in node.keywords if k.arg in _DIGESTS)
+        checked = id(scope) in self.hashing or any(not _is_none(value) for value in held)
+        return Fetched(source or UNKNOWN, pinned, checked, hub=hub)
+
+
+def argument(node: ast.Call, position: int, name: str) -> ast.expr | None:
+    """An argument of a call by its position or its keyword."""
+    given = keyword(node, name)
+    if given is not None:
+        return given
+    return node.args[position] if position < len(node.args) else None
+
+
+def keyword(node: ast.Call, name: str) -> ast.expr | None:
+    """The value of a keyword of a call."""
+    return next((k.value for k in node.keywords if k.arg == name), None)
+
+
+def is_commit(value: object) -> bool:
+    """Whether a value is the full name of a commit."""
+    return isinstance(value, str) and COMMIT.fullmatch(value) is not None
+
+
+def spelled(node: ast.AST, names: Names, depth: int = 0) -> str | None:
+    """A text as far as the source spells it, `{}` for the rest; None where nothing of it is."""
+    if depth > DEPTH:
+        return None
+    if isinstance(node, ast.Constant):
+        return node.value[:SPELLED] if isinstance(node.value, str) else None
+    if isinstance(node, ast.Name):
+        value = names.constants.get(node.id)
+        return spelled(value, names, depth + 4) if value is not None else None
+    if isinstance(node, ast.JoinedStr):
+        parts = [
+            spelled(v.value if isinstance(v, ast.FormattedValue) else v, names, depth + 1)
+            for v in node.values
+        ]
+        return "".join(UNKNOWN if p is None else p for p in parts)[:SPELLED]
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Mod):
+        left = spelled(node.left, names, depth + 1)
+        if isinstance(node.op, ast.Mod):
+            return None if left is None else re.sub(r"%[sdr]", UNKNOWN, left)
+        right = spelled(node.right, names, depth + 1)
+        if left is None and right is None:
+            return None
+        return (f"{UNKNOWN if left is None else left}{UNKNOWN if right is None else right}")[
+            :SPELLED
+        ]
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+        if node.func.attr == "format":
+            text = spelled(node.func.value, names, depth + 1)
+            return None if text is None else re.sub(r"\{[^{}]*\}", UNKNOWN, text)
+        if node.func.attr in ("strip", "encode", "decode"):
+            return spelled(node.func.value, names, depth + 1)
+    if isinstance(node, ast.IfExp):
+        return spelled(node.body, names, depth + 1)
+    return None
+
+
+def _is_none(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and node.value is None
+
+
+def _last(node: ast.expr) -> str:
+    """The last part of a callee's name."""
+    if isinstance(node, ast.Attribute):
+        return node.attr
+    return node.id if isinstance(node, ast.Name) else ""

@@ -1,0 +1,584 @@
+"""What training code does that decides what is trained, with what, and who learns of it.
+
+One walk over a file's syntax tree. What is found says what it is, not how bad it is: that depends
+on the rest of the repository, and the checks say it.
+"""
+
+from __future__ import annotations
+
+import ast
+import ipaddress
+import re
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+
+from weighbridge.analysis.commands import started
+from weighbridge.analysis.fetched import (
+    UNKNOWN,
+    Fetched,
+    Flow,
+    Scope,
+    argument,
+    is_commit,
+    keyword,
+    scopes,
+    spelled,
+)
+from weighbridge.analysis.python_values import STEPS, Names
+from weighbridge.analysis.shell_acts import Kind as ShellKind
+from weighbridge.formats.python_source import Nodes
+from weighbridge.intel.source_calls import effects, known, place
+from weighbridge.intel.training_calls import lists, stands_in
+
+
+class Kind(StrEnum):
+    """What is done."""
+
+    LOAD = "load"
+    """Something fetched is rebuilt by a loader that can run code."""
+    RECEIVED = "received"
+    """Objects are rebuilt from what whoever connects has sent."""
+    FETCHED_CODE = "fetched-code"
+    """A text that was fetched is run as a program."""
+    TRUST = "trust"
+    """Code of a named repository is let in (`trust_remote_code`, `torch.hub.load`)."""
+    TRUST_ANY = "trust-any"
+    """Code of whatever repository is loaded is let in."""
+    DATA_SCRIPT = "data-script"
+    """A data set is loaded by a script that is run."""
+    LOOSE = "loose"
+    """A model or data set is loaded without a commit."""
+    COMMAND = "command"
+    """A command does what `traits` says in the terms of `shell_acts.Kind`."""
+    INSTALL_ANY = "install-any"
+    """A package is installed whose name only running the code tells."""
+    SHELL = "shell"
+    """A shell reads a text that only running the code tells."""
+    COLLECTOR = "collector"
+    """A host that is known for taking in stolen data, a tunnel, a webhook, a bare address."""
+    BUILD = "build"
+    """Building or installing the package starts a program, fetches or runs something."""
+
+
+class Met(msgspec.Struct, frozen=True):
+    """One thing that is done: see `core.fact.Practice`. `line` counts within the text."""
+
+    kind: Kind
+    line: int
+    symbol: str
+    detail: str = ""
+    traits: tuple[str, ...] = ()
+
+
+class Reached(msgspec.Struct, frozen=True):
+    """A host that is named: see `core.fact.Egress`."""
+
+    host: str
+    line: int
+    how: str
+    symbol: str
+    sends: bool = False
+
+
+class Training(msgspec.Struct, frozen=True):
+    """What was found in a text. `whole` is false where the budget ended first."""
+
+    met: tuple[Met, ...] = ()
+    reached: tuple[Reached, ...] = ()
+    whole: bool = True
+
+
+NONE: Final = Training()
+_SPELT: Final = "://"
+_REBUILDS: Final = ("load", "pickle", "eval", "exec", "recv_pyobj", "marshal", "shelve")
+"""Without any of these nothing is rebuilt and no text is run."""
+_FETCHES: Final = ("requests", "urllib", "httpx", "aiohttp", "hf_hub", "snapshot_download",
+                   "cached_", "download", "get_file", "recv", "get_data", "receive", "fsspec",
+                   "boto3", "from_url", "load_url", "pooch", "urlopen")  # fmt: skip
+"""Without any of these no value is fetched."""
+_ACTS: Final = (
+    "trust_remote_code", "from_pretrained", "load_dataset", "hf_hub", "snapshot_download", "pip",
+    "torch.hub", "subprocess", "system", "popen", "get_ipython", "getoutput", "requests", "urllib",
+    "httpx", "aiohttp", "socket", "zmq", "wandb", "comet_ml", "neptune", "clearml", "swanlab",
+    "trackio", "sentry", "posthog", "telemetry", "mlflow", "ftplib", "smtplib", "paramiko",
+    "boto3", "from_single_file", "spawn", "invoke", "modelscope",
+)  # fmt: skip
+"""Without any of these nothing is loaded, started or connected to."""
+_URL: Final = re.compile(r"\b(https?|wss?|ftp|tcp)://([^\s'\"<>\\`|)\]}{/?#,;]+)([^\s'\"<>\\`|)]*)")
+_REPOSITORY: Final = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+_NAME: Final = re.compile(r"[A-Za-z0-9][\w.-]*")
+_RESERVED: Final = re.compile(
+    r"localhost|(?:.*\.)?(?:example\.(?:com|org|net)|localhost|invalid|test|example|local|internal)"
+)
+_EXTRAS: Final = frozenset({"json", "csv", "text", "parquet", "arrow", "imagefolder", "audiofolder",
+                            "generator", "pandas", "webdataset", "xml"})  # fmt: skip
+"""Builders of `load_dataset` that come with the library."""
+_LOADS: Final = frozenset({"from_pretrained", "load_dataset", "hf_hub_download",
+                           "snapshot_download", "from_single_file"})  # fmt: skip
+_SECRET: Final = re.compile(r"token|secret|passw|api_?key|credential|private_?key", re.IGNORECASE)
+_SENDS: Final = frozenset({"post", "put", "patch", "sendall", "sendto", "sendmail"})
+_BUILDS: Final = re.compile(r"(?:.*/)?(?:setup|hatch_build|build_hook|_build_backend)\.py")
+_ADDRESS: Final = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}")
+
+
+def read(text: str, tree: ast.Module, nodes: Nodes, path: str) -> Training:
+    """What a program does. `path` is where it stands."""
+    loads = any(mark in text for mark in _REBUILDS)
+    if loads or any(mark in text for mark in _ACTS):
+        flows = loads and any(mark in text for mark in _FETCHES)
+        return _Reading(tree, nodes, flows, _BUILDS.fullmatch(path) is not None).training()
+    return _Reading(ast.Module([], []), nodes, False, False).addresses() if _SPELT in text else NONE
+
+
+class _Reading:
+    def __init__(self, tree: ast.Module, nodes: Nodes, flows: bool, builds: bool) -> None:
+        self.names = Names()
+        self.nodes = nodes
+        self.builds = builds
+        self.met: list[Met] = []
+        self.reached: list[Reached] = []
+        self.flows = flows
+        self.tree = tree
+
+    def addresses(self) -> Training:
+        """The addresses alone."""
+        self._addresses()
+        return Training(tuple(dict.fromkeys(self.met)), tuple(dict.fromkeys(self.reached)))
+
+    def training(self) -> Training:
+        """All of it."""
+        self.names.learn(self.tree, self.nodes.all)
+        self.scopes = scopes(self.nodes)
+        called = self._called_by_name()
+        self.flow = Flow(self.names, self.scopes if self.flows else [])
+        for scope in self.scopes:
+            for node in scope.nodes:
+                if isinstance(node, ast.Call):
+                    if called.isdisjoint(_last_names(node)):
+                        continue
+                    self._call(node, scope)
+                elif isinstance(node, ast.arguments):
+                    self._defaults(node)
+                elif isinstance(node, ast.AnnAssign) and _trusting(node):
+                    self._say(Kind.TRUST_ANY, node, "trust_remote_code", traits=("default",))
+        self._addresses()
+        return Training(
+            tuple(dict.fromkeys(self.met)),
+            tuple(dict.fromkeys(self.reached)),
+            self.names.steps < STEPS,
+        )
+
+    def _say(
+        self, kind: Kind, node: ast.AST, symbol: str, detail: str = "", traits: tuple[str, ...] = ()
+    ) -> None:
+        self.met.append(Met(kind, getattr(node, "lineno", 1), symbol, detail[:300], traits))
+
+    def _called_by_name(self) -> frozenset[str]:
+        """The last parts of the names of all that matters, and the names that stand for it here."""
+        aliases = (n for n, p in self.names.paths.items() if p.dotted.rpartition(".")[2] in _LASTS)
+        return _LASTS.union(aliases)
+
+    def _defaults(self, node: ast.arguments) -> None:
+        """`def load(name, trust_remote_code=True)`"""
+        positional = [*node.posonlyargs, *node.args]
+        pairs = [
+            *zip(positional[len(positional) - len(node.defaults) :], node.defaults, strict=True),
+            *zip(node.kwonlyargs, node.kw_defaults, strict=True),
+        ]
+        for name, value in pairs:
+            if name.arg == "trust_remote_code" and isinstance(value, ast.Constant) and value.value:
+                self._say(Kind.TRUST_ANY, name, "trust_remote_code", traits=("default",))
+
+    def _call(self, node: ast.Call, scope: Scope) -> None:
+        path = self.names.callee(node)
+        dotted = path.dotted if path is not None else ""
+        name = node.func.attr if isinstance(node.func, ast.Attribute) else ""
+        if isinstance(node.func, ast.Name):
+            name = node.func.id
+        self._loads(node, dotted, name, scope)
+        self._trusts(node, dotted, name)
+        self._hub(node, dotted, name)
+        if dotted in lists().telemetry:
+            host = lists().telemetry[dotted]
+            self.reached.append(Reached(host, node.lineno, "reports", dotted, True))
+        known = effects(dotted) if dotted else ()
+        if "execute" in known and path is not None and not path.made:
+            self._executes(node, dotted)
+        elif name in ("system", "getoutput") and _of_notebook(node.func):
+            self._executes(node, f"IPython.get_ipython.{name}")
+        if dotted in ("builtins.exec", "builtins.eval", "builtins.compile") and node.args:
+            fetched = self.flow.of(node.args[0], scope)
+            if fetched is not None:
+                self._say(Kind.FETCHED_CODE, node, dotted, fetched.source, _marks(fetched))
+        if "connect" in known or "send" in known:
+            self._connects(node, dotted, name, scope)
+        if name == "recv_pyobj":
+            self._say(Kind.RECEIVED, node, name, "pickle")
+
+    # -- what is rebuilt -------------------------------------------------------------------------
+
+    def _loads(self, node: ast.Call, dotted: str, name: str, scope: Scope) -> None:
+        sort = lists().loaders.get(dotted)
+        if sort is None and name == "load_state_dict_from_url":
+            sort = "address"
+        if sort is None:
+            return
+        traits: tuple[str, ...] = ()
+        if any(k.arg is None for k in node.keywords):
+            return  # what is handed on decides
+        if sort in ("torch", "address"):
+            asked = keyword(node, "weights_only")
+            if isinstance(asked, ast.Constant):
+                if asked.value is True:
+                    return
+                traits = ("unsafe",) if asked.value is False else ("unsaid",)
+            elif asked is not None:
+                return  # a caller decides
+            else:
+                traits = ("unsafe",) if sort == "address" else ("unsaid",)
+        elif sort == "numpy":
+            asked = keyword(node, "allow_pickle")
+            if not (isinstance(asked, ast.Constant) and asked.value is True):
+                return
+            traits = ("unsafe",)
+        elif sort == "yaml":
+            loader = argument(node, 1, "Loader")
+            path = self.names.resolve(loader) if loader is not None else None
+            if path is None or path.dotted.rpartition(".")[2] not in ("UnsafeLoader", "Loader"):
+                return
+            traits = ("unsafe",)
+        else:
+            traits = ("unsafe",)
+        given = node.args[0] if node.args else None
+        if given is None:
+            given = next((k.value for k in node.keywords if k.arg in ("f", "url", "file")), None)
+        if given is None:
+            return
+        fetched = self.flow.of(given, scope)
+        if sort == "address" or (fetched is None and sort in ("torch", "pickle", "numpy")):
+            text = spelled(given, self.names)
+            if sort == "address" or (text is not None and _URL.match(text)):
+                digest = keyword(node, "check_hash")
+                checked = isinstance(digest, ast.Constant) and digest.value is True
+                fetched = Fetched(text or UNKNOWN, checked=checked)
+        if fetched is None:
+            return
+        kind = Kind.RECEIVED if fetched.received else Kind.LOAD
+        self._say(kind, node, dotted or name, fetched.source, (*traits, *_marks(fetched)))
+
+    # -- what is let in ---------------------------------------------------------------------------
+
+    def _trusts(self, node: ast.Call, dotted: str, name: str) -> None:
+        if dotted == "torch.hub.load":
+            local = keyword(node, "source")
+            given = spelled(node.args[0], self.names) if node.args else None
+            if isinstance(local, ast.Constant) and local.value == "local":
+                return
+            if given is None:
+                self._say(Kind.TRUST_ANY, node, dotted)
+            elif _REPOSITORY.match(given) and not given.startswith((".", "/")):
+                pinned = ("pinned",) if is_commit(given.rpartition(":")[2]) else ()
+                self._say(Kind.TRUST, node, dotted, given, pinned)
+            return
+        asked = keyword(node, "trust_remote_code")
+        if not isinstance(asked, ast.Constant) or asked.value is not True:
+            if name == "add_argument" and _is_option(node, "--trust_remote_code"):
+                default = keyword(node, "default")
+                if isinstance(default, ast.Constant) and default.value is True:
+                    self._say(Kind.TRUST_ANY, node, "trust_remote_code", traits=("default",))
+            return
+        given = self._repository(node)
+        symbol = dotted or name or "trust_remote_code"
+        if given is None or UNKNOWN in given:
+            self._say(Kind.TRUST_ANY, node, symbol)
+            return
+        if not _REPOSITORY.fullmatch(given):
+            return  # a path, or a name of the library's own
+        code = keyword(node, "code_revision") or keyword(node, "revision")
+        held = code is not None and is_commit(self.names.constant(code))
+        kind = Kind.DATA_SCRIPT if name == "load_dataset" else Kind.TRUST
+        self._say(kind, node, symbol, given, ("pinned",) if held else ())
+
+    def _repository(self, node: ast.Call) -> str | None:
+        words = ("pretrained_model_name_or_path", "repo_id", "path", "model", "model_name",
+                 "pretrained", "model_id", "name")  # fmt: skip
+        given = node.args[0] if node.args else None
+        if given is None or spelled(given, self.names) is None:
+            given = next((k.value for k in node.keywords if k.arg in words), given)
+        return spelled(given, self.names) if given is not None else None
+
+    def _hub(self, node: ast.Call, dotted: str, name: str) -> None:
+        """What is loaded from a hub, in which revision."""
+        if name not in _LOADS:
+            return
+        self.reached.append(Reached("huggingface.co", node.lineno, "calls", dotted or name))
+        given = self._repository(node)
+        if given is None or not _NAME.match(given) or given.endswith(("/", ".json")):
+            return
+        if name == "load_dataset":
+            if given in _EXTRAS:
+                return
+            if given.endswith(".py") or _URL.match(given):
+                self._say(Kind.DATA_SCRIPT, node, dotted or name, given)
+                return
+        if not (_REPOSITORY.fullmatch(given) or _NAME.fullmatch(given)):
+            return
+        revision = keyword(node, "revision")
+        if revision is not None:
+            value = self.names.constant(revision)
+            if value is None and not _is_none(revision):
+                return  # a caller decides
+            if is_commit(value):
+                return
+        self._say(Kind.LOOSE, node, dotted or name, given)
+
+    # -- what is started -------------------------------------------------------------------------
+
+    def _executes(self, node: ast.Call, dotted: str) -> None:
+        command = started(node, dotted, self.names)
+        if command is None:
+            return
+        said = False
+        for act in command.acts(node.lineno):
+            if act.kind in COMMANDS:
+                said = True
+                traits = (act.kind.value, *(("vendor",) if act.target == "vendor" else ()))
+                detail = act.detail or act.text
+                self.met.append(Met(Kind.COMMAND, node.lineno, dotted, detail[:300], traits))
+        if (
+            not said
+            and command.installs()
+            and UNKNOWN in " ".join(command.words or (command.text or "",))
+        ):
+            self._say(Kind.INSTALL_ANY, node, dotted, " ".join(command.words) or command.text or "")
+        elif command.dynamic:
+            self._say(Kind.SHELL, node, dotted, command.text or "")
+        if self.builds:
+            what = " ".join(command.words) or command.text or ""
+            self._say(Kind.BUILD, node, dotted, what, ("starts",))
+
+    # -- where it connects ------------------------------------------------------------------------
+
+    def _connects(self, node: ast.Call, dotted: str, name: str, scope: Scope) -> None:
+        verb = name.lower()
+        method = self.names.constant(node.args[0]) if node.args and verb == "request" else None
+        given = argument(node, 1 if verb in ("request", "stream") and method else 0, "url")
+        text = spelled(given, self.names) if given is not None else None
+        told = [k.arg for k in node.keywords if k.arg in ("data", "json", "files", "content")]
+        sends = verb in _SENDS or bool(told) or str(method).lower() in _SENDS
+        if verb == "urlopen" and len(node.args) > 1:
+            sends = True
+        if self.builds and "connect" in effects(dotted):
+            self._say(Kind.BUILD, node, dotted, text or "", ("fetches",))
+        if text is None:
+            return
+        for found in _URL.finditer(text):
+            host = _host(found[2])
+            if host:
+                self.reached.append(Reached(host, node.lineno, "calls", dotted, sends))
+            self._collector(node, found, dotted, sends, scope)
+
+    def _collector(
+        self, node: ast.Call, found: re.Match[str], dotted: str, sends: bool, scope: Scope
+    ) -> None:
+        host = found[2].rpartition("@")[2].partition(":")[0].lower()
+        sort = taker(found[0])
+        if not sort:
+            return
+        tells = UNKNOWN in found[3] and sort in ("collector", "tunnel", "address")
+        traits = [sort]
+        if sends or tells:
+            traits.append("sends")
+        if UNKNOWN not in found[0]:
+            traits.append("fixed")
+        if self._secret(node, scope):
+            traits.append("secret")
+        self._say(Kind.COLLECTOR, node, dotted, host, tuple(traits))
+
+    def _secret(self, node: ast.Call, scope: Scope) -> bool:
+        """Whether what a call is given holds credentials: the environment, a token, a key file."""
+        given: list[ast.AST] = [*node.args, *(k.value for k in node.keywords if k.arg != "headers")]
+        seen = 0
+        while given and seen < 500:
+            part = given.pop()
+            seen += 1
+            if isinstance(part, ast.Name):
+                given += self._assigned(part.id, scope)
+            elif isinstance(part, ast.Attribute):
+                path = self.names.resolve(part)
+                if path is not None and path.dotted == "os.environ":
+                    return True
+            elif isinstance(part, ast.Call):
+                if self._reads_secret(part):
+                    return True
+            elif isinstance(part, ast.Subscript) and self._of_environment(part):
+                continue  # one variable: told apart by its name, below
+            if isinstance(part, ast.Subscript | ast.Call) and self._names_secret(part):
+                return True
+            given += ast.iter_child_nodes(part)
+        return False
+
+    def _assigned(self, name: str, scope: Scope) -> list[ast.AST]:
+        """What a name of a function, or of the module, is set to."""
+        found: list[ast.AST] = []
+        for node in (*scope.nodes, *(self.scopes[0].nodes if scope.name else ())):
+            if isinstance(node, ast.Assign) and any(_named(t, name) for t in node.targets):
+                found.append(node.value)
+            elif isinstance(node, ast.withitem) and _named(node.optional_vars, name):
+                found.append(node.context_expr)
+        return found[:3]
+
+    def _of_environment(self, node: ast.Subscript) -> bool:
+        owner = self.names.resolve(node.value)
+        return owner is not None and owner.dotted == "os.environ" and not self._names_secret(node)
+
+    def _names_secret(self, node: ast.Subscript | ast.Call) -> bool:
+        """`os.environ["HF_TOKEN"]`, `os.getenv("AWS_SECRET_ACCESS_KEY")`."""
+        key: ast.expr | None
+        if isinstance(node, ast.Subscript):
+            owner, key = self.names.resolve(node.value), node.slice
+            read = owner is not None and owner.dotted == "os.environ"
+        else:
+            owner = self.names.callee(node)
+            key = node.args[0] if node.args else None
+            read = owner is not None and owner.dotted in ("os.getenv", "os.environ.get")
+        value = self.names.constant(key) if read and key is not None else None
+        return isinstance(value, str) and _SECRET.search(value) is not None
+
+    def _reads_secret(self, node: ast.Call) -> bool:
+        path = self.names.callee(node)
+        if path is None:
+            return False
+        if path.dotted in ("huggingface_hub.get_token", "huggingface_hub.HfFolder.get_token"):
+            return True
+        if path.dotted in ("builtins.open", "pathlib.Path", "os.path.expanduser") and node.args:
+            text = spelled(node.args[0], self.names)
+            found = place(text) if text else None
+            return found is not None and found[0] == "credentials"
+        return False
+
+    def _addresses(self) -> None:
+        """Addresses that are only spelled; those in the text of documentation are not."""
+        called = {(r.host, r.line) for r in self.reached}
+        hosts = {r.host for r in self.reached}
+        spoken = {m.detail for m in self.met if m.kind is Kind.COLLECTOR}
+        quoted = {
+            id(n.value)
+            for n in self.nodes.all
+            if isinstance(n, ast.Expr) and isinstance(n.value, ast.Constant)
+        }
+        for node in self.nodes.all:
+            if not isinstance(node, ast.Constant) or not isinstance(node.value, str):
+                continue
+            text = node.value
+            if "://" not in text or id(node) in quoted or len(text) > 20_000:
+                continue
+            for found in _URL.finditer(text):
+                host = _host(found[2])
+                if host and host not in hosts and (host, node.lineno) not in called:
+                    hosts.add(host)
+                    self.reached.append(Reached(host, node.lineno, "names", ""))
+                sort = taker(found[0])
+                if sort and sort != "address" and host not in spoken:
+                    spoken.add(host)
+                    fixed = ("fixed",) if found[3].strip("/") else ()
+                    self._say(Kind.COLLECTOR, node, "", host, (sort, *fixed))
+
+
+COMMANDS: Final = frozenset({
+    ShellKind.REMOTE_SCRIPT, ShellKind.INSTALL_GIT, ShellKind.INSTALL_PLAIN,
+    ShellKind.INSTALL_INDEX, ShellKind.INSTALL_UNPINNED, ShellKind.LITERAL_SECRET,
+})  # fmt: skip
+"""What is kept of the acts of a command."""
+
+
+def taker(address: str) -> str:
+    """What sort of place an address is that data go to and do not come back from: `collector`,
+    `tunnel`, `webhook`, `address` (a bare public one), or the empty string."""
+    found = _URL.match(address)
+    if found is None:
+        return ""
+    host = found[2].rpartition("@")[2].partition(":")[0].lower()
+    rest = f"{host}{found[3]}"
+    if any(rest.startswith(mark) for mark in lists().webhooks):
+        return "webhook"
+    if stands_in(host, lists().collectors):
+        return "collector"
+    if stands_in(host, lists().tunnels):
+        return "tunnel"
+    if _ADDRESS.fullmatch(host):
+        try:
+            return "address" if ipaddress.ip_address(host).is_global else ""
+        except ValueError:
+            return ""
+    return ""
+
+
+def _host(written: str) -> str:
+    """A host as an address names it, or the empty string where it is none of the outside."""
+    host = written.rpartition("@")[2].partition(":")[0].lower().rstrip(".")
+    if "." not in host or UNKNOWN in host or "%" in host or "$" in host or "*" in host:
+        return ""
+    if _ADDRESS.fullmatch(host):
+        try:
+            return host if ipaddress.ip_address(host).is_global else ""
+        except ValueError:
+            return ""
+    valid = re.fullmatch(r"[a-z0-9-]+(?:\.[a-z0-9-]+)*\.[a-z]{2,}", host)
+    return host if valid and not _RESERVED.fullmatch(host) else ""
+
+
+def _marks(fetched: Fetched) -> tuple[str, ...]:
+    marks = (("pinned", fetched.pinned), ("checked", fetched.checked), ("hub", fetched.hub))
+    return tuple(name for name, holds in marks if holds)
+
+
+def _last_names(node: ast.Call) -> tuple[str, ...]:
+    """The last part of a callee's name, and the keywords that matter by themselves."""
+    func = node.func
+    last = func.attr if isinstance(func, ast.Attribute) else ""
+    last = func.id if isinstance(func, ast.Name) else last
+    if not last:
+        return _ANY
+    return (last, *(k.arg for k in node.keywords if k.arg == "trust_remote_code"))
+
+
+def _of_notebook(node: ast.expr) -> bool:
+    """`get_ipython().…`, which a notebook need not import."""
+    owner = node.value if isinstance(node, ast.Attribute) else None
+    return isinstance(owner, ast.Call) and _named(owner.func, "get_ipython")
+
+
+def _trusting(node: ast.AnnAssign) -> bool:
+    """`trust_remote_code: bool = True` in a class of settings."""
+    given = node.value
+    yes = isinstance(given, ast.Constant) and given.value is True
+    return yes and _named(node.target, "trust_remote_code")
+
+
+def _named(node: ast.AST | None, name: str) -> bool:
+    return isinstance(node, ast.Name) and node.id == name
+
+
+def _is_none(node: ast.AST) -> bool:
+    return isinstance(node, ast.Constant) and node.value is None
+
+
+def _is_option(node: ast.Call, option: str) -> bool:
+    return any(
+        isinstance(a, ast.Constant) and str(a.value).replace("-", "_") == option.replace("-", "_")
+        for a in node.args
+    )
+
+
+_ANY: Final = ("trust_remote_code",)
+_LASTS: Final = frozenset(
+    {n.rpartition(".")[2] for n in (*lists().loaders, *lists().telemetry, *lists().downloads)}
+    | {n.rpartition(".")[2] for e in ("execute", "connect", "send") for n in known(e)}
+    | _LOADS | _SENDS | lists().hub_downloads
+    | {"exec", "eval", "compile", "recv_pyobj", "system", "getoutput", "add_argument", "request",
+       "get", "delete", "head", "stream", "trust_remote_code", "getattr", "partial"}
+)  # fmt: skip
+"""The last parts of the names of what is looked for."""
