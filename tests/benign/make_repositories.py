@@ -1077,10 +1077,10 @@ def gguf_llama(folder: Path) -> None:
     import numpy
 
     folder.mkdir(parents=True, exist_ok=True)
-    rng = numpy.random.default_rng(0)
     tokens = [f"tok{i}" for i in range(300)]
     for name, kind in (("F16", gguf.GGMLQuantizationType.F16),
                        ("Q8_0", gguf.GGMLQuantizationType.Q8_0)):  # fmt: skip
+        rng = numpy.random.default_rng(0)
         writer = gguf.GGUFWriter(folder / f"model-{name}.gguf", "llama")
         writer.add_name("tiny llama")
         writer.add_license("apache-2.0")
