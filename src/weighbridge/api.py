@@ -14,6 +14,7 @@ from weighbridge.engine import audit as engine
 from weighbridge.engine.audit import TargetError
 from weighbridge.engine.rules import RulesError
 from weighbridge.engine.supervisor import Settings
+from weighbridge.intel.advisories.index import FILE, home
 from weighbridge.policy.policy import Policy, PolicyError
 from weighbridge.policy.policy import read as read_policy
 from weighbridge.policy.verdict import judge
@@ -37,6 +38,7 @@ def audit(
     *,
     policy: Policy | str | os.PathLike[str] | None = None,
     rules: str | os.PathLike[str] | None = None,
+    advisories: str | os.PathLike[str] | None = None,
     settings: Settings | None = None,
     progress: Callable[[int, int], None] | None = None,
     access: Access | None = None,
@@ -48,7 +50,8 @@ def audit(
     `policy` is a `Policy`, or the path of a policy file; None means no waivers and no demands (the
     command line looks for `weighbridge.toml` in the working directory, this function does not).
     `rules` is a folder of YARA rules to run as well, in place of the one that the policy names; it
-    needs the extra `weighbridge[yara]`. `settings` are the budgets of the run. `progress` is called
+    needs the extra `weighbridge[yara]`. `advisories` is an index that `weighbridge update` made, by
+    default the one in the user's cache. `settings` are the budgets of the run. `progress` is called
     with how many files are done, of how many. Nothing of the target is executed, and only the
     target's files are read.
 
@@ -70,6 +73,7 @@ def audit(
         progress,
         access,
         None if folder is None else Path(folder),
+        home() / FILE if advisories is None else Path(advisories),
     )
     now = datetime.now(UTC)
     judgement = judge(

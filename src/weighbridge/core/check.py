@@ -47,7 +47,8 @@ class Audit:
 
     Such checks run in a jailed child of their own. `blobs` are the target's files by path, to be
     read in parts; `parts` are what was audited beside the target, by role (`base`: the model that
-    it derives from); `missing` says of a part that could not be had why not.
+    it derives from); `missing` says of a part that could not be had why not. `advisories` is where
+    the index of advisories lies (None: `missing` says why there is none).
     """
 
     files: tuple[FileRecord, ...]
@@ -59,6 +60,7 @@ class Audit:
     blobs: Mapping[str, Blob] = field(default_factory=dict)
     parts: Mapping[str, Audit] = field(default_factory=dict)
     missing: Mapping[str, str] = field(default_factory=dict)
+    advisories: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

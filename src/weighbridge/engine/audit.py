@@ -35,6 +35,7 @@ from weighbridge.engine.examine import UNRECOGNISED, examine
 from weighbridge.engine.rules import Rules, compile_folder
 from weighbridge.engine.ruleset import Ruleset, load
 from weighbridge.engine.supervisor import Progress, Settings, Supervisor
+from weighbridge.intel.advisories.index import NoIndex, facts_of
 from weighbridge.sources.remote import RemoteFile, SourceError
 from weighbridge.sources.target import Access, Source, open_base, open_with_parts
 
@@ -70,8 +71,10 @@ def run(
     progress: Progress | None = None,
     access: Access | None = None,
     rules: Path | None = None,
+    advisories: Path | None = None,
 ) -> Audited:
-    """Audit a folder, a file or a repository; `rules` is a folder of YARA rules to run as well.
+    """Audit a folder, a file or a repository; `rules` is a folder of YARA rules to run as well,
+    `advisories` the index that its requirements are looked up in.
 
     Raises `TargetError` where there is nothing that can be audited, `RulesError` where the rules
     cannot be used.
@@ -85,6 +88,7 @@ def run(
         raise TargetError(f"{target}: {getattr(error, 'strerror', None) or error}") from error
     main = _examined(source, ruleset, settings, own, progress)
     across, parts = _with_parts(main, ruleset, settings, access or Access())
+    across, known = _with_advisories(across, advisories)
     gaps = [*main.gaps, *(_concerns(g, e, ruleset) for e in main.examined for g in e.gaps)]
     findings = [f for e in main.examined for f in e.findings]
     ran = Counter(check for e in main.examined for row in e.coverage for check in row.checks)
@@ -92,6 +96,8 @@ def run(
     if across.files or across.links:
         blobs = [b for part in (main, *parts) for b in part.blobs]
         readable = [path for part in (main, *parts) for path in part.source.readable]
+        if across.advisories is not None:
+            readable.append(Path(across.advisories))
         asked = Supervisor(blobs, readable, _nothing, settings)
         with asked:
             for check, said in zip(
@@ -118,7 +124,7 @@ def run(
         ran=dict(sorted(ran.items())),
         checks=ruleset.checks,
         ruleset=ruleset.digest if own is None else _with_rules(ruleset.digest, own),
-        intel=ruleset.intel if own is None else (*ruleset.intel, own.intel),
+        intel=(*ruleset.intel, *(() if own is None else (own.intel,)), *known),
         origin=source.origin,
     )
 
@@ -196,6 +202,17 @@ def _with_parts(
         why = getattr(error, "strerror", None) or str(error)
         return replace(audit, missing={"base": why}), []
     return replace(audit, parts={"base": part.audit(ruleset)}), [part]
+
+
+def _with_advisories(audit: Audit, path: Path | None) -> tuple[Audit, tuple[Intel, ...]]:
+    """The audit with where the advisories lie, or why they cannot be asked; what they are."""
+    try:
+        if path is None:
+            raise NoIndex("no advisories were given")
+        known = facts_of(path).intel()
+    except NoIndex as error:
+        return replace(audit, missing={**audit.missing, "advisories": str(error)}), ()
+    return replace(audit, advisories=os.fspath(path.absolute())), (known,)
 
 
 def _nothing(blob: Blob) -> Examined:

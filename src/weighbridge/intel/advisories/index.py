@@ -47,10 +47,6 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     exploited: int
     tag: str = ""
 
-    def age(self, today: date) -> int:
-        """Days since the newest advisory."""
-        return (today - date.fromisoformat(self.date)).days
-
     def intel(self) -> Intel:
         """What the report says of it."""
         return Intel(
@@ -133,8 +129,7 @@ class Index:
 
     def bodies(self) -> Iterator[tuple[str, bytes]]:
         """Every advisory as it was published, in the order of their names."""
-        for id, body in self._file.execute("SELECT id, body FROM advisory ORDER BY id"):
-            yield id, body
+        yield from self._file.execute("SELECT id, body FROM advisory ORDER BY id")
 
     def modified(self) -> dict[str, str]:
         """When each advisory was changed last, by its name."""
@@ -210,8 +205,6 @@ def facts_of(path: Path) -> Facts:
         return index.facts
 
 
-def today() -> date:
-    """The day in UTC."""
-    return datetime.now(UTC).date()
-
-
+def age(facts: Facts) -> int:
+    """Days since the newest advisory."""
+    return (datetime.now(UTC).date() - date.fromisoformat(facts.date)).days

@@ -68,10 +68,8 @@ def base_score(vector: str) -> float | None:
     except KeyError:
         return None
     loss = 1 - (1 - weights["C"]) * (1 - weights["I"]) * (1 - weights["A"])
-    if scope == "U":
-        impact = 6.42 * loss
-    else:
-        impact = 7.52 * (loss - 0.029) - 3.25 * (loss - 0.02) ** 15
+    changed = 7.52 * (loss - 0.029) - 3.25 * (loss - 0.02) ** 15
+    impact = 6.42 * loss if scope == "U" else changed
     if impact <= 0:
         return 0.0
     ease = 8.22 * weights["AV"] * weights["AC"] * privileges * weights["UI"]
