@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from weighbridge import __version__
-from weighbridge.apps.cli import UsageError, audit, controls, explain, schema
+from weighbridge.apps.cli import UsageError, audit, controls, explain, schema, serve_osv, update
 
 USAGE, INTERRUPTED = 2, 130
 
@@ -24,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"weighbridge {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (audit, explain, controls, schema):
+    for command in (audit, update, explain, controls, schema, serve_osv):
         command.add(commands)
     arguments = parser.parse_args(argv)
     try:

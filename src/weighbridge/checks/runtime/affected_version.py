@@ -18,6 +18,8 @@ from weighbridge.intel.advisories.osv import Standing, judge, parse
 from weighbridge.intel.advisories.severity import LEVELS
 
 SHOWN: Final = 50
+QUOTED: Final = 120
+"""Characters of a summary."""
 
 
 @check("affected-version", control="dependencies", reads=Audit)
@@ -158,7 +160,7 @@ def _finding(hold: Hold, those: list[Advised], part: str, places: tuple[Related,
     grave += ", known to be exploited" if worst.exploited else ""
     more = f" and {len(those) - 1:,} more" if len(those) > 1 else ""
     free = _free(those) if hold in (Hold.AFFECTED, Hold.ONLY, Hold.MAY) else ""
-    summary = f": {worst.summary}" if worst.summary else ""
+    summary = f": {_short(worst.summary)}" if worst.summary else ""
     told = f"{wanted.told}" + (f" ({part})" if part else "")
     by_name = ", by the same name on PyPI," if wanted.assumed else ""
     return Finding(
@@ -170,6 +172,10 @@ def _finding(hold: Hold, those: list[Advised], part: str, places: tuple[Related,
         related=places,
         evidence=(_table(those),),
     )
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= QUOTED else f"{text[:QUOTED]}…"
 
 
 def _free(those: list[Advised]) -> str:
