@@ -39,18 +39,29 @@ class Advised:
         return fixes(entry.said, self.wanted.version)
 
 
-def advised(wanted: Wanted, index: Index) -> Iterator[Advised]:
-    """What is known of a requirement, each weakness once."""
+def hostile(wanted: Wanted, index: Index) -> Iterator[Advised]:
+    """What says that the package itself is hostile."""
+    entries = index.of(wanted.key)
+    if any(entry.malicious for entry in entries):
+        yield from (a for a in _advised(wanted, entries) if a.merged.malicious)
+
+
+def weaknesses(wanted: Wanted, index: Index) -> Iterator[Advised]:
+    """What is known of a requirement beside that, each weakness once."""
+    yield from (a for a in _advised(wanted, index.of(wanted.key)) if not a.merged.malicious)
+
+
+def _advised(wanted: Wanted, entries: tuple[Known, ...]) -> Iterator[Advised]:
     if not wanted.key or (wanted.said.url and wanted.version is None):
         return
     holding: dict[Hold, list[Known]] = {}
-    for known in index.of(wanted.key):
+    for known in entries:
         hold = _hold(wanted, known)
         if hold is not None:
             holding.setdefault(hold, []).append(known)
     told: set[str] = set()
-    for hold in Hold:
-        for one in merged(holding.get(hold, ())):
+    for hold in (h for h in Hold if h in holding):
+        for one in merged(holding[hold]):
             if told.isdisjoint(one.ids):  # said already, and more firmly, under another name
                 told.update(one.ids)
                 yield Advised(wanted, one, hold)

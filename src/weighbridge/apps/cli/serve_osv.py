@@ -93,7 +93,7 @@ def server(path: Path, port: int = 0) -> ThreadingHTTPServer:
                 body = index.body(id) if start == "/v1/vulns" else None
             if body is None:
                 return self._send(404, {"code": 5, "message": "there is no such advisory"})
-            return self._send(200, msgspec.Raw(body))
+            return self._send(200, served(body))
 
         def _send(self, status: int, value: Any) -> None:
             body = msgspec.json.encode(value)
@@ -111,10 +111,20 @@ def server(path: Path, port: int = 0) -> ThreadingHTTPServer:
 
 def answer(index: Index, asked: dict[str, Any]) -> dict[str, Any]:
     """What OSV's /v1/query says. Raises `ValueError` where the question is none."""
+    bodies = [index.body(known.id) for known in _matching(index, asked)]
+    return {"vulns": [served(b) for b in bodies if b is not None]} if bodies else {}
+
+
+def served(body: bytes) -> dict[str, Any]:
+    """An advisory as OSV hands it out: its times end in `Z`, which some publishers spell
+    otherwise and pip-audit insists on."""
     import msgspec
 
-    bodies = [index.body(known.id) for known in _matching(index, asked)]
-    return {"vulns": [msgspec.Raw(b) for b in bodies if b is not None]} if bodies else {}
+    read: dict[str, Any] = msgspec.json.decode(body, type=dict)
+    for key in ("published", "modified", "withdrawn"):
+        if isinstance(when := read.get(key), str):
+            read[key] = when.replace("+00:00", "Z")
+    return read
 
 
 def batch(index: Index, asked: dict[str, Any]) -> dict[str, Any]:

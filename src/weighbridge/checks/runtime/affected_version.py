@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from weighbridge.analysis.advised import Advised, Hold, advised
+from weighbridge.analysis.advised import Advised, Hold, weaknesses
 from weighbridge.analysis.dependencies import Wanted, dependencies, role
 from weighbridge.core.check import Audit, check
 from weighbridge.core.evidence import Table
@@ -17,7 +17,7 @@ from weighbridge.intel.advisories.index import OLD, Index, NoIndex, age
 from weighbridge.intel.advisories.osv import Standing, judge, parse
 from weighbridge.intel.advisories.severity import LEVELS
 
-SHOWN: Final = 50
+SHOWN: Final = 500
 QUOTED: Final = 120
 """Characters of a summary."""
 
@@ -60,14 +60,15 @@ def affected_version(audit: Audit) -> Iterator[Finding | Gap]:
         with Index(Path(audit.advisories)) as index:
             yield from _state(index)
             yield from _unknown(found.wanted)
-            said = [a for w in found.wanted for a in advised(w, index) if not a.merged.malicious]
+            said = [a for w in found.wanted for a in weaknesses(w, index)]
     except NoIndex as error:
         yield _not_looked_up(found.wanted, str(error))
         return
     groups: dict[tuple[str, str], list[Advised]] = defaultdict(list)
     for one in said:
         groups[one.wanted.key, one.wanted.version or one.wanted.specifier].append(one)
-    for _, group in sorted(groups.items()):
+    # The gravest first: of very many findings in one file a report lists the first ones.
+    for _, group in sorted(groups.items(), key=lambda g: (min(map(_gravest, g[1])), g[0])):
         yield from _judged(group, role(group[0].wanted.key, audit))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from weighbridge.analysis.advised import Advised, Hold, advised
+from weighbridge.analysis.advised import Advised, Hold, hostile
 from weighbridge.analysis.dependencies import dependencies
 from weighbridge.core.check import Audit, check
 from weighbridge.core.evidence import Table
@@ -40,7 +40,7 @@ def malicious_package(audit: Audit) -> Iterator[Finding]:
     wanted = dependencies(audit).wanted
     try:
         with Index(Path(audit.advisories)) as index:
-            said = [a for w in wanted for a in advised(w, index) if a.merged.malicious]
+            said = [a for w in wanted for a in hostile(w, index)]
     except NoIndex:
         return  # `affected-version` says so
     for one in said:
