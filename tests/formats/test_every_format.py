@@ -115,6 +115,7 @@ REAL: dict[str, bytes] = {
     "ggml": GGML_FILES["ggjt v3"][0],
     "json": b'{"a": [1, 2, {"b": "c"}]}',
     "text": "plain words, ümlaut\n".encode(),
+    "conda-explicit": b"@EXPLICIT\nhttps://example.org/noarch/numpy-1.26.4-py311_0.conda\n",
     "elf": elf(),
     "pe": pe(),
     "ape": b"jartsr='\n" + bytes(20) + b"'\nprintf '\\177ELF\\2\\1' >a\n",

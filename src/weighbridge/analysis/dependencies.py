@@ -199,6 +199,13 @@ def _judged(fact: Installs, said: Requirement, bounds: list[Requirement]) -> Wan
     return made
 
 
+def shown(target: str) -> str:
+    """An address for a reader, without the login in it."""
+    head, found, rest = target.partition("://")
+    place, slash, path = rest.partition("/")
+    return f"{head}{found}{place.rpartition('@')[2]}{slash}{path}"[:160] if found else target[:160]
+
+
 def role(key: str, audit: Audit) -> str:
     """What a package is to this model, in words: what loads it, what serves it, or nothing."""
     known = engines()
