@@ -120,6 +120,10 @@ CASES: list[tuple[str, Tree, set[tuple[str, str]]]] = [
     ("vendor's index",
      {"requirements.txt": "--extra-index-url https://download.pytorch.org/whl/cu118\ntorch==2.9\n"},
      {("note", "extra https://download.pytorch.org/whl/cu118")}),
+    ("torchtriton, 2022",
+     {"requirements.txt": "--pre\n--extra-index-url https://download.pytorch.org/whl/nightly/cu118\n"
+      "torch\ntorchtriton\n"},
+     {("review", "extra https://download.pytorch.org/whl/nightly/cu118"), ("note", "torch")}),
     ("plain HTTP", {"requirements.txt": "-i http://example.org/s\ntorch==2.9\n"},
      {("review", "index http://example.org/s")}),
     ("loopback", {"requirements.txt": "-i http://127.0.0.1:3141/s\ntorch==2.9\n"},
@@ -162,7 +166,7 @@ def test_an_affected_version_is_told_whole(known: Path, tmp_path: Path) -> None:
     said = audited(tmp_path, {"requirements.txt": "a==1\ntorch==2.5.1\n", "m.pkl": PICKLE}, known)
     (found,) = findings(said, "affected-version")
     assert found.message == (
-        "torch 2.5.1 (it loads this model (pickle)) is affected by CVE-2025-32434, critical and 1 "
+        "torch 2.5.1 (it loads this model: pickle) is affected by CVE-2025-32434, critical and 1 "
         "more; 2.7.0 is free of all of them: weights_only runs code"
     )
     assert (found.at.path, found.at.line) == ("requirements.txt", 2)
@@ -171,6 +175,17 @@ def test_an_affected_version_is_told_whole(known: Path, tmp_path: Path) -> None:
     assert rows[0] == ("CVE-2025-32434, GHSA-torch, PYSEC-torch", "critical", "", "2.6.0",
                        "weights_only runs code")  # fmt: skip
     assert rows[1][:2] == ("GHSA-low", "low")
+
+
+def test_a_hole_in_the_loader_concerns_the_format(known: Path, tmp_path: Path) -> None:
+    tree: Tree = {"requirements.txt": "torch==2.5.1\n", "m.pkl": PICKLE}
+    (found,) = findings(audited(tmp_path / "a", tree, known), "unsafe-loader")
+    assert found.message == (
+        "pickle is to be loaded by torch 2.5.1, which has a known hole: CVE-2025-32434"
+    )
+    for text in ("torch==2.6.0\n", "torch>=2\n", "pillow==9.5\n"):
+        said = audited(tmp_path / "b", tree | {"requirements.txt": text}, known)
+        assert findings(said, "unsafe-loader") == []
 
 
 def test_the_same_version_in_two_files_is_one_finding(known: Path, tmp_path: Path) -> None:

@@ -81,7 +81,9 @@ def _judged(index: PackageIndex, fact: Installs) -> tuple[str, Action]:
         return f"{what} over plain HTTP, where anybody on the way can answer: {said}", Action.REVIEW
     if index.kind == "extra":
         why = f"a second index ({said}): the highest version of a name is taken, from either"
-        return why, Action.NOTE if _vendor(index.said) else Action.REVIEW
+        # What a nightly index serves is often not on the public one, where the name is free.
+        settled = _vendor(index.said) and "nightly" not in index.said
+        return why, Action.NOTE if settled else Action.REVIEW
     if index.kind == "index" and not _default(index.said):
         return f"packages are taken from another index: {said}", _of_other(index.said)
     if index.kind == "find-links" and "://" in index.said:
