@@ -167,7 +167,7 @@ def test_an_affected_version_is_told_whole(known: Path, tmp_path: Path) -> None:
     (found,) = findings(said, "affected-version")
     assert found.message == (
         "torch 2.5.1 (it loads this model: pickle) is affected by CVE-2025-32434, critical and 1 "
-        "more; 2.7.0 is free of all of them: weights_only runs code"
+        "more: weights_only runs code; 2.7.0 is free of all of them"
     )
     assert (found.at.path, found.at.line) == ("requirements.txt", 2)
     (table,) = found.evidence

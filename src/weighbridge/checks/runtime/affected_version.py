@@ -165,7 +165,7 @@ def _finding(hold: Hold, those: list[Advised], part: str, places: tuple[Related,
     told = f"{wanted.told}" + (f" ({part})" if part else "")
     by_name = ", by the same name on PyPI," if wanted.assumed else ""
     return Finding(
-        message=f"{told}{by_name} {_SAYS[hold]} {worst.ids[0]}{grave}{more}{free}{summary}",
+        message=f"{told}{by_name} {_SAYS[hold]} {worst.ids[0]}{grave}{more}{summary}{free}",
         at=wanted.at,
         action=_action(hold, those, part),
         symbol=f"{wanted.key} {wanted.version or wanted.specifier}".strip(),
