@@ -18,6 +18,7 @@ from weighbridge.engine.audit import Audited, run
 from weighbridge.engine.ruleset import load
 from weighbridge.intel.engines import listed as engines
 from weighbridge.intel.packages import listed as packages
+from weighbridge.sources.target import Access
 
 SHA = "a1" * 20
 ORDINARY = Path(__file__).with_name("ordinary_packages.txt")
@@ -255,6 +256,26 @@ def test_what_cannot_be_followed_is_a_gap(
 def test_files_that_name_each_other(known: Path, tmp_path: Path) -> None:
     tree: Tree = {"requirements.txt": "-r b\n", "b": "-r requirements.txt\n-r b\npillow==9.5\n"}
     assert len(findings(audited(tmp_path, tree, known))) == 1
+
+
+def test_a_file_that_is_named_belongs_to_the_same_part(known: Path, tmp_path: Path) -> None:
+    for place, version in (("model", "11.0"), ("source", "9.5")):
+        (tmp_path / place).mkdir()
+        (tmp_path / place / "base").write_text(f"pillow=={version}\n")
+    (tmp_path / "source" / "requirements.txt").write_text("-r base\n-r ../model/base\n")
+    access = Access(parts=(("source", str(tmp_path / "source")),))
+    said = run(tmp_path / "model", access=access, advisories=known)
+    (found,) = findings(said)
+    assert (found.at.path, found.symbol) == ("source:base", "pillow 9.5")
+    assert ["outside" in g.message for g in gaps(said)] == [True]
+
+
+def test_hostile_lines_are_shortened(known: Path, tmp_path: Path) -> None:
+    long = "9" * 3_000
+    tree: Tree = {"requirements.txt": f"torch=={long}\n{'n' * 3_000}=={long}\npillow<{long}\n"}
+    said = audited(tmp_path, tree, known)
+    assert all(len(f.message) < 600 and len(f.symbol) <= 200 for f in findings(said))
+    assert not [g for g in said.gaps if g.kind is GapKind.CRASHED]
 
 
 def test_the_control(known: Path, tmp_path: Path) -> None:

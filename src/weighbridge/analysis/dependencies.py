@@ -49,8 +49,8 @@ class Wanted:
     @property
     def told(self) -> str:
         """Name and version, for a reader."""
-        name = self.said.name or self.said.url
-        return f"{name[:80]} {self.version}" if self.version else f"{name[:80]}{self.specifier}"
+        name = (self.said.name or shown(self.said.url))[:80]
+        return f"{name} {self.version[:60]}" if self.version else f"{name}{self.specifier[:80]}"
 
 
 @dataclass(frozen=True, slots=True)

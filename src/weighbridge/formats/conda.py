@@ -19,7 +19,7 @@ from weighbridge.core.location import Location
 from weighbridge.core.tree import Blob
 from weighbridge.formats.project import Gathered, items
 from weighbridge.formats.requirements import installs, read_lines
-from weighbridge.formats.text import Written, read_text, text_kind
+from weighbridge.formats.text import Written, file_name, read_text, text_kind
 
 SIZE_LIMIT: Final = 4 << 20
 LINES_LIMIT: Final = 100_000
@@ -34,7 +34,7 @@ _CLAUSE: Final = re.compile(r"(==|!=|>=|<=|~=|>|<|=|)\s*([\w.!+*-]+)")
 
 def environment(documents: tuple[Any, ...], text: str, where: Location) -> Iterator[Installs]:
     """What the YAML documents of a file say, where they are conda's."""
-    name = where.path.rpartition("/")[2].lower()
+    name = file_name(where.path)
     for value in documents:
         if not isinstance(value, dict):
             continue

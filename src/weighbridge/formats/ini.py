@@ -11,7 +11,7 @@ from weighbridge.core.format import Format, Limits, Loading
 from weighbridge.core.location import Location
 from weighbridge.core.tree import Blob
 from weighbridge.formats import project
-from weighbridge.formats.text import Written, read_text, text_kind
+from weighbridge.formats.text import Written, file_name, read_text, text_kind
 
 SIZE_LIMIT = 1 << 20
 
@@ -24,7 +24,7 @@ class Ini(Written):
 
     def facts(self) -> Iterator[Installs]:
         """What it has installed, or from where."""
-        name = self.where.path.rpartition("/")[2].lower()
+        name = file_name(self.where.path)
         if self.size and not self.text:
             why = f"more than {SIZE_LIMIT:,} bytes of settings"
             yield Installs(at=self.where, place="project", unread=(why,))

@@ -22,7 +22,7 @@ from weighbridge.core.location import Location
 from weighbridge.core.tree import Blob, Held, Reference
 from weighbridge.formats import project
 from weighbridge.formats.payload import CONCEALED, EMBEDDED, is_code, payloads
-from weighbridge.formats.text import Written, text_kind
+from weighbridge.formats.text import Written, file_name, text_kind
 
 SOURCE_LIMIT: Final = 2 << 20
 """In bytes: the syntax tree takes about a hundred times as much."""
@@ -75,7 +75,7 @@ class PythonSource(Written):
 
     def facts(self) -> Iterator[Installs]:
         """What a `setup.py` has installed."""
-        if not self.role and self.where.path.rpartition("/")[2] == "setup.py":
+        if not self.role and file_name(self.where.path) == "setup.py":
             asked = project.setup_script(self.tree, self.text, self.where)
             if asked is not None:
                 yield asked

@@ -28,7 +28,7 @@ from weighbridge.core.finding import Gap, GapKind
 from weighbridge.core.format import Format, Limits, Loading
 from weighbridge.core.location import Location
 from weighbridge.core.tree import Blob
-from weighbridge.formats.text import Text, Written, read_text, text_kind
+from weighbridge.formats.text import Text, Written, file_name, read_text, text_kind
 
 SIZE_LIMIT: Final = 4 << 20
 LINES_LIMIT: Final = 100_000
@@ -108,7 +108,7 @@ class Requirements(Written):
 
     def facts(self) -> Iterator[Installs]:
         """What is to be installed, from where, and which other files say more."""
-        name = self.where.path.rpartition("/")[2].lower()
+        name = file_name(self.where.path)
         yield installs(self.where, "constraints" if "constraint" in name else "requirements",
                        self.lines)  # fmt: skip
 

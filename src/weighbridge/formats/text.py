@@ -48,7 +48,7 @@ SETTINGS_VALUES: Final = 50_000
 TEXT_KEPT: Final = 256 << 10
 """How many characters of one value are told to the questions that go across files."""
 _REQUIREMENTS: Final = re.compile(
-    r".*/(?:[\w.-]*(?:requirements|constraints)[\w.-]*\.(?:txt|in)|requirements/[\w.-]+\.(?:txt|in))"
+    r".*[/:](?:[\w.-]*(?:requirements|constraints)[\w.-]*\.(?:txt|in)|requirements/[\w.-]+\.(?:txt|in))"
 )
 _EXPLICIT: Final = re.compile(rb"^@EXPLICIT\s*$", re.MULTILINE)
 _LIGHTGBM: Final = re.compile(rb"(?:\xef\xbb\xbf)?tree\r?\n(?:version=v|num_class=)")
@@ -275,6 +275,12 @@ def text_kind(sample: Sample) -> str | None:
     return sample.notes["text"]
 
 
+def file_name(path: str) -> str:
+    """The last part of a path in lower case, without the name of what belongs to a target
+    (`source:pyproject.toml`)."""
+    return re.split("[/:]", path.lower())[-1]
+
+
 def _work_out(sample: Sample) -> str | None:
     head = sample.head
     if sample.blob.role in (jinja.ROLE, jinja.LOOSE, tfjs.TOPOLOGY):
@@ -297,7 +303,7 @@ def _work_out(sample: Sample) -> str | None:
         return "template"
     if _REQUIREMENTS.fullmatch(name):
         return "requirements"
-    if named := _NAMED.get(name.rpartition("/")[2]) or ("toml" if name.endswith(".toml") else None):
+    if named := _NAMED.get(file_name(name)) or ("toml" if name.endswith(".toml") else None):
         return named
     if _EXPLICIT.search(head):
         return "conda-explicit"

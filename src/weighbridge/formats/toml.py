@@ -18,7 +18,7 @@ from weighbridge.core.format import Format, Limits, Loading
 from weighbridge.core.location import Location
 from weighbridge.core.tree import Blob
 from weighbridge.formats import locks, project
-from weighbridge.formats.text import Written, read_text, text_kind
+from weighbridge.formats.text import Written, file_name, read_text, text_kind
 
 SIZE_LIMIT: Final = 16 << 20
 PARTS_LIMIT: Final = 100
@@ -36,7 +36,7 @@ class Toml(Written):
 
     def facts(self) -> Iterator[Installs]:
         """What it says is to be installed, where it is a file of that kind."""
-        name = self.where.path.rpartition("/")[2].lower()
+        name = file_name(self.where.path)
         read = _READERS.get("pylock.toml" if _PYLOCK.fullmatch(name) else name)
         if read is None:
             return
