@@ -62,7 +62,8 @@ class Audit:
     bear the name and a colon before their path. `repository`: the target itself is a repository of
     source code.
     `publishers` are those of the policy whose signatures count for this target, `known_names` the
-    owners that the policy knows; `lock` is what an earlier audit let in.
+    owners that the policy knows; `lock` is what an earlier audit let in. `advisories` is where the
+    index of advisories lies (None: `missing` says why there is none).
     """
 
     files: tuple[FileRecord, ...]
@@ -79,6 +80,7 @@ class Audit:
     known_names: tuple[str, ...] = ()
     lock: Lock | None = None
     repository: bool = False
+    advisories: str | None = None
 
     def domain(self, path: str) -> Domain:
         """What a file of the target belongs to."""

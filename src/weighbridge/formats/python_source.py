@@ -18,12 +18,14 @@ from functools import lru_cache
 from typing import Final
 
 from weighbridge.core.document import Malformed
+from weighbridge.core.fact import Installs
 from weighbridge.core.finding import Gap, GapKind
 from weighbridge.core.format import Format, Limits, Loading, Sample
 from weighbridge.core.location import Location
 from weighbridge.core.tree import Blob, Held, Reference
+from weighbridge.formats import project
 from weighbridge.formats.payload import CONCEALED, EMBEDDED, is_code, payloads
-from weighbridge.formats.text import Written, text_kind
+from weighbridge.formats.text import Written, file_name, text_kind
 
 SOURCE_LIMIT: Final = 2 << 20
 """In bytes: the syntax tree takes about a hundred times as much."""
@@ -73,6 +75,13 @@ class PythonSource(Written):
                 for item in node.names:
                     path = f"{up}{item.name}.py"
                     yield Reference(at=self.where, path=path, what="import", kind="candidate")
+
+    def facts(self) -> Iterator[Installs]:
+        """What a `setup.py` has installed."""
+        if not self.role and file_name(self.where.path) == "setup.py":
+            asked = project.setup_script(self.tree, self.text, self.where)
+            if asked is not None:
+                yield asked
 
     def line(self, node: ast.AST) -> str:
         """The source line that a node begins on, without its indentation."""

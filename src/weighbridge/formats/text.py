@@ -37,7 +37,13 @@ JSON_WEIGHT: Final = 360 << 20
 GO_TEMPLATE: Final = "go-template"
 SYSTEM_PROMPT: Final = "system-prompt"
 """Roles of layers in Ollama's store."""
-YAML_NAMES: Final = (".yaml", ".yml", "/mlmodel")
+YAML_NAMES: Final = (".yaml", ".yml", "/mlmodel", "/.condarc")
+_NAMED: Final = {
+    "pipfile": "toml", "poetry.lock": "toml", "uv.lock": "toml", "pdm.lock": "toml",
+    "pipfile.lock": "pipfile-lock", "setup.cfg": "ini", "pip.conf": "ini", "pip.ini": "ini",
+}  # fmt: skip
+"""Files that say what is to be installed are told by their names: their tools look at nothing
+else."""
 _YAML_KEYS: Final = re.compile(rb"^[ -]*[\"']?_target_[\"']? *:|!!python/|^flavors:", re.MULTILINE)
 """What a configuration says that makes a reader act, whatever its name."""
 SETTINGS_LIMIT: Final = 4 << 20
@@ -45,8 +51,9 @@ SETTINGS_VALUES: Final = 50_000
 TEXT_KEPT: Final = 256 << 10
 """How many characters of one value are told to the questions that go across files."""
 _REQUIREMENTS: Final = re.compile(
-    r".*/(?:[\w.-]*(?:requirements|constraints)[\w.-]*\.(?:txt|in)|requirements/[\w.-]+\.(?:txt|in))"
+    r".*[/:](?:[\w.-]*(?:requirements|constraints)[\w.-]*\.(?:txt|in)|requirements/[\w.-]+\.(?:txt|in))"
 )
+_EXPLICIT: Final = re.compile(rb"^@EXPLICIT\s*$", re.MULTILINE)
 _LIGHTGBM: Final = re.compile(rb"(?:\xef\xbb\xbf)?tree\r?\n(?:version=v|num_class=)")
 _MODEL: Final = re.compile(rb'\s*\{\s*"(?:learner|version|base_code|nodes)"\s*:\s*[\[{]')
 """How JSON of XGBoost, PaddlePaddle and MXNet begins."""
@@ -273,11 +280,18 @@ def _encoding(head: bytes) -> str | None:
 
 def text_kind(sample: Sample) -> str | None:
     """Which text a blob is (`text`, `json`, `yaml`, `python`, `script`, `template`, `model-card`,
-    `requirements`, `workflow`, `lightgbm`, `ncnn`, `prototxt`, `notebook`), or None where it is
-    none; asked by each of the text formats, worked out once."""
+    `requirements`, `workflow`, `notebook`, `toml`, `ini`, `pipfile-lock`, `conda-explicit`,
+    `lightgbm`, `ncnn`, `prototxt`), or None where it is none; asked by each of the text formats,
+    worked out once."""
     if "text" not in sample.notes:
         sample.notes["text"] = _work_out(sample)
     return sample.notes["text"]
+
+
+def file_name(path: str) -> str:
+    """The last part of a path in lower case, without the name of what belongs to a target
+    (`source:pyproject.toml`)."""
+    return re.split("[/:]", path.lower())[-1]
 
 
 def _work_out(sample: Sample) -> str | None:
@@ -304,6 +318,10 @@ def _work_out(sample: Sample) -> str | None:
         return "template"
     if _REQUIREMENTS.fullmatch(name):
         return "requirements"
+    if named := _NAMED.get(file_name(name)) or ("toml" if name.endswith(".toml") else None):
+        return named
+    if _EXPLICIT.search(head):
+        return "conda-explicit"
     if start == b"{" and (name.endswith(".ipynb") or _NOTEBOOK.search(head)):
         return "notebook"
     if start in (b"{", b"[") and (b'"' in head or start == b"["):

@@ -35,7 +35,7 @@ def release_secret(audit: Audit) -> Iterator[Finding]:
     a token that it is given is not seen.
 
     ## References
-    - https://docs.pypi.org/trusted-publishers/
+    - https://docs.github.com/actions/security-for-github-actions
     - https://cwe.mitre.org/data/definitions/522.html
     """
     known = automations(audit)
