@@ -42,7 +42,7 @@ def test_controls_lists_the_14_and_what_answers_them(capsys: pytest.CaptureFixtu
         ("file-format", "Can loading run code by design?"),
         ("file-format", "  loading-runs-code: "),
         ("file-format", "A gap here makes the audit incomplete."),
-        ("workflows", "no check reads this yet"),
+        ("isolation", "no check reads this yet"),
     ],
 )
 def test_explain(capsys: pytest.CaptureFixture[str], id: str, shown: str) -> None:
