@@ -95,8 +95,8 @@ _SPELT: Final = "://"
 _REBUILDS: Final = ("load", "pickle", "eval", "exec", "recv_pyobj", "marshal", "shelve")
 """Without any of these nothing is rebuilt and no text is run."""
 _FETCHES: Final = ("requests", "urllib", "httpx", "aiohttp", "hf_hub", "snapshot_download",
-                   "cached_", "download", "get_file", "recv", "get_data", "receive", "fsspec", "boto3",
-                   "from_url", "load_url", "pooch", "urlopen")  # fmt: skip
+                   "cached_", "download", "get_file", "recv", "get_data", "receive", "fsspec",
+                   "boto3", "from_url", "load_url", "pooch", "urlopen")  # fmt: skip
 """Without any of these no value is fetched."""
 _ACTS: Final = (
     "trust_remote_code", "from_pretrained", "load_dataset", "hf_hub", "snapshot_download", "pip",
