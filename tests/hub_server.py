@@ -13,7 +13,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -255,7 +255,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         self.hub.sent += len(data)
-        self.wfile.write(data)
+        with suppress(BrokenPipeError, ConnectionResetError):  # who asked has given up
+            self.wfile.write(data)
 
     def _cut(self, data: bytes, headers: dict[str, str]) -> None:
         """Announce all of it, send half, hang up."""
