@@ -66,7 +66,7 @@ lock:
 		-o requirements/test.txt
 	$(LOCK) --all-extras pyproject.toml requirements/build.in --group dev -c requirements/test.txt \
 		-o requirements/dev.txt
-	for peer in picklescan modelscan modelaudit; do \
+	for peer in picklescan modelscan modelaudit pip-audit; do \
 		$(LOCK) bench/peers/$$peer.in -o bench/peers/$$peer.txt; \
 	done
 

@@ -17,6 +17,7 @@ from weighbridge.engine import verify as verifier
 from weighbridge.engine.audit import TargetError
 from weighbridge.engine.rules import RulesError
 from weighbridge.engine.supervisor import Settings
+from weighbridge.intel.advisories.index import FILE, home
 from weighbridge.policy import lock as locks
 from weighbridge.policy.diff import compare
 from weighbridge.policy.lock import read as read_lock
@@ -52,6 +53,7 @@ def audit(
     *,
     policy: Policy | str | os.PathLike[str] | None = None,
     rules: str | os.PathLike[str] | None = None,
+    advisories: str | os.PathLike[str] | None = None,
     settings: Settings | None = None,
     progress: Callable[[int, int], None] | None = None,
     access: Access | None = None,
@@ -67,7 +69,8 @@ def audit(
     `policy` is a `Policy`, or the path of a policy file; None means no waivers and no demands (the
     command line looks for `weighbridge.toml` in the working directory, this function does not).
     `rules` is a folder of YARA rules to run as well, in place of the one that the policy names; it
-    needs the extra `weighbridge[yara]`. `settings` are the budgets of the run. `progress` is called
+    needs the extra `weighbridge[yara]`. `advisories` is an index that `weighbridge update` made, by
+    default the one in the user's cache. `settings` are the budgets of the run. `progress` is called
     with how many files are done, of how many. `lock` is a `Lock`, or the path of a lock file, that
     the target must still be. Nothing of the target is executed, and only the target's files are
     read.
@@ -93,6 +96,7 @@ def audit(
         access,
         Trust(publishers=decided.publishers, lock=lock, lock_named=lock_named),
         None if folder is None else Path(folder),
+        home() / FILE if advisories is None else Path(advisories),
     )
     now = datetime.now(UTC)
     judgement = judge(

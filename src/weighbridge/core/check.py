@@ -53,6 +53,7 @@ class Audit:
     bear the name and a colon before their path.
     `publishers` are those of the policy whose signatures count for this target; `lock` is what an
     earlier audit let in.
+    `advisories` is where the index of advisories lies (None: `missing` says why there is none).
     """
 
     files: tuple[FileRecord, ...]
@@ -67,6 +68,7 @@ class Audit:
     joined: tuple[str, ...] = ()
     publishers: tuple[Publisher, ...] = ()
     lock: Lock | None = None
+    advisories: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ A document that has `facts()` says them; the engine keeps them, in order.
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Any
 
 import msgspec
@@ -101,4 +102,77 @@ class Checksums(Fact, frozen=True, tag="checksums"):
     files: tuple[Digested, ...]
 
 
-AnyFact = Card | Checksums | Settings | Signature | SpecialTokens | Weights
+class Firmness(StrEnum):
+    """How firmly a requirement is pinned."""
+
+    HASH = "hash"
+    """One artifact alone satisfies it: its digest, or a full commit, is named."""
+    EXACT = "exact"
+    """One version alone satisfies it."""
+    RANGE = "range"
+    """It bounds the versions."""
+    NONE = "none"
+    """Any version satisfies it, or whatever stands at an address."""
+
+
+class Requirement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One thing that is to be installed.
+
+    `name` is the package as it is written, empty where only an address tells; `line` counts from 1
+    (0: not known). `specifier` are version clauses in the form of PEP 440; `version` is the only
+    one that satisfies it. `url` is an address, path or working copy (`git+https://…@ref`) in place
+    of an index, `source` the index or channel that it is taken from, where it says so. `group` is
+    the extra or group that asks for it, `marker` the environment that it is for (PEP 508).
+    """
+
+    name: str
+    line: int = 0
+    ecosystem: str = "PyPI"
+    specifier: str = ""
+    version: str | None = None
+    firm: Firmness = Firmness.NONE
+    extras: tuple[str, ...] = ()
+    marker: str = ""
+    url: str = ""
+    source: str = ""
+    group: str = ""
+    editable: bool = False
+
+
+class PackageIndex(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Where packages are taken from, or how places are chosen between.
+
+    `kind` is `index` (in place of the default one), `extra` (beside it), `pinned` (only for what
+    names it), `find-links`, `trusted-host`, `no-index`, `strategy` (how one of several is chosen),
+    `channel` (conda, in order) or `channel-priority`; `said` is what was written, an address or a
+    value.
+    """
+
+    kind: str
+    said: str
+    line: int = 0
+
+
+class IncludedFile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Another file of requirements, as it is written. `constraint`: it bounds versions only."""
+
+    path: str
+    line: int = 0
+    constraint: bool = False
+
+
+class Installs(Fact, frozen=True, tag="installs"):
+    """What a file says is to be installed.
+
+    `place` is `requirements`, `constraints`, `project` (what a package of its own asks for),
+    `lock` (what a resolver chose) or `conda`. `unread` says what of it could not be read.
+    """
+
+    place: str
+    requirements: tuple[Requirement, ...] = ()
+    indexes: tuple[PackageIndex, ...] = ()
+    files: tuple[IncludedFile, ...] = ()
+    unread: tuple[str, ...] = ()
+
+
+AnyFact = Card | Checksums | Installs | Settings | Signature | SpecialTokens | Weights

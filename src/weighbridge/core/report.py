@@ -23,10 +23,14 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Intel(msgspec.Struct, frozen=True, kw_only=True):
-    """One piece of what was known about the world, with its date (ISO 8601)."""
+    """One piece of what was known about the world, with its date (ISO 8601). What was fetched also
+    says from where, how many entries it has and a sha256 over all of them."""
 
     name: str
     date: str
+    source: str | None = None
+    digest: str | None = None
+    count: int | None = None
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):

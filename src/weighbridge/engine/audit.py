@@ -40,6 +40,7 @@ from weighbridge.engine.examine import SEVERITY, UNRECOGNISED, Kept, examine
 from weighbridge.engine.rules import Rules, compile_folder
 from weighbridge.engine.ruleset import Ruleset, load
 from weighbridge.engine.supervisor import Progress, Settings, Supervisor
+from weighbridge.intel.advisories.index import NoIndex, facts_of
 from weighbridge.sources.remote import RemoteFile, SourceError
 from weighbridge.sources.target import Access, Source, open_base, open_with_parts, shown
 
@@ -74,9 +75,11 @@ def run(
     access: Access | None = None,
     trust: Trust | None = None,
     rules: Path | None = None,
+    advisories: Path | None = None,
 ) -> Audited:
     """Audit a folder, a file or a repository. `trust` is what the user has from elsewhere than the
-    target, `rules` a folder of YARA rules to run as well.
+    target, `rules` a folder of YARA rules to run as well, `advisories` the index that its
+    requirements are looked up in.
 
     Raises `TargetError` where there is nothing that can be audited, `RulesError` where the rules
     cannot be used.
@@ -94,6 +97,7 @@ def run(
     joined = tuple(name for name, _ in (access or Access()).parts)
     across = replace(across, joined=joined, publishers=publishers, lock=lock)
     prepare(f.material for f in across.facts if isinstance(f, Signature))
+    across, known = _with_advisories(across, advisories)
     gaps = [*main.gaps, *(_concerns(g, e, ruleset) for e in main.examined for g in e.gaps)]
     findings = [f for e in main.examined for f in e.findings]
     ran: Counter[str] = Counter()
@@ -104,6 +108,8 @@ def run(
     if across.files or across.links:
         blobs = [b for part in (main, *parts) for b in part.blobs]
         readable = [path for part in (main, *parts) for path in part.source.readable]
+        if across.advisories is not None:
+            readable.append(Path(across.advisories))
         asked = Supervisor(blobs, readable, _nothing, settings)
         with asked:
             for check, said in zip(
@@ -132,7 +138,7 @@ def run(
         ran=dict(sorted(ran.items())),
         checks=ruleset.checks,
         ruleset=ruleset.digest if own is None else _with_rules(ruleset.digest, own),
-        intel=ruleset.intel if own is None else (*ruleset.intel, own.intel),
+        intel=(*ruleset.intel, *(() if own is None else (own.intel,)), *known),
         origin=source.origin,
     )
 
@@ -269,6 +275,17 @@ def _with_parts(
         why = getattr(error, "strerror", None) or str(error)
         return replace(audit, missing={"base": why}), []
     return replace(audit, parts={"base": part.audit(ruleset)}), [part]
+
+
+def _with_advisories(audit: Audit, path: Path | None) -> tuple[Audit, tuple[Intel, ...]]:
+    """The audit with where the advisories lie, or why they cannot be asked; what they are."""
+    try:
+        if path is None:
+            raise NoIndex("no advisories were given")
+        known = facts_of(path).intel()
+    except NoIndex as error:
+        return replace(audit, missing={**audit.missing, "advisories": str(error)}), ()
+    return replace(audit, advisories=os.fspath(path.absolute())), (known,)
 
 
 def _nothing(blob: Blob) -> Examined:

@@ -120,7 +120,8 @@ def _digest() -> str:
 @cache
 def load() -> Ruleset:
     """Import formats and checks and read the intel, once. `ValueError` if two share a name."""
-    intel = tuple(module.load() for module in _modules(weighbridge.intel))
+    modules = _modules(weighbridge.intel)
+    intel = tuple(module.load() for module in modules if hasattr(module, "load"))
     return Ruleset(
         formats=tuple(_declared(weighbridge.formats, Format).values()),
         checks=tuple(_declared(weighbridge.checks, Check).values()),

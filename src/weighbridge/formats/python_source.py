@@ -15,10 +15,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from weighbridge.core.document import Malformed
+from weighbridge.core.fact import Installs
 from weighbridge.core.finding import Gap, GapKind
 from weighbridge.core.format import Format, Limits, Loading, Sample
 from weighbridge.core.location import Location
 from weighbridge.core.tree import Blob, Held, Reference
+from weighbridge.formats import project
 from weighbridge.formats.payload import CONCEALED, EMBEDDED, is_code, payloads
 from weighbridge.formats.text import Written, text_kind
 
@@ -70,6 +72,13 @@ class PythonSource(Written):
                 for item in node.names:
                     path = f"{up}{item.name}.py"
                     yield Reference(at=self.where, path=path, what="import", kind="candidate")
+
+    def facts(self) -> Iterator[Installs]:
+        """What a `setup.py` has installed."""
+        if not self.role and self.where.path.rpartition("/")[2] == "setup.py":
+            asked = project.setup_script(self.tree, self.text, self.where)
+            if asked is not None:
+                yield asked
 
     def line(self, node: ast.AST) -> str:
         """The source line that a node begins on, without its indentation."""

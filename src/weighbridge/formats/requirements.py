@@ -1,7 +1,8 @@
 """Requirements files of pip, line by line.
 
 Grammar: https://pip.pypa.io/en/stable/reference/requirements-file-format/ for the lines, PEP 508
-for the names, specifiers and markers. Nothing is resolved, and no file that it names is read.
+for the names, specifiers and markers. Nothing is resolved, and no file that it names is read. The
+other files that list requirements hand their entries to `read_line` and `as_fact` as well.
 """
 
 from __future__ import annotations
@@ -11,8 +12,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
+from urllib.parse import unquote, urlsplit
 
+from packaging.utils import (
+    InvalidSdistFilename,
+    InvalidWheelFilename,
+    parse_sdist_filename,
+    parse_wheel_filename,
+)
+
+from weighbridge.core import fact
 from weighbridge.core.document import Document
+from weighbridge.core.fact import Firmness, IncludedFile, Installs, PackageIndex
 from weighbridge.core.finding import Gap, GapKind
 from weighbridge.core.format import Format, Limits, Loading
 from weighbridge.core.location import Location
@@ -86,10 +97,7 @@ class Requirement:
     @property
     def pinned(self) -> bool:
         """Whether one version alone satisfies it."""
-        return any(
-            op == "===" or (op == "==" and not version.endswith(".*"))
-            for op, version in self.specifier
-        )
+        return any(_pins(op, version) for op, version in self.specifier)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -97,6 +105,103 @@ class Requirements(Written):
     """The lines in order, without the empty ones and the comments."""
 
     lines: tuple[Requirement, ...]
+
+    def facts(self) -> Iterator[Installs]:
+        """What is to be installed, from where, and which other files say more."""
+        name = self.where.path.rpartition("/")[2].lower()
+        yield installs(self.where, "constraints" if "constraint" in name else "requirements",
+                       self.lines)  # fmt: skip
+
+
+_INDEXES: Final = {
+    "--index-url": "index", "--pypi-url": "index", "--extra-index-url": "extra",
+    "--find-links": "find-links", "--trusted-host": "trusted-host", "--no-index": "no-index",
+}  # fmt: skip
+_COMMIT: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_DIGEST: Final = re.compile(r"[#&](?:sha256|sha384|sha512)=[0-9a-fA-F]{64,128}\b")
+_TOLD: Final = 5
+
+
+def installs(where: Location, place: str, lines: tuple[Requirement, ...]) -> Installs:
+    """The fact that logical lines of pip come to."""
+    unread = [r for r in lines if r.kind is Kind.INVALID]
+    return Installs(
+        at=where,
+        place=place,
+        requirements=tuple(made for r in lines if (made := as_fact(r)) is not None),
+        indexes=tuple(
+            PackageIndex(kind=_INDEXES[r.name], said=r.target, line=r.line)
+            for r in lines
+            if r.kind is Kind.OPTION and r.name in _INDEXES
+        ),
+        files=tuple(
+            IncludedFile(path=r.target, line=r.line, constraint=r.name == "--constraint")
+            for r in lines
+            if r.kind is Kind.FILE
+        ),
+        unread=(_unread(unread),) if unread else (),
+    )
+
+
+def _unread(lines: list[Requirement]) -> str:
+    told = ", ".join(f"{r.line:,} ({r.text[:60]})" for r in lines[:_TOLD])
+    more = f" and {len(lines) - _TOLD:,} more" if len(lines) > _TOLD else ""
+    return f"pip takes no such line: {told}{more}"
+
+
+def as_fact(line: Requirement, group: str = "", source: str = "") -> fact.Requirement | None:
+    """A logical line as the requirement that it is, or None where it asks for no package."""
+    if line.kind not in (Kind.PACKAGE, Kind.URL, Kind.VCS, Kind.PATH):
+        return None
+    named, version = _of_file(line.target) if line.kind in (Kind.URL, Kind.PATH) else ("", None)
+    if line.kind is Kind.PACKAGE:
+        version = next((v for op, v in line.specifier if _pins(op, v)), None)
+    return fact.Requirement(
+        name=line.name or named,
+        line=line.line,
+        specifier=",".join(f"{op}{v}" for op, v in line.specifier),
+        version=version,
+        firm=_firmness(line),
+        extras=line.extras,
+        marker=line.marker,
+        url=line.target if line.kind is not Kind.PACKAGE else "",
+        source=source,
+        group=group,
+        editable=line.editable,
+    )
+
+
+def _firmness(line: Requirement) -> Firmness:
+    if line.hashes or _DIGEST.search(line.target) or _COMMIT.fullmatch(reference_of(line.target)):
+        return Firmness.HASH
+    if line.pinned:
+        return Firmness.EXACT
+    return Firmness.RANGE if line.specifier else Firmness.NONE
+
+
+def reference_of(target: str) -> str:
+    """The commit, tag or branch that a working copy's address names, or the empty string."""
+    if not _VCS.match(target):
+        return ""
+    way = target.partition("#")[0].partition("://")[2].partition("/")[2]
+    return way.rpartition("@")[2] if "@" in way else ""
+
+
+def _of_file(target: str) -> tuple[str, str | None]:
+    """The name and version that the file name of a wheel or source archive tells."""
+    try:
+        name = unquote(urlsplit(target).path).replace("\\", "/").rpartition("/")[2]
+        if name.endswith(".whl"):
+            wheel, version, _, _ = parse_wheel_filename(name)
+            return wheel, str(version)
+        archive, version = parse_sdist_filename(name)
+        return archive, str(version)
+    except (InvalidWheelFilename, InvalidSdistFilename, ValueError):
+        return "", None
+
+
+def _pins(operator: str, version: str) -> bool:
+    return operator == "===" or (operator == "==" and not version.endswith(".*"))
 
 
 def read_lines(text: str) -> Iterator[Requirement]:
@@ -224,6 +329,5 @@ REQUIREMENTS = Format(
     sniff=lambda sample: text_kind(sample) == "requirements",
     parse=_parse,
     document=Requirements,
-    limits="Told by its name (requirements…txt, constraints…txt); files that it names are not "
-    "followed, nothing is resolved.",
+    limits="Told by its name (requirements…txt, constraints…txt); nothing is resolved.",
 )

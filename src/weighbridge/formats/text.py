@@ -37,7 +37,13 @@ JSON_WEIGHT: Final = 360 << 20
 GO_TEMPLATE: Final = "go-template"
 SYSTEM_PROMPT: Final = "system-prompt"
 """Roles of layers in Ollama's store."""
-YAML_NAMES: Final = (".yaml", ".yml", "/mlmodel")
+YAML_NAMES: Final = (".yaml", ".yml", "/mlmodel", "/.condarc")
+_NAMED: Final = {
+    "pipfile": "toml", "poetry.lock": "toml", "uv.lock": "toml", "pdm.lock": "toml",
+    "pipfile.lock": "pipfile-lock", "setup.cfg": "ini", "pip.conf": "ini", "pip.ini": "ini",
+}  # fmt: skip
+"""Files that say what is to be installed are told by their names: their tools look at nothing
+else."""
 _YAML_KEYS: Final = re.compile(rb"^[ -]*[\"']?_target_[\"']? *:|!!python/|^flavors:", re.MULTILINE)
 """What a configuration says that makes a reader act, whatever its name."""
 SETTINGS_LIMIT: Final = 4 << 20
@@ -47,6 +53,7 @@ TEXT_KEPT: Final = 256 << 10
 _REQUIREMENTS: Final = re.compile(
     r".*/(?:[\w.-]*(?:requirements|constraints)[\w.-]*\.(?:txt|in)|requirements/[\w.-]+\.(?:txt|in))"
 )
+_EXPLICIT: Final = re.compile(rb"^@EXPLICIT\s*$", re.MULTILINE)
 _LIGHTGBM: Final = re.compile(rb"(?:\xef\xbb\xbf)?tree\r?\n(?:version=v|num_class=)")
 _MODEL: Final = re.compile(rb'\s*\{\s*"(?:learner|version|base_code|nodes)"\s*:\s*[\[{]')
 """How JSON of XGBoost, PaddlePaddle and MXNet begins."""
@@ -269,8 +276,8 @@ def _encoding(head: bytes) -> str | None:
 
 def text_kind(sample: Sample) -> str | None:
     """Which text a blob is (`text`, `json`, `yaml`, `python`, `script`, `template`, `model-card`,
-    `requirements`, `lightgbm`, `ncnn`, `prototxt`), or None where it is none; asked by each of the
-    text formats, worked out once."""
+    `requirements`, `toml`, `ini`, `pipfile-lock`, `conda-explicit`, `lightgbm`, `ncnn`,
+    `prototxt`), or None where it is none; asked by each of the text formats, worked out once."""
     if "text" not in sample.notes:
         sample.notes["text"] = _work_out(sample)
     return sample.notes["text"]
@@ -298,6 +305,10 @@ def _work_out(sample: Sample) -> str | None:
         return "template"
     if _REQUIREMENTS.fullmatch(name):
         return "requirements"
+    if named := _NAMED.get(name.rpartition("/")[2]) or ("toml" if name.endswith(".toml") else None):
+        return named
+    if _EXPLICIT.search(head):
+        return "conda-explicit"
     if start in (b"{", b"[") and (b'"' in head or start == b"["):
         return "json"
     if _PYTHON.search(head) and _compiles(sample):

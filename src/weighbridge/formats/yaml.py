@@ -13,16 +13,19 @@ from typing import Any, Final
 import yaml
 
 from weighbridge.core.document import Malformed
+from weighbridge.core.fact import Installs
 from weighbridge.core.finding import Gap, GapKind
 from weighbridge.core.format import Format, Limits, Loading
 from weighbridge.core.location import Location
 from weighbridge.core.tree import Blob
+from weighbridge.formats import conda
 from weighbridge.formats.text import YAML_NAMES, Configuration, Text, read_text, text_kind
 
 SIZE_LIMIT: Final = 2 << 20
 """In bytes: the parser is pure Python and takes some seconds for so much."""
 NODES_LIMIT: Final = 500_000
 DEPTH_LIMIT: Final = 200
+_CONDA: Final = frozenset({"channels", "dependencies", "package", "channel_priority"})
 CORE: Final = "tag:yaml.org,2002:"
 
 
@@ -54,6 +57,12 @@ class Yaml(Configuration):
             yield "", value
         for node in self.tagged:
             yield "", node.value
+
+    def facts(self) -> Iterator[Installs]:
+        """What conda is to install, where it is a file of conda's."""
+        if any(isinstance(d, dict) and not _CONDA.isdisjoint(d) for d in self.documents):
+            text = self.blob.read(0, self.size).decode("utf-8-sig", "replace")
+            yield from conda.environment(self.documents, text, self.where)
 
 
 @dataclass

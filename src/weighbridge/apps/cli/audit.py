@@ -93,6 +93,12 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
         "folder that the policy names, if it names one)",
     )
     parser.add_argument(
+        "--advisories",
+        metavar="FILE",
+        type=Path,
+        help="look requirements up in this index (default: the one that `weighbridge update` made)",
+    )
+    parser.add_argument(
         "--no-digest",
         action="store_false",
         dest="digest",
@@ -230,6 +236,7 @@ def run(arguments: argparse.Namespace) -> int:
             target,
             policy=source,
             rules=arguments.rules,
+            advisories=arguments.advisories,
             settings=api.Settings(
                 digest=arguments.digest,
                 jobs=arguments.jobs,

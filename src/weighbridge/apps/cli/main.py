@@ -8,7 +8,18 @@ import sys
 from collections.abc import Sequence
 
 from weighbridge import __version__
-from weighbridge.apps.cli import UsageError, audit, controls, diff, explain, lock, schema, verify
+from weighbridge.apps.cli import (
+    UsageError,
+    audit,
+    controls,
+    diff,
+    explain,
+    lock,
+    schema,
+    serve_osv,
+    update,
+    verify,
+)
 
 USAGE, INTERRUPTED = 2, 130
 
@@ -24,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"weighbridge {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (audit, lock, verify, diff, explain, controls, schema):
+    for command in (audit, lock, verify, diff, update, explain, controls, schema, serve_osv):
         command.add(commands)
     arguments = parser.parse_args(argv)
     try:

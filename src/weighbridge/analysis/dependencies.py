@@ -1,0 +1,212 @@
+"""What is to be installed, over all the files of a target: files that name others are followed,
+constraints and locks are applied. Nothing is resolved that no file resolves."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+import msgspec
+
+from weighbridge.core.check import Audit
+from weighbridge.core.document import Malformed
+from weighbridge.core.fact import IncludedFile, Installs, Requirement, Settings
+from weighbridge.core.finding import Gap, GapKind
+from weighbridge.core.location import Location
+from weighbridge.core.tree import Blob
+from weighbridge.formats.requirements import SIZE_LIMIT, installs, read_lines
+from weighbridge.intel.advisories.osv import normalised
+from weighbridge.intel.engines import listed as engines
+from weighbridge.intel.packages import listed as packages
+
+FILES: Final = 2_000
+"""How many files that are named by others are read."""
+_PART: Final = re.compile(r"[a-z]+:(?!/)")
+"""What belongs to a target bears the name of its part before the path."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A requirement as it is judged.
+
+    `key` is the name that advisories know it by (normalised; empty where it has none), `assumed`
+    whether that is only taken to be the same package. `specifier` and `version` have the
+    constraints applied.
+    """
+
+    said: Requirement
+    at: Location
+    place: str
+    key: str
+    specifier: str
+    version: str | None
+    assumed: bool = False
+
+    @property
+    def told(self) -> str:
+        """Name and version, for a reader."""
+        name = self.said.name or self.said.url
+        return f"{name[:80]} {self.version}" if self.version else f"{name[:80]}{self.specifier}"
+
+
+@dataclass(frozen=True, slots=True)
+class Dependencies:
+    """All that is wanted, the files that say so, and what of them could not be read."""
+
+    wanted: tuple[Wanted, ...]
+    files: tuple[Installs, ...]
+    gaps: tuple[Gap, ...]
+
+
+def dependencies(audit: Audit) -> Dependencies:
+    """What the files of a target have installed."""
+    said = [fact for fact in audit.facts if isinstance(fact, Installs)]
+    reading = _Reading(said, audit.blobs)
+    gaps = [_gap(GapKind.MALFORMED, why, fact.at) for fact in reading.files for why in fact.unread]
+    return Dependencies(tuple(_wanted(reading)), tuple(reading.files), (*gaps, *reading.gaps))
+
+
+def _gap(kind: GapKind, why: str, at: Location) -> Gap:
+    return Gap(kind=kind, message=why, at=Location(at.path, at.inside))
+
+
+class _Reading:
+    """The files that say what is to be installed, those that they name among them. `groups` joins
+    the files that pip reads together, so that a constraint of one holds for all."""
+
+    def __init__(self, said: list[Installs], blobs: Mapping[str, Blob]) -> None:
+        self.blobs = blobs
+        self.files: list[Installs] = []
+        self.gaps: list[Gap] = []
+        self.groups: dict[str, str] = {}
+        self.bounding: set[str] = set()
+        self.asking: set[str] = set()
+        self.known = {fact.at.path for fact in said}
+        waiting = list(reversed(said))
+        while waiting:
+            fact = waiting.pop()
+            self.files.append(fact)
+            for named in fact.files:
+                found = self._include(fact, named)
+                if found is not None:
+                    self.known.add(found.at.path)
+                    waiting.append(found)
+
+    def _include(self, fact: Installs, named: IncludedFile) -> Installs | None:
+        at, told = fact.at, f"line {named.line:,} names {named.path[:120]}"
+        if "://" in named.path:
+            self.gaps.append(_gap(GapKind.UNSUPPORTED, f"{told}, an address: not read", at))
+            return None
+        if at.inside:
+            self.gaps.append(_gap(GapKind.UNSUPPORTED, f"{told}, inside an archive: not read", at))
+            return None
+        path = _beside(at.path, named.path)
+        if path is None:
+            why = f"{told}, which lies outside of the target: not read"
+            self.gaps.append(_gap(GapKind.UNSUPPORTED, why, at))
+            return None
+        (self.bounding if named.constraint else self.asking).add(path)
+        self.groups[self.group(path)] = self.group(at.path)
+        if path in self.known:
+            return None
+        blob = self.blobs.get(path)
+        if blob is None:
+            why = f"{told}, which is not there"
+            self.gaps.append(_gap(GapKind.UNREADABLE, why, at))
+            return None
+        if len(self.files) >= FILES or blob.size > SIZE_LIMIT:
+            self.gaps.append(_gap(GapKind.TOO_LARGE, f"{told}, which is too much to read", at))
+            return None
+        try:
+            text = blob.read(0, blob.size).decode("utf-8-sig", "replace")
+        except (OSError, Malformed) as error:
+            self.gaps.append(_gap(GapKind.UNREADABLE, f"{told}: {error}", at))
+            return None
+        return installs(Location(path), "requirements", tuple(read_lines(text)))
+
+    def group(self, path: str) -> str:
+        """The file that stands for all that are read together with this one."""
+        while (parent := self.groups.get(path, path)) != path:
+            path = parent
+        return path
+
+
+def _beside(path: str, other: str) -> str | None:
+    """Where a file that is named by one at `path` lies, or None where that is outside of the part
+    of the target that it belongs to."""
+    own = _PART.match(path)
+    part = own[0] if own else ""
+    inner = posixpath.dirname(path.removeprefix(part))
+    found = posixpath.normpath(posixpath.join(inner, other.replace("\\", "/")))
+    if posixpath.isabs(found) or found.partition("/")[0] == "..":
+        return None
+    return part + found
+
+
+def _wanted(reading: _Reading) -> Iterator[Wanted]:
+    bounds: dict[tuple[str, str], list[Requirement]] = defaultdict(list)
+    locked: set[tuple[str, str]] = set()
+    for fact in reading.files:
+        folder = posixpath.dirname(fact.at.path)
+        for requirement in fact.requirements:
+            key = normalised(requirement.name)
+            if _bounds(reading, fact):
+                bounds[reading.group(fact.at.path), key].append(requirement)
+            elif fact.place == "lock":
+                locked.add((folder, key))
+    for fact in reading.files:
+        if _bounds(reading, fact):
+            continue
+        folder, group = posixpath.dirname(fact.at.path), reading.group(fact.at.path)
+        for requirement in fact.requirements:
+            key = normalised(requirement.name)
+            if fact.place in ("project", "conda") and not requirement.version and (
+                (folder, key) in locked
+            ):  # fmt: skip
+                continue
+            yield _judged(fact, requirement, bounds[group, key])
+
+
+def _bounds(reading: _Reading, fact: Installs) -> bool:
+    """Whether a file only bounds versions: it is named so, and by nothing as requirements."""
+    path = fact.at.path
+    return path not in reading.asking and (path in reading.bounding or fact.place == "constraints")
+
+
+def _judged(fact: Installs, said: Requirement, bounds: list[Requirement]) -> Wanted:
+    key, assumed = normalised(said.name), False
+    if said.ecosystem == "conda":
+        mapped = packages().conda.get(said.name.lower())
+        key, assumed = (key, True) if mapped is None else (mapped, False)
+    made = Wanted(
+        said=said,
+        at=msgspec.structs.replace(fact.at, line=said.line or None),
+        place=fact.place,
+        key=key,
+        specifier=said.specifier,
+        version=said.version,
+        assumed=assumed,
+    )
+    if said.url:
+        return made
+    for bound in bounds:
+        joined = ",".join(s for s in (made.specifier, bound.specifier) if s)
+        made = replace(made, specifier=joined, version=made.version or bound.version)
+    return made
+
+
+def role(key: str, audit: Audit) -> str:
+    """What a package is to this model, in words: what loads it, what serves it, or nothing."""
+    known = engines()
+    if formats := known.loaders.get(key):
+        present = {name for artifact in audit.artifacts for name in artifact.formats}
+        present |= {fact.kind for fact in audit.facts if isinstance(fact, Settings)}
+        met = [name for name in formats if name in present]
+        if met:
+            what = "its configuration" if met[0] in ("config", "adapter") else met[0]
+            return f"it loads this model ({what})"
+    return "it serves models" if key in known.engines else ""

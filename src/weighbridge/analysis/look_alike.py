@@ -1,0 +1,124 @@
+"""Names of packages that can be taken for well-known ones.
+
+The deletion neighbourhood (every name with one character left out) finds what is one edit away in
+constant time; a neighbouring pair swapped, digits for letters, words in another order and words
+put on (`-gpu`, `py`) are looked for apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+LEAST: Final = 5
+"""Shorter names have too many honest neighbours."""
+_GLYPHS: Final = str.maketrans("013457", "oleast")
+_PAIRS: Final = (("rn", "m"), ("vv", "w"), ("cl", "d"))
+_AFFIXES: Final = ("gpu", "cuda", "py", "python", "python3", "py3", "lib", "ai", "official")
+
+
+@dataclass(frozen=True, slots=True)
+class LookAlike:
+    """Which name another one can be taken for, and how the two differ."""
+
+    target: str
+    how: str
+
+
+@dataclass
+class Names:
+    """Well-known names, the most used first; names are given as PEP 503 normalises them.
+
+    `affixed` is how many of them are guarded against words that are put on.
+    """
+
+    known: tuple[str, ...]
+    affixed: int = 300
+    _near: dict[str, list[str]] = field(default_factory=dict, init=False, repr=False)
+    _plain: dict[str, str] = field(default_factory=dict, init=False, repr=False)
+    _tokens: dict[tuple[str, ...], str] = field(default_factory=dict, init=False, repr=False)
+    _glyphs: dict[str, str] = field(default_factory=dict, init=False, repr=False)
+    _rank: dict[str, int] = field(default_factory=dict, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        for rank, name in enumerate(self.known):
+            self._rank[name] = rank
+            if len(name) < LEAST:
+                continue
+            for key in {name, *_deletions(name)}:
+                self._near.setdefault(key, []).append(name)
+            self._plain.setdefault(name.replace("-", ""), name)
+            self._tokens.setdefault(tuple(sorted(name.split("-"))), name)
+            self._glyphs.setdefault(_seen(name), name)
+
+    def like(self, name: str) -> LookAlike | None:
+        """What a name can be taken for, or None; a well-known name is itself."""
+        if name in self._rank or len(name) < LEAST:
+            return None
+        for how, target in self._candidates(name):
+            if target is not None and target != name:
+                return LookAlike(target, how)
+        return None
+
+    def _candidates(self, name: str) -> Iterator[tuple[str, str | None]]:
+        yield "the same letters with other separators", self._plain.get(name.replace("-", ""))
+        if "-" in name:
+            yield (
+                "the same words in another order",
+                self._tokens.get(tuple(sorted(name.split("-")))),
+            )
+        if name.translate(_GLYPHS) != name or any(a in name for a, _ in _PAIRS):
+            yield "characters that look alike", self._glyphs.get(_seen(name))
+        yield from self._edits(name)
+        for stem in _without_affix(name):
+            rank = self._rank.get(stem)
+            if rank is not None and rank < self.affixed and len(stem) >= LEAST:
+                yield "a word put on", stem
+
+    def _edits(self, name: str) -> Iterator[tuple[str, str | None]]:
+        found: set[str] = set()
+        for key in (name, *_deletions(name)):
+            found.update(self._near.get(key, ()))
+        for target in sorted(found, key=self._rank.__getitem__):
+            how = one_edit(name, target)
+            if how:
+                yield how, target
+
+
+def one_edit(name: str, target: str) -> str:
+    """How one edit makes `name` from `target`, or the empty string where none does."""
+    if len(name) == len(target):
+        apart = [i for i, (a, b) in enumerate(zip(name, target, strict=True)) if a != b]
+        if len(apart) == 2 and apart[1] == apart[0] + 1:
+            i = apart[0]
+            if name[i] == target[i + 1] and name[i + 1] == target[i]:
+                return "two characters swapped"
+        if len(apart) == 1:
+            a, b = name[apart[0]], target[apart[0]]
+            return "" if a.isdigit() and b.isdigit() else "one character exchanged"
+        return ""
+    longer, shorter = sorted((name, target), key=len, reverse=True)
+    if len(longer) - len(shorter) != 1 or shorter not in _deletions(longer):
+        return ""
+    return "one character more" if longer == name else "one character less"
+
+
+def _deletions(name: str) -> set[str]:
+    return {name[:i] + name[i + 1 :] for i in range(len(name))}
+
+
+def _seen(name: str) -> str:
+    for pair, single in _PAIRS:
+        name = name.replace(pair, single)
+    return name.translate(_GLYPHS).replace("l", "i")
+
+
+def _without_affix(name: str) -> Iterable[str]:
+    for affix in _AFFIXES:
+        if name.endswith(f"-{affix}"):
+            yield name[: -len(affix) - 1]
+        elif name.startswith(f"{affix}-"):
+            yield name[len(affix) + 1 :]
+        elif len(affix) == 2 and name.endswith(affix):
+            yield name[: -len(affix)]

@@ -1,0 +1,69 @@
+"""Check `unpinned-source`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from weighbridge.analysis.dependencies import Wanted, dependencies
+from weighbridge.core.check import Audit, check
+from weighbridge.core.fact import Firmness
+from weighbridge.core.finding import Action, Finding
+from weighbridge.formats.requirements import reference_of
+
+_REMOTE: Final = re.compile(r"(?:git|hg|svn|bzr)(?:\+|@|://)|(?:https?|ftp)://", re.IGNORECASE)
+_VCS: Final = re.compile(r"(?:git|hg|svn|bzr)(?:\+|@|://)")
+
+
+@check("unpinned-source", control="dependencies", reads=Audit)
+def unpinned_source(audit: Audit) -> Iterator[Finding]:
+    """A package comes from an address or a branch instead of an index, and can be exchanged.
+
+    ## Why it matters
+    A branch or a tag of a repository, and an archive at an address, are what their owner makes of
+    them at the moment of the install, and the build runs their code. A commit is fixed, but no
+    advisory and no index knows of it.
+
+    ## What to do
+    Name the full commit (40 digits), or put the archive's sha256 behind its address
+    (`#sha256=…`). Better: ask for a release on an index.
+
+    ## Limits
+    Whether the commit belongs to the repository that is named (a fork's commits answer under the
+    same address) is not asked. Paths of this machine are left out.
+
+    ## References
+    - https://pip.pypa.io/en/stable/topics/vcs-support/
+    - https://cwe.mitre.org/data/definitions/829.html
+    """
+    told: set[tuple[str, str]] = set()
+    for one in dependencies(audit).wanted:
+        url = one.said.url
+        if not _REMOTE.match(url) or (one.at.path, url) in told:
+            continue
+        told.add((one.at.path, url))
+        yield Finding(
+            message=f"{one.said.name[:80] or 'a package'} is installed from {_what(one)}: "
+            f"{_shown(url)}",
+            at=one.at,
+            action=Action.NOTE if one.said.firm is Firmness.HASH else Action.REVIEW,
+            symbol=one.key or _shown(url),
+        )
+
+
+def _what(one: Wanted) -> str:
+    firm = one.said.firm is Firmness.HASH
+    if not _VCS.match(one.said.url):
+        return "an address, with its digest" if firm else "an address, without a digest"
+    if firm:
+        return "a commit of a repository"
+    named = reference_of(one.said.url)
+    return f"{named[:60]} of a repository, which can be moved" if named else (
+        "whatever a repository holds at the time"
+    )  # fmt: skip
+
+
+def _shown(url: str) -> str:
+    """An address without the login in it."""
+    return re.sub(r"(?<=://)[^/@]*:[^/@]*@", "", url)[:160]
