@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from weighbridge.core.location import Location
+
 
 class Evidence(msgspec.Struct, frozen=True, tag_field="kind", tag=str.lower, omit_defaults=True):
     """Base of the union."""
@@ -49,11 +51,12 @@ class CallTree(Evidence, frozen=True, tag="call-tree"):
 
 
 class Node(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A node of a drawn graph; `role` chooses its style."""
+    """A node of a drawn graph; `role` chooses its style, `at` is where it stands in the target."""
 
     id: str
     label: str
     role: str = ""
+    at: Location | None = None
 
 
 class Edge(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from weighbridge.core.location import Location
+from weighbridge.core.workflow import Job, Trigger
 
 
 class Fact(msgspec.Struct, frozen=True, kw_only=True, tag_field="fact"):
@@ -175,4 +176,57 @@ class Installs(Fact, frozen=True, tag="installs"):
     unread: tuple[str, ...] = ()
 
 
-AnyFact = Card | Checksums | Installs | Settings | Signature | SpecialTokens | Weights
+class Automation(Fact, frozen=True, tag="automation", omit_defaults=True):
+    """A workflow or a composite action of GitHub Actions.
+
+    `permissions` None: not declared. `inputs` are those that a caller hands in, with their
+    defaults, `outputs` the expressions that it hands back. A composite action has one job, called
+    `action`; `using` says what runs an action (`composite`, `node20`, `docker`). `silenced` are
+    the comments that tell an analyser to look away, with their lines (from 1).
+    """
+
+    action: bool
+    name: str = ""
+    triggers: tuple[Trigger, ...] = ()
+    permissions: dict[str, str] | None = None
+    env: dict[str, str] = {}
+    jobs: tuple[Job, ...] = ()
+    inputs: dict[str, str] = {}
+    outputs: dict[str, str] = {}
+    using: str = ""
+    silenced: tuple[tuple[int, str], ...] = ()
+
+
+class ToolFinding(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What another tool says of a place: its own name for it, its own severity."""
+
+    id: str
+    text: str
+    at: Location
+    severity: str = ""
+    job: str = ""
+
+
+class ToolRun(Fact, frozen=True, tag="tool-run", omit_defaults=True):
+    """What another tool made of files of the target. `digest` is the sha256 of its programme;
+    `absent` says why it was not run, `failed` which files it did not read, and why."""
+
+    tool: str
+    version: str = ""
+    digest: str = ""
+    findings: tuple[ToolFinding, ...] = ()
+    failed: tuple[tuple[str, str], ...] = ()
+    absent: str = ""
+
+
+AnyFact = (
+    Automation
+    | Card
+    | Checksums
+    | Installs
+    | Settings
+    | Signature
+    | SpecialTokens
+    | ToolRun
+    | Weights
+)

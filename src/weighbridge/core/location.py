@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
+import re
+from typing import Final
+
 import msgspec
+
+_PART: Final = re.compile(r"[a-z][a-z-]*:(?!//)")
+
+
+def within(path: str) -> tuple[str, str]:
+    """The name of the part of the target that a path belongs to (`source`), empty where it is the
+    target itself, and the path within that part."""
+    found = _PART.match(path)
+    return (found[0][:-1], path[found.end() :]) if found else ("", path)
 
 
 class Location(msgspec.Struct, frozen=True, omit_defaults=True):

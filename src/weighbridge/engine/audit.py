@@ -18,7 +18,7 @@ from weighbridge.analysis.lineage import declared_bases
 from weighbridge.analysis.references import resolve
 from weighbridge.analysis.signature import prepare
 from weighbridge.core.check import Artifact, Audit, Check
-from weighbridge.core.fact import Signature
+from weighbridge.core.fact import Automation, Signature
 from weighbridge.core.finding import Finding, Gap, GapKind, Related
 from weighbridge.core.format import Limits
 from weighbridge.core.location import Location
@@ -34,6 +34,7 @@ from weighbridge.core.report import (
 )
 from weighbridge.core.tree import Blob, Copy
 from weighbridge.core.trust import Trust
+from weighbridge.engine import zizmor
 from weighbridge.engine.across import ask
 from weighbridge.engine.earlier import Earlier
 from weighbridge.engine.examine import SEVERITY, UNRECOGNISED, Kept, examine
@@ -98,6 +99,7 @@ def run(
     across = replace(across, joined=joined, publishers=publishers, lock=lock)
     prepare(f.material for f in across.facts if isinstance(f, Signature))
     across, known = _with_advisories(across, advisories)
+    across = _with_tools(across, main.blobs)
     gaps = [*main.gaps, *(_concerns(g, e, ruleset) for e in main.examined for g in e.gaps)]
     findings = [f for e in main.examined for f in e.findings]
     ran: Counter[str] = Counter()
@@ -286,6 +288,13 @@ def _with_advisories(audit: Audit, path: Path | None) -> tuple[Audit, tuple[Inte
     except NoIndex as error:
         return replace(audit, missing={**audit.missing, "advisories": str(error)}), ()
     return replace(audit, advisories=os.fspath(path.absolute())), (known,)
+
+
+def _with_tools(audit: Audit, blobs: list[Blob]) -> Audit:
+    """With what other tools say of the files that are theirs."""
+    automations = [f for f in audit.facts if isinstance(f, Automation)]
+    said = zizmor.look(automations, {b.path: b for b in blobs}) if automations else None
+    return audit if said is None else replace(audit, facts=(*audit.facts, said))
 
 
 def _nothing(blob: Blob) -> Examined:

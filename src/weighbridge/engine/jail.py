@@ -14,7 +14,7 @@ import resource
 import signal
 import struct
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -25,7 +25,7 @@ PR_SET_NO_NEW_PRIVS = 38
 LANDLOCK_CREATE_RULESET, LANDLOCK_ADD_RULE, LANDLOCK_RESTRICT_SELF = 444, 445, 446
 LANDLOCK_VERSION_FLAG = 1
 LANDLOCK_RULE_PATH_BENEATH = 1
-READ_FILE, READ_DIR = 1 << 2, 1 << 3
+EXECUTE, READ_FILE, READ_DIR = 1 << 0, 1 << 2, 1 << 3
 FILE_RIGHTS: Final = {1: 13, 2: 14, 3: 15, 4: 15, 5: 16}
 """How many file-system rights each version of the interface knows."""
 TCP_RIGHTS: Final = 0b11
@@ -103,6 +103,38 @@ def _address_space() -> int:
     return int(pages) * resource.getpagesize()
 
 
+def confine_program(
+    readable: Sequence[Path],
+    executable: Sequence[Path],
+    memory: int,
+    cpu_seconds: int,
+    output: int,
+) -> tuple[str, ...]:
+    """Lock this process up before it becomes another programme; returns what is in force.
+
+    As `confine`, but it may still open and run what is below `executable` (the programme and the
+    system's libraries), and start threads. It opens no file to write, writes at most `output` bytes
+    into one that is open, and reaches no network.
+    """
+    steps: list[tuple[str, Callable[[], bool]]] = [
+        ("memory limit", lambda: _limit(resource.RLIMIT_AS, memory)),
+        ("processor time limit", lambda: _limit(resource.RLIMIT_CPU, cpu_seconds)),
+        ("no core dumps", lambda: _limit(resource.RLIMIT_CORE, 0)),
+        ("output limit", lambda: _limit(resource.RLIMIT_FSIZE, output)),
+        ("few open files", lambda: _limit(resource.RLIMIT_NOFILE, 256)),
+    ]
+    if sys.platform == "linux":
+        libc = ctypes.CDLL(None, use_errno=True)
+        denied = frozenset(_DENIED.get(platform.machine(), ())) - {"execve"}
+        steps += [
+            ("dies with its parent", lambda: _prctl(libc, PR_SET_PDEATHSIG, signal.SIGKILL)),
+            ("no new privileges", lambda: _prctl(libc, PR_SET_NO_NEW_PRIVS, 1)),
+            ("landlock: reads its copy only", lambda: _landlock(libc, readable, executable)),
+            ("seccomp: no network, no new processes", lambda: _seccomp(libc, denied)),
+        ]
+    return tuple(name for name, step in steps if step())
+
+
 def _limit(kind: int, value: int) -> bool:
     try:
         resource.setrlimit(kind, (value, value))
@@ -115,7 +147,7 @@ def _prctl(libc: ctypes.CDLL, option: int, value: int) -> bool:
     return bool(libc.prctl(option, ctypes.c_ulong(value), 0, 0, 0) == 0)
 
 
-def _landlock(libc: ctypes.CDLL, readable: Sequence[Path]) -> bool:
+def _landlock(libc: ctypes.CDLL, readable: Sequence[Path], executable: Sequence[Path] = ()) -> bool:
     version = libc.syscall(LANDLOCK_CREATE_RULESET, None, 0, LANDLOCK_VERSION_FLAG)
     if version < 1:
         return False
@@ -126,10 +158,11 @@ def _landlock(libc: ctypes.CDLL, readable: Sequence[Path]) -> bool:
     if ruleset < 0:
         return False
     try:
-        for path in readable:
+        for path in (*readable, *executable):
             opened = os.open(path, os.O_PATH | os.O_CLOEXEC)
             try:
                 rights = READ_FILE | READ_DIR if path.is_dir() else READ_FILE
+                rights |= EXECUTE if path in executable else 0
                 rule = struct.pack("<Qi", rights, opened)
                 if libc.syscall(LANDLOCK_ADD_RULE, ruleset, LANDLOCK_RULE_PATH_BENEATH, rule, 0):
                     return False
@@ -146,8 +179,9 @@ class _Program(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_char_p))
 
 
-def _seccomp(libc: ctypes.CDLL) -> bool:
-    """A BPF filter: denied calls fail with EPERM, and a clone must be a thread."""
+def _seccomp(libc: ctypes.CDLL, denied: Collection[str] | None = None) -> bool:
+    """A BPF filter: denied calls (all of the list, or those named) fail with EPERM, and a clone
+    must be a thread."""
     machine = platform.machine()
     if machine not in _DENIED:
         return False
@@ -171,7 +205,8 @@ def _seccomp(libc: ctypes.CDLL) -> bool:
         (answer, 0, 0, deny),
         (answer, 0, 0, allow),
     ]
-    for number in sorted(_DENIED[machine].values()):
+    table = _DENIED[machine]
+    for number in sorted(n for name, n in table.items() if denied is None or name in denied):
         program += [(equal, 0, 1, number), (answer, 0, 0, deny)]
     program.append((answer, 0, 0, allow))
     code = b"".join(struct.pack("<HBBI", *instruction) for instruction in program)

@@ -20,7 +20,7 @@ from weighbridge.core.document import Document, Malformed
 from weighbridge.core.fact import Settings, SpecialTokens
 from weighbridge.core.finding import Gap, GapKind
 from weighbridge.core.format import Format, Limits, Loading, Sample
-from weighbridge.core.location import Location
+from weighbridge.core.location import Location, within
 from weighbridge.core.tree import Blob, Held, Reference
 from weighbridge.formats import jinja, tfjs
 from weighbridge.formats.git import is_lfs_hook
@@ -63,6 +63,9 @@ _TYPED: Final = re.compile(rb"\btype\s*:\s*[\"'A-Z][^{}]*\b(?:top|bottom)\s*:|"
                            rb"\b(?:top|bottom)\s*:[^{}]*\btype\s*:\s*[\"'A-Z]")  # fmt: skip
 TEMPLATES: Final = 5_000
 """How many templates of one file are handed out."""
+_WORKFLOW: Final = re.compile(r"(?:.*/)?\.github/workflows/[^/]+\.ya?ml", re.IGNORECASE)
+_ACTION: Final = re.compile(r"(?:.*/)?action\.ya?ml", re.IGNORECASE)
+_RUNS: Final = re.compile(rb"^runs[ \t]*:", re.MULTILINE)
 _CONTROL: Final = bytes(range(9)) + b"\x0b\x0e\x0f" + bytes(range(16, 27)) + b"\x1c\x1d\x1e\x1f"
 _FIRST: Final = bytes(b for b in range(256) if b not in _CONTROL and not 0x80 <= b < 0xC2)
 """What a text can begin with."""
@@ -277,7 +280,8 @@ def _encoding(head: bytes) -> str | None:
 def text_kind(sample: Sample) -> str | None:
     """Which text a blob is (`text`, `json`, `yaml`, `python`, `script`, `template`, `model-card`,
     `requirements`, `toml`, `ini`, `pipfile-lock`, `conda-explicit`, `lightgbm`, `ncnn`,
-    `prototxt`), or None where it is none; asked by each of the text formats, worked out once."""
+    `prototxt`, `workflow`), or None where it is none; asked by each of the text formats, worked
+    out once."""
     if "text" not in sample.notes:
         sample.notes["text"] = _work_out(sample)
     return sample.notes["text"]
@@ -301,6 +305,8 @@ def _work_out(sample: Sample) -> str | None:
         return "script"
     if name == "/readme.md":
         return "model-card"
+    if _is_workflow(sample):
+        return "workflow"
     if _is_template(sample):
         return "template"
     if _REQUIREMENTS.fullmatch(name):
@@ -327,6 +333,24 @@ def _graph(head: bytes, name: str) -> str:
         return "ncnn"
     layers = _LAYER.search(head) and (_TYPED.search(head) or name.endswith(".prototxt"))
     return "prototxt" if layers else ""
+
+
+def _is_workflow(sample: Sample) -> bool:
+    """What GitHub takes for a workflow by its place, or an action by its name and what it says."""
+    name = sample.blob.path
+    if is_workflow_path(name):
+        return True
+    return is_action_path(name) and _RUNS.search(sample.blob.read(0, CHUNK)) is not None
+
+
+def is_workflow_path(path: str) -> bool:
+    """Whether GitHub would take a file of this path for a workflow, wherever the root is."""
+    return _WORKFLOW.fullmatch(within(path)[1]) is not None
+
+
+def is_action_path(path: str) -> bool:
+    """Whether a file of this path describes an action."""
+    return _ACTION.fullmatch(within(path)[1]) is not None
 
 
 def _compiles(sample: Sample) -> bool:

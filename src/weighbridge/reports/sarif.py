@@ -223,7 +223,13 @@ def _flow(evidence: object, at: Location) -> Iterator[Object]:
             ]
         case AttackPath():
             steps = [
-                {"location": {"message": {"text": _said(step.label)}}} for step in evidence.steps
+                {
+                    "location": {
+                        **(_location(step.at) if step.at is not None else {}),
+                        "message": {"text": _said(step.label)},
+                    }
+                }
+                for step in evidence.steps
             ]
         case _:
             return

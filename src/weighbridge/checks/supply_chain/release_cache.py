@@ -1,0 +1,88 @@
+"""Check `release-cache`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from weighbridge.analysis.workflow_jobs import JobView, StepView, automations, foreign_code
+from weighbridge.analysis.workflow_levels import path, worst
+from weighbridge.core.check import Audit, check
+from weighbridge.core.finding import Action, Confidence, Finding
+from weighbridge.core.location import Location
+from weighbridge.intel.actions import actions
+
+
+@check("release-cache", control="release", reads=Audit)
+def release_cache(audit: Audit) -> Iterator[Finding]:
+    """A job that publishes builds on what another run has left in a cache.
+
+    ## Why it matters
+    A cache is restored by its key and not checked. Whoever once runs code in any job of the default
+    branch can leave a poisoned cache behind, and the release is built from it without a trace in
+    the source. That was the way into ultralytics in 2024; attestations of such a release are valid.
+
+    ## What to do
+    Publish from a job that restores nothing: no `actions/cache`, `cache:` left out of the setup
+    actions, `enable-cache: false`, no `cache-from`.
+
+    ## Limits
+    Which actions restore a cache is known from a list. Caches inside programs and images are not
+    seen. What the cache holds is not looked at, so that a build that takes only downloads from it,
+    whose digests are compared later, is reported as well.
+
+    ## References
+    - https://adnanthekhan.com/2024/05/06/the-monsters-in-your-build-cache-github-actions-cache-poisoning/
+    - https://cwe.mitre.org/data/definitions/349.html
+    """
+    known = automations(audit)
+    open_jobs = sorted({f"{v.path}: {v.job.id}" for v in known.views if _poisons(v)})
+    yield from worst(f for view in known.views for f in _of(view, open_jobs))
+
+
+def _poisons(view: JobView) -> bool:
+    """Whether an outsider's code runs in the scope of the default branch."""
+    entry = view.entry
+    return entry.privileged and entry.open and any(ran for _, _, ran in foreign_code(view))
+
+
+def _of(view: JobView, open_jobs: list[str]) -> Iterator[Finding]:
+    kinds = sorted({what for what, _ in view.publishes if what not in ("pages", "files")})
+    if not kinds:
+        return
+    for step in view.steps:
+        how = _restores(step)
+        if not how:
+            continue
+        sure = how in ("restores a cache",)
+        at = step.at("uses")
+        by = f"; an outsider's code can write to it in {open_jobs[0]}" if open_jobs else ""
+        target = view.publishes[0][1]
+        yield Finding(
+            message=f"job {view.job.id} publishes ({', '.join(kinds)}) and {how} ({step.step.uses})"
+            + by,
+            at=at,
+            action=Action.REVIEW,
+            symbol=f"{view.job.id}: {step.step.uses.partition('@')[0]}",
+            confidence=Confidence.CONFIRMED if sure else Confidence.LIKELY,
+            evidence=(path("From a cache into a release", view,
+                           ("another run leaves a cache behind", Location(view.path, line=at.line)),
+                           (f"{how}: {step.step.uses}", at),
+                           (f"publishes: {target.label}", target.at("uses"))),),
+        )  # fmt: skip
+
+
+def _restores(step: StepView) -> str:
+    """How a step restores a cache, empty where it does not."""
+    if step.action is None:
+        return ""
+    name = step.action.name.lower()
+    switch = actions().caches.get(name)
+    if switch is None:
+        return ""
+    inputs = {k.lower(): v.strip().lower() for k, v in step.step.inputs.items()}
+    if not switch:
+        return "" if inputs.get("lookup-only") == "true" else "restores a cache"
+    value = inputs.get(switch, "")
+    if name == "astral-sh/setup-uv" and not value:
+        return "restores a cache by default"
+    return "restores a cache" if value not in ("", "false", "no") else ""

@@ -1,0 +1,205 @@
+"""Workflows of GitHub Actions: who can start what, and what he gets by it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from weighbridge.api import audit
+from weighbridge.core.evidence import AttackPath
+from weighbridge.core.finding import Action
+from weighbridge.reports.sarif import log
+from weighbridge.sources.target import Access
+from workflows import CASES, CHECKOUT, SHA, TOKEN, Case, look, said, workflow
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_case(case: Case) -> None:
+    assert said(case.files) == case.expected
+    assert [g for g in look(case.files)[1] if "not read" not in g.message] == []
+
+
+def test_the_table_is_large_enough() -> None:
+    sorts = [case.sort for case in CASES]
+    assert len(CASES) >= 60
+    assert len({case.name for case in CASES}) == len(CASES)
+    assert min(sorts.count(sort) for sort in ("attack", "guarded", "fixed")) >= 10
+
+
+def test_attacks_are_found_and_the_rest_is_left_alone() -> None:
+    for case in CASES:
+        assert bool(case.expected) == (case.sort == "attack"), case.name
+
+
+PATH = ".github/workflows/w.yml"
+
+
+def case_named(name: str) -> Case:
+    return next(case for case in CASES if case.name == name)
+
+
+def test_a_finding_shows_the_way_from_the_event_to_the_secret() -> None:
+    case = case_named("a pull request is tested beside a token")
+    finding = next(f for f in look(case.files)[0] if f.action is Action.BLOCK)
+    (path,) = finding.evidence
+    assert isinstance(path, AttackPath)
+    assert [step.label for step in path.steps] == [
+        "anybody causes pull_request_target",
+        "job work runs",
+        f"takes in github.event.pull_request.head.sha: actions/checkout@{SHA}",
+        "runs it: pip install -e .",
+        "in reach: the secret HF_TOKEN",
+    ]
+    lines = case.files[PATH].split("\n")
+    told = [lines[step.at.line - 1].strip() for step in path.steps if step.at and step.at.line]
+    assert told[0] == "pull_request_target:"
+    assert told[1] == "work:"
+    assert told[2].startswith("- uses: actions/checkout")
+    assert told[3] == "- run: pip install -e . && pytest"
+    assert told[4] == "work:"
+
+
+def test_the_way_goes_through_callers() -> None:
+    case = case_named("a reusable workflow is given the revision")
+    finding = next(f for f in look(case.files)[0] if f.action is Action.BLOCK)
+    path = finding.evidence[0]
+    assert isinstance(path, AttackPath)
+    assert [s.at.path.rpartition("/")[2] for s in path.steps if s.at] == [
+        "pr.yml", "pr.yml", "build.yml", "build.yml", "build.yml", "build.yml",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("prefix", ["", "source"])
+def test_a_whole_audit(tmp_path: Path, prefix: str) -> None:
+    """From the files to SARIF, for a target and for the repository beside one."""
+    case = case_named("a pull request is tested beside a token")
+    root = tmp_path / "repository"
+    (root / ".github" / "workflows").mkdir(parents=True)
+    (root / PATH).write_text(case.files[PATH])
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "config.json").write_text("{}")
+    parts = Access(parts=(("source", str(root)),))
+    report = audit(model, access=parts) if prefix else audit(root)
+    control = next(c for c in report.controls if c.id == "workflows")
+    (block,) = [f for f in control.findings if f.action is Action.BLOCK]
+    assert block.at.path == (f"source:{PATH}" if prefix else PATH)
+    result = next(r for r in log(report)["runs"][0]["results"] if r["level"] == "error")
+    places = result["codeFlows"][0]["threadFlows"][0]["locations"]
+    regions = [p["location"]["physicalLocation"]["region"]["startLine"] for p in places]
+    assert regions[0] == 3
+    assert all(isinstance(line, int) and line > 0 for line in regions)
+    assert control.verdict.value == "fail"
+
+
+HOSTILE: dict[str, bytes] = {
+    "no workflow": b"a: b\n",
+    "no text": b"on: push\xff\xfe\njobs:\n",
+    "an open bracket": b"on: push\njobs: [\n",
+    "50,000 brackets": b"on: push\njobs: " + b"[" * 50_000,
+    "50,000 braces": b"on: push\njobs: " + b"{a: " * 50_000,
+    "billion laughs": b"on: push\njobs:\n  a: &a0 {env: {X: " + b"y" * 500 + b"}}\n"
+    + b"".join(
+        b"  j%d: &a%d [%s]\n" % (n, n, b", ".join([b"*a%d" % (n - 1)] * 9)) for n in range(1, 40)
+    )
+    + b"  k: {runs-on: x, env: {"
+    + b", ".join(b"V%d: &v%d %s" % (n, n, b"z" * 900) for n in range(900)) + b"}}\n"
+    + b"  l: {runs-on: x, steps: [" + b", ".join([b"{run: *v1}"] * 3_000) + b"]}\n",
+    "an alias of nothing": b"on: push\njobs: *x\n",
+    "two documents": b"on: push\njobs: {}\n---\non: push\njobs: {}\n",
+    "too large": b"on: push\njobs: {}\n#" + b"x" * (1 << 20),
+    "nothing": b"on: push\n",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_what_cannot_be_read_is_a_gap(name: str) -> None:
+    _, gaps = look({PATH: HOSTILE[name]})
+    assert any("workflows" in g.controls or g.at.path == PATH for g in gaps)
+
+
+def test_a_file_that_is_no_text_is_a_gap_of_the_control() -> None:
+    _, gaps = look({PATH: b"\xff\xfe\0\0 on: push"})
+    assert [g.message for g in gaps if "this workflow could not be read" in g.message]
+
+
+def test_five_thousand_jobs() -> None:
+    jobs = "".join(
+        f"  j{n}:\n    needs: [j{max(n - 1, 0)}]\n    runs-on: ubuntu-latest\n"
+        "    steps:\n      - run: make\n"
+        for n in range(5_000)
+    )
+    findings, gaps = look({PATH: f"on: [push, pull_request]\npermissions: {{}}\njobs:\n{jobs}"})
+    assert [f for f in findings if f.action is not Action.NOTE] == []
+    assert gaps == []
+
+
+def test_workflows_that_call_each_other_come_to_an_end() -> None:
+    files = {
+        f".github/workflows/{a}.yml": "on: [push, workflow_call]\npermissions: {}\njobs:\n"
+        + "".join(f"  j{n}:\n    uses: ./.github/workflows/{b}.yml\n" for n in range(30))
+        for a, b in (("a", "b"), ("b", "a"))
+    }
+    _, gaps = look(files)
+    assert [g for g in gaps if "more than 4 deep" in g.message]
+
+
+def test_an_action_that_uses_itself_comes_to_an_end() -> None:
+    files = {
+        PATH: workflow("push:", "uses: ./a"),
+        "a/action.yml": "runs:\n  using: composite\n  steps:\n" + "    - uses: ./a\n" * 30,
+    }
+    look(files)
+
+
+@given(data=st.data())
+@settings(max_examples=60, deadline=4000)
+def test_broken_workflows(data: st.DataObject) -> None:
+    case = data.draw(st.sampled_from(CASES))
+    files: dict[str, str | bytes] = dict(case.files)
+    path = data.draw(st.sampled_from(sorted(files)))
+    broken = bytearray(case.files[path].encode())
+    for _ in range(data.draw(st.integers(1, 5))):
+        broken[data.draw(st.integers(0, len(broken) - 1))] = data.draw(st.integers(0, 255))
+    files[path] = bytes(broken)
+    look(files)
+
+
+@pytest.mark.parametrize(
+    ("path", "read"),
+    [
+        (".github/workflows/w.yaml", True),
+        ("source:.github/workflows/w.yml", True),
+        ("repository/.github/workflows/w.yml", True),
+        (".github/workflows/more/w.yml", False),
+        (".github/w.yml", False),
+        ("w.yml", False),
+    ],
+)
+def test_where_a_workflow_lies(path: str, read: bool) -> None:
+    text = workflow("pull_request_target:", "run: echo ${{ github.head_ref }}", job=TOKEN)
+    assert bool(said({path: text})) is read
+
+
+def test_only_the_outer_repository_is_run() -> None:
+    text = workflow("pull_request_target:", "run: echo ${{ github.head_ref }}", job=TOKEN)
+    inner = {"vendor/x/.github/workflows/w.yml": text}
+    assert said(inner)
+    assert not said({**inner, PATH: workflow("push:", CHECKOUT)})
+
+
+def test_comments_that_silence_others_are_shown() -> None:
+    text = workflow("push:", f"{CHECKOUT} # zizmor: ignore[artipacked]")
+    findings, _ = look({PATH: text})
+    assert [f.message for f in findings if f.symbol == "silenced"] == [
+        "1 comments tell an analyser to look away; they were not obeyed"
+    ]
+
+
+def test_the_script_of_another_place_is_read_where_it_is_called() -> None:
+    case = case_named("in a script that a step calls")
+    finding = next(f for f in look(case.files)[0] if f.check == "workflow-download")
+    assert (finding.at.path, finding.at.line) == ("ci/setup.sh", 3)
