@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from weighbridge.core.image import Stage
 from weighbridge.core.location import Location
 from weighbridge.core.workflow import Job, Trigger
 
@@ -112,6 +113,8 @@ class Firmness(StrEnum):
     """One version alone satisfies it."""
     RANGE = "range"
     """It bounds the versions."""
+    INSTALLED = "installed"
+    """It is there already, in this version."""
     NONE = "none"
     """Any version satisfies it, or whatever stands at an address."""
 
@@ -166,7 +169,9 @@ class Installs(Fact, frozen=True, tag="installs"):
     """What a file says is to be installed.
 
     `place` is `requirements`, `constraints`, `project` (what a package of its own asks for),
-    `lock` (what a resolver chose) or `conda`. `unread` says what of it could not be read.
+    `lock` (what a resolver chose), `conda`, `image` (what a build installs), `installed` (what is
+    there already) or `inventory` (a bill of materials). `unread` says what of it could not be
+    read.
     """
 
     place: str
@@ -174,6 +179,14 @@ class Installs(Fact, frozen=True, tag="installs"):
     indexes: tuple[PackageIndex, ...] = ()
     files: tuple[IncludedFile, ...] = ()
     unread: tuple[str, ...] = ()
+
+
+class ImageBuild(Fact, frozen=True, tag="image-build"):
+    """How an image is built (a Dockerfile). `syntax` is the image that reads the file itself, where
+    it names one."""
+
+    stages: tuple[Stage, ...]
+    syntax: str = ""
 
 
 class Automation(Fact, frozen=True, tag="automation", omit_defaults=True):
@@ -223,6 +236,7 @@ AnyFact = (
     Automation
     | Card
     | Checksums
+    | ImageBuild
     | Installs
     | Settings
     | Signature

@@ -63,6 +63,11 @@ _TYPED: Final = re.compile(rb"\btype\s*:\s*[\"'A-Z][^{}]*\b(?:top|bottom)\s*:|"
                            rb"\b(?:top|bottom)\s*:[^{}]*\btype\s*:\s*[\"'A-Z]")  # fmt: skip
 TEMPLATES: Final = 5_000
 """How many templates of one file are handed out."""
+_IMAGE: Final = re.compile(
+    r".*/(?:(?:dockerfile|containerfile)(?:[._-][\w.-]*)?|[\w.-]+\.(?:dockerfile|containerfile))"
+    r"(?<!\.jinja)(?<!\.jinja2)(?<!\.j2)(?<!\.tmpl)(?<!\.template)(?<!\.md)(?<!ignore)"
+)
+_FROM: Final = re.compile(rb"\s*(?:#[^\n]*\n\s*)*(?:FROM|ARG)\s", re.IGNORECASE)
 _WORKFLOW: Final = re.compile(r"(?:.*/)?\.github/workflows/[^/]+\.ya?ml", re.IGNORECASE)
 _ACTION: Final = re.compile(r"(?:.*/)?action\.ya?ml", re.IGNORECASE)
 _RUNS: Final = re.compile(rb"^runs[ \t]*:", re.MULTILINE)
@@ -280,8 +285,8 @@ def _encoding(head: bytes) -> str | None:
 def text_kind(sample: Sample) -> str | None:
     """Which text a blob is (`text`, `json`, `yaml`, `python`, `script`, `template`, `model-card`,
     `requirements`, `toml`, `ini`, `pipfile-lock`, `conda-explicit`, `lightgbm`, `ncnn`,
-    `prototxt`, `workflow`), or None where it is none; asked by each of the text formats, worked
-    out once."""
+    `prototxt`, `workflow`, `dockerfile`), or None where it is none; asked by each of the text
+    formats, worked out once."""
     if "text" not in sample.notes:
         sample.notes["text"] = _work_out(sample)
     return sample.notes["text"]
@@ -305,6 +310,8 @@ def _work_out(sample: Sample) -> str | None:
         return "script"
     if name == "/readme.md":
         return "model-card"
+    if _IMAGE.fullmatch(name) and _FROM.match(head):
+        return "dockerfile"
     if _is_workflow(sample):
         return "workflow"
     if _is_template(sample):

@@ -15,7 +15,7 @@ PROGRAMS = frozenset({"ape", "elf", "pe", "mach-o"})
 read, and the program is a finding of its own."""
 PLAIN = frozenset(
     {"text", "json", "yaml", "xml", "git-config", "csv", "python", "script", "empty", "leftover",
-     "exported-program", "requirements"}
+     "dockerfile", "exported-program", "requirements"}
 )  # fmt: skip
 
 
