@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from advisories import advisory, index, since
 from formats import pickle_oracle
 from weighbridge.core.finding import Action, Finding, Gap, GapKind
 from weighbridge.core.format import Limits
@@ -74,8 +75,9 @@ def test_labelled_corpus() -> None:
     assert not [g for g in audited.gaps if g.kind in (GapKind.CRASHED, GapKind.TIMEOUT)]
 
 
-def test_benign_corpus_is_silent() -> None:
-    audited = run(BENIGN)
+def test_benign_corpus_is_silent(tmp_path: Path) -> None:
+    known = index(tmp_path / "index", advisory("X-1", "numpy", *since(fixed="1.0")))
+    audited = run(BENIGN, advisories=known)
     assert len(audited.files) > 900
     assert accusations(audited) == {}
     assert not [g for g in audited.gaps if g.kind in (GapKind.CRASHED, GapKind.TIMEOUT)]

@@ -121,6 +121,9 @@ REAL: dict[str, bytes] = {
     "text": "plain words, ümlaut\n".encode(),
     "signature-bundle": (BENIGN / "model_signing" / "p256" / "model.sig").read_bytes(),
     "checksums": f"{'0a' * 32}  model.safetensors\n".encode(),
+    "dockerfile": b"ARG V=3.11\nFROM python:$V AS a\nRUN <<EOF\npip install \\\n  x\nEOF\n"
+    b"COPY --from=a /x /y\nONBUILD RUN true\n",
+    "conda-explicit": b"@EXPLICIT\nhttps://example.org/noarch/numpy-1.26.4-py311_0.conda\n",
     "elf": elf(),
     "pe": pe(),
     "ape": b"jartsr='\n" + bytes(20) + b"'\nprintf '\\177ELF\\2\\1' >a\n",

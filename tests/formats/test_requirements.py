@@ -101,10 +101,8 @@ def said(path: str, text: str) -> tuple[tuple[str, ...], set[tuple[str, str]]]:
     ("text", "expected"),
     [
         ("torch==2.1\ntransformers>=4.40\n", {("note", "packages")}),
-        ("--extra-index-url https://example.org/simple\ntorch\n",
-         {("note", "packages"), ("review", "--extra-index-url")}),
-        ("a @ git+https://example.org/a\n", {("review", "a")}),
-        ("https://example.org/a.whl\n", {("review", "https://example.org/a.whl")}),
+        ("--extra-index-url https://example.org/simple\ntorch\n", {("note", "packages")}),
+        ("https://example.org/a.whl\n", set()),
         ("-r base.txt\n--no-binary :all:\n", set()),
         ("What this model requires: a large machine and some patience.\n", set()),
         ("# nothing\n", set()),

@@ -227,14 +227,24 @@ def _judged(fact: Installs, said: Requirement, bounds: list[Requirement]) -> Wan
     return made
 
 
+def shown(target: str) -> str:
+    """An address for a reader, without the login in it."""
+    head, found, rest = target.partition("://")
+    place, slash, path = rest.partition("/")
+    return f"{head}{found}{place.rpartition('@')[2]}{slash}{path}"[:160] if found else target[:160]
+
+
+def loads(key: str, audit: Audit) -> str:
+    """What of this model a package loads, by the name of a format; empty where it loads nothing."""
+    formats = engines().loaders.get(key, ())
+    present = {name for artifact in audit.artifacts for name in artifact.formats}
+    present |= {fact.kind for fact in audit.facts if isinstance(fact, Settings)}
+    met = next((name for name in formats if name in present), "")
+    return "its configuration" if met in ("config", "adapter") else met
+
+
 def role(key: str, audit: Audit) -> str:
     """What a package is to this model, in words: what loads it, what serves it, or nothing."""
-    known = engines()
-    if formats := known.loaders.get(key):
-        present = {name for artifact in audit.artifacts for name in artifact.formats}
-        present |= {fact.kind for fact in audit.facts if isinstance(fact, Settings)}
-        met = [name for name in formats if name in present]
-        if met:
-            what = "its configuration" if met[0] in ("config", "adapter") else met[0]
-            return f"it loads this model ({what})"
-    return "it serves models" if key in known.engines else ""
+    if met := loads(key, audit):
+        return f"it loads this model: {met}"
+    return "it serves models" if key in engines().engines else ""

@@ -111,7 +111,7 @@ def _deletions(name: str) -> set[str]:
 def _seen(name: str) -> str:
     for pair, single in _PAIRS:
         name = name.replace(pair, single)
-    return name.translate(_GLYPHS).replace("l", "i")
+    return name.replace("-", "").translate(_GLYPHS).replace("l", "i")
 
 
 def _without_affix(name: str) -> Iterable[str]:

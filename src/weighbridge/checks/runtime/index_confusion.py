@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from weighbridge.analysis.dependencies import dependencies
+from weighbridge.analysis.dependencies import dependencies, shown
 from weighbridge.core.check import Audit, check
 from weighbridge.core.evidence import Table
 from weighbridge.core.fact import Firmness, Installs, PackageIndex
@@ -56,13 +56,13 @@ def index_confusion(audit: Audit) -> Iterator[Finding]:
                     message=why,
                     at=msgspec.structs.replace(fact.at, line=index.line or None),
                     action=action,
-                    symbol=f"{index.kind} {_without_secrets(index.said)[:160]}",
+                    symbol=f"{index.kind} {shown(index.said)}",
                     evidence=_open_names(fact) if index.kind in ("extra", "strategy") else (),
                 )
 
 
 def _judged(index: PackageIndex, fact: Installs) -> tuple[str, Action]:
-    said = _without_secrets(index.said)[:160]
+    said = shown(index.said)
     match index.kind:
         case "trusted-host":
             return f"{said} need not prove who it is: anybody on the way can answer", Action.REVIEW
@@ -81,7 +81,9 @@ def _judged(index: PackageIndex, fact: Installs) -> tuple[str, Action]:
         return f"{what} over plain HTTP, where anybody on the way can answer: {said}", Action.REVIEW
     if index.kind == "extra":
         why = f"a second index ({said}): the highest version of a name is taken, from either"
-        return why, Action.NOTE if _vendor(index.said) else Action.REVIEW
+        # What a nightly index serves is often not on the public one, where the name is free.
+        settled = _vendor(index.said) and "nightly" not in index.said
+        return why, Action.NOTE if settled else Action.REVIEW
     if index.kind == "index" and not _default(index.said):
         return f"packages are taken from another index: {said}", _of_other(index.said)
     if index.kind == "find-links" and "://" in index.said:
@@ -118,15 +120,6 @@ def _insecure(url: str) -> bool:
         return not ipaddress.ip_address(host).is_loopback
     except ValueError:
         return True
-
-
-def _without_secrets(url: str) -> str:
-    """An address without the login in it."""
-    head, found, rest = url.partition("://")
-    if not found or "@" not in rest.partition("/")[0]:
-        return url
-    host, slash, path = rest.partition("/")
-    return f"{head}://{host.rpartition('@')[2]}{slash}{path}"
 
 
 def _open_names(fact: Installs) -> tuple[Table, ...]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from weighbridge.analysis.dependencies import Wanted, dependencies
+from weighbridge.analysis.dependencies import Wanted, dependencies, shown
 from weighbridge.core.check import Audit, check
 from weighbridge.core.fact import Firmness
 from weighbridge.core.finding import Action, Finding
@@ -45,10 +45,10 @@ def unpinned_source(audit: Audit) -> Iterator[Finding]:
         told.add((one.at.path, url))
         yield Finding(
             message=f"{one.said.name[:80] or 'a package'} is installed from {_what(one)}: "
-            f"{_shown(url)}",
+            f"{shown(url)}",
             at=one.at,
             action=Action.NOTE if one.said.firm is Firmness.HASH else Action.REVIEW,
-            symbol=one.key or _shown(url),
+            symbol=one.key or shown(url),
         )
 
 
@@ -62,8 +62,3 @@ def _what(one: Wanted) -> str:
     return f"{named[:60]} of a repository, which can be moved" if named else (
         "whatever a repository holds at the time"
     )  # fmt: skip
-
-
-def _shown(url: str) -> str:
-    """An address without the login in it."""
-    return re.sub(r"(?<=://)[^/@]*:[^/@]*@", "", url)[:160]

@@ -36,11 +36,16 @@ _advisory: Final = msgspec.json.Decoder(Advisory)
 _SCHEMA: Final = """
 CREATE TABLE facts (key TEXT PRIMARY KEY, value);
 CREATE TABLE exploited (id TEXT PRIMARY KEY) WITHOUT ROWID;
-CREATE TABLE advisory (number INTEGER PRIMARY KEY, id TEXT UNIQUE, aliases TEXT, modified TEXT,
-  withdrawn TEXT, severity TEXT, summary TEXT, exploited TEXT, body BLOB);
-CREATE TABLE affected (ecosystem TEXT, package TEXT, number INTEGER, place INTEGER, said BLOB,
-  PRIMARY KEY (ecosystem, package, number, place)) WITHOUT ROWID;
+CREATE TABLE advisory (number INTEGER PRIMARY KEY, id TEXT, aliases TEXT, modified TEXT,
+  withdrawn TEXT, severity TEXT, summary TEXT, exploited TEXT);
+CREATE TABLE body (number INTEGER PRIMARY KEY, body BLOB);
+CREATE TABLE affected (ecosystem TEXT, package TEXT, number INTEGER, place INTEGER, said BLOB);
 """
+_INDEXES: Final = """
+CREATE UNIQUE INDEX by_id ON advisory (id);
+CREATE INDEX by_package ON affected (ecosystem, package);
+"""
+"""Made once everything is there."""
 
 
 class Cve(msgspec.Struct, frozen=True):
@@ -113,10 +118,14 @@ def build(
     os.close(descriptor)
     try:
         with closing(sqlite3.connect(name, isolation_level=None)) as file:
-            file.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;" + _SCHEMA)
+            file.executescript(
+                "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;"
+                "PRAGMA page_size=16384; PRAGMA cache_size=-32768;" + _SCHEMA
+            )
             file.execute("BEGIN")
             facts = _fill(file, entries, set(exploited), source, tag)
             file.execute("COMMIT")
+            file.executescript(_INDEXES)
         os.chmod(name, 0o644)
         os.replace(name, to)
     except BaseException:
@@ -179,10 +188,10 @@ def _insert(file: Any, number: int, read: Advisory, data: bytes) -> None:
     aliases = " ".join(a for a in read.aliases or () if " " not in a)
     summary = (read.summary or (read.details or "").lstrip("# \n").split("\n", 1)[0])[:SUMMARY]
     file.execute(
-        "INSERT OR REPLACE INTO advisory VALUES (?, ?, ?, ?, ?, ?, ?, '', ?)",
-        (number, read.id, aliases, read.modified, read.withdrawn, level(read), summary,
-         data),
-    )  # fmt: skip
+        "INSERT OR REPLACE INTO advisory VALUES (?, ?, ?, ?, ?, ?, ?, '')",
+        (number, read.id, aliases, read.modified, read.withdrawn, level(read), summary),
+    )
+    file.execute("INSERT OR REPLACE INTO body VALUES (?, ?)", (number, data))
     for place, affected in enumerate(read.affected or ()):
         package = affected.package
         if package is None or package.ecosystem not in ECOSYSTEMS:

@@ -124,12 +124,16 @@ class Index:
 
     def body(self, id: str) -> bytes | None:
         """An advisory as it was published (JSON), or None where there is none of that name."""
-        row = self._file.execute("SELECT body FROM advisory WHERE id = ?", (id,)).fetchone()
+        row = self._file.execute(
+            "SELECT body FROM advisory JOIN body USING (number) WHERE id = ?", (id,)
+        ).fetchone()
         return None if row is None else bytes(row[0])
 
     def bodies(self) -> Iterator[tuple[str, bytes]]:
         """Every advisory as it was published, in the order of their names."""
-        yield from self._file.execute("SELECT id, body FROM advisory ORDER BY id")
+        yield from self._file.execute(
+            "SELECT id, body FROM advisory JOIN body USING (number) ORDER BY id"
+        )
 
     def modified(self) -> dict[str, str]:
         """When each advisory was changed last, by its name."""

@@ -109,7 +109,7 @@ def canonical(version: str) -> str:
             version = version[:-2]
         return version
     parsed = parse(version)
-    return version.strip() if parsed is None else canonicalize_version(parsed)
+    return " ".join(version.split()) if parsed is None else canonicalize_version(parsed)
 
 
 @lru_cache(maxsize=50_000)
@@ -132,7 +132,7 @@ def read_affected(said: RawAffected) -> Affected:
         events = [(kind, v) for event in raw.events for kind, v in event.items() if kind in _RANK]
         if events:
             ranges.append(tuple(sorted(events, key=_event_order)))
-    versions = "\n".join(dict.fromkeys(canonical(v) for v in said.versions or () if "\n" not in v))
+    versions = "\n".join(dict.fromkeys(map(canonical, said.versions or ())))
     return Affected(f"\n{versions}\n" if versions else "", tuple(ranges))
 
 
