@@ -114,7 +114,7 @@ def installs(build: ImageBuild) -> Installs | None:
         at=build.at,
         place="image",
         requirements=tuple(found.requirements[:REQUIREMENTS]),
-        indexes=tuple(dict.fromkeys(found.indexes)),
+        indexes=tuple(i for i in dict.fromkeys(found.indexes) if not found.same(i)),
         files=tuple(dict.fromkeys(found.files)),
         unread=("more requirements than are kept",) if len(found.requirements) > REQUIREMENTS
         else (),
@@ -159,6 +159,11 @@ class _Found:
         said = re.sub(r"^[\w-]+=(?=https?://)", "", said)
         if said and "$" not in said:
             self.indexes.append(PackageIndex(kind=kind, said=said[:500], line=line))
+
+    def same(self, index: PackageIndex) -> bool:
+        """Whether a second index is the first one again."""
+        firsts = {i.said.rstrip("/") for i in self.indexes if i.kind == "index"}
+        return index.kind == "extra" and index.said.rstrip("/") in firsts
 
     def script(self, made: BuildScript) -> None:
         """What one script installs."""

@@ -67,6 +67,7 @@ _IMAGE: Final = re.compile(
     r".*/(?:(?:dockerfile|containerfile)(?:[._-][\w.-]*)?|[\w.-]+\.(?:dockerfile|containerfile))"
     r"(?<!\.jinja)(?<!\.jinja2)(?<!\.j2)(?<!\.tmpl)(?<!\.template)(?<!\.md)(?<!ignore)"
 )
+_PACKAGE: Final = re.compile(r"\.dist-info/metadata$|/pkg-info$")
 _FROM: Final = re.compile(rb"\s*(?:#[^\n]*\n\s*)*(?:FROM|ARG)\s", re.IGNORECASE)
 _WORKFLOW: Final = re.compile(r"(?:.*/)?\.github/workflows/[^/]+\.ya?ml", re.IGNORECASE)
 _ACTION: Final = re.compile(r"(?:.*/)?action\.ya?ml", re.IGNORECASE)
@@ -285,8 +286,8 @@ def _encoding(head: bytes) -> str | None:
 def text_kind(sample: Sample) -> str | None:
     """Which text a blob is (`text`, `json`, `yaml`, `python`, `script`, `template`, `model-card`,
     `requirements`, `toml`, `ini`, `pipfile-lock`, `conda-explicit`, `lightgbm`, `ncnn`,
-    `prototxt`, `workflow`, `dockerfile`), or None where it is none; asked by each of the text
-    formats, worked out once."""
+    `prototxt`, `workflow`, `dockerfile`, `package-metadata`, `entry-points`), or None where
+    it is none; asked by each of the text formats, worked out once."""
     if "text" not in sample.notes:
         sample.notes["text"] = _work_out(sample)
     return sample.notes["text"]
@@ -310,6 +311,10 @@ def _work_out(sample: Sample) -> str | None:
         return "script"
     if name == "/readme.md":
         return "model-card"
+    if _PACKAGE.search(name) and head.startswith(b"Metadata-Version:"):
+        return "package-metadata"
+    if name.endswith(".dist-info/entry_points.txt"):
+        return "entry-points"
     if _IMAGE.fullmatch(name) and _FROM.match(head):
         return "dockerfile"
     if _is_workflow(sample):

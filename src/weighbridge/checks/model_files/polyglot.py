@@ -15,7 +15,7 @@ PROGRAMS = frozenset({"ape", "elf", "pe", "mach-o"})
 read, and the program is a finding of its own."""
 PLAIN = frozenset(
     {"text", "json", "yaml", "xml", "git-config", "csv", "python", "script", "empty", "leftover",
-     "dockerfile", "exported-program", "requirements"}
+     "dockerfile", "entry-points", "exported-program", "package-metadata", "requirements"}
 )  # fmt: skip
 
 
