@@ -21,10 +21,18 @@ _STARTS: Final = re.compile(r"(?:.*/)?(?:site|user)customize\.py")
 _PLAIN: Final = re.compile(
     r".*\.(?:pyi?|pyx|px[di]|pyc|pyd|so(?:\.[\w.]+)?|dylib|dll|exe|a|lib|o|[ch]|cc|cpp|cxx|cu|cuh|hpp"
     r"|hxx|inl|inc|cl|f90?|pyf|cmake|m?js|ts|css|scss|html?|map|txt|md|rst|typed|mo|po|svg|png|gif"
-    r"|jpe?g|ico|ttf|otf|woff2?|eot|pem|tcl|msg|test|1|3)|(?:.*/)?(?:bin|Scripts)/[^/.]+"
-    r"|.*\.dist-info/[^/]*|(?:.*/)?py\.typed|.*\.dist-info/(?:licenses|sboms|license_files)/.*",
+    r"|jpe?g|ico|ttf|otf|woff2?|eot|pem|tcl|sh|bat|ps1|fish|csh)|(?:bin|Scripts)/[^/]+"
+    r"|.*\.dist-info/.*|.*/tests?/.*",
     re.IGNORECASE,
 )
+"""What a package is made of, its test data among it: only its own code would read those."""
+_SOURCES: Final = frozenset({
+    "text", "json", "yaml", "xml", "csv", "python", "script", "template", "dockerfile", "workflow",
+    "requirements", "toml", "ini", "checksums", "empty", "media", "git-config", "git-lfs-hook",
+    "pipfile-lock", "conda-explicit", "prototxt", "sqlite", "elf", "pe", "mach-o", "java-class",
+    "wasm", "tensorflow-text", "lightgbm", "ncnn", "model-card",
+})  # fmt: skip
+"""Formats of what a package is made of, whatever it is called."""
 _READ: Final = re.compile(r".*\.dist-info/(?:METADATA|entry_points\.txt)")
 
 
@@ -115,26 +123,36 @@ def made_from(head: bytes, size: int) -> bool:
     return flags == 3
 
 
-def hashed_only(path: str) -> bool:
-    """Whether a file that has the digest of its package's record need not be read further: what a
-    package is made of. What starts by itself, and what may be a model, is read in any case."""
+def is_read(path: str) -> bool:
+    """Whether a file is read whatever its digest: it starts by itself, or says what is there."""
     inner = within(path)[1]
-    if _STARTS.fullmatch(inner) or _READ.fullmatch(inner):
-        return False
-    return _PLAIN.fullmatch(inner) is not None
+    return inner.endswith(".pth") or bool(_STARTS.fullmatch(inner) or _READ.fullmatch(inner))
+
+
+def is_plain(path: str) -> bool:
+    """Whether a file by its name is what packages are made of, and no model."""
+    return _PLAIN.fullmatch(within(path)[1]) is not None
+
+
+def holds_model(formats: Iterable[str]) -> bool:
+    """Whether a file of these formats may be a model, or data that act when they are loaded."""
+    return not _SOURCES.issuperset(formats)
 
 
 def vouched(blobs: Mapping[str, Blob], head: Callable[[Blob], bytes]) -> dict[str, str]:
     """The files of an installed environment that its packages vouch for, with the sha256 that each
-    must have; empty for a compiled module, which has none, beside a source that has one."""
+    must have; empty for what has none: a record, which was read, and a compiled module beside a
+    source that has one."""
     paths = [p for p in blobs if p.startswith(f"{PART}:")]
-    owned = ownership(blobs, paths).owned
-    found = {}
+    known = ownership(blobs, paths)
+    owned = known.owned
+    found = dict.fromkeys(known.records.keys() - {path for path, _ in known.faults}, "")
     for path in paths:
         entry = owned.get(path)
+        if is_read(path):
+            continue
         if entry is not None and entry.sha256:
-            if hashed_only(path):
-                found[path] = entry.sha256
+            found[path] = entry.sha256
             continue
         source = source_of(path) if path.endswith(".pyc") else None
         if source in owned and owned[source].sha256 and source in blobs and (

@@ -15,7 +15,7 @@ import msgspec
 
 from weighbridge.analysis.integrity import concerned
 from weighbridge.analysis.lineage import declared_bases
-from weighbridge.analysis.ownership import vouched
+from weighbridge.analysis.ownership import holds_model, is_plain, vouched
 from weighbridge.analysis.references import resolve
 from weighbridge.analysis.signature import prepare
 from weighbridge.core.check import Artifact, Audit, Check
@@ -48,6 +48,8 @@ from weighbridge.sources.folder import File
 from weighbridge.sources.remote import RemoteFile, SourceError
 from weighbridge.sources.target import Access, Source, open_base, open_with_parts, shown
 
+INSTALLED: Final = "installed-file"
+"""What a file is called that its package vouches for, and that was hashed only."""
 COPIES: Final = 10
 """How many further names of a file its findings list."""
 
@@ -340,7 +342,14 @@ def _sum(*transfers: Transfer | None) -> Transfer | None:
 
 
 def _examine(ruleset: Ruleset, limits: Limits, rules: Rules | None, blob: Blob) -> Examined:
-    return examine(blob, ruleset, limits, rules)
+    if not isinstance(blob, Vouched):
+        return examine(blob, ruleset, limits, rules)
+    if not is_plain(blob.path):
+        found = examine(blob.whole, ruleset, limits, rules)
+        if holds_model(found.record.formats):
+            return found
+    record = FileRecord(path=blob.path, size=blob.size, sha256=None, formats=(INSTALLED,))
+    return Examined(record=record)
 
 
 def _with_rules(digest: str, rules: Rules) -> str:

@@ -460,10 +460,7 @@ class Supervisor:
         if isinstance(blob, Vouched):
             found = _hash(blob)
             if blob.sha256 in ("", found.sha256):
-                known = FileRecord(
-                    path=blob.path, size=blob.size, sha256=None, formats=(INSTALLED,)
-                )
-                return _with_digest(Examined(record=known), found)
+                return _with_digest(self.examine(blob), found)
             blob = blob.whole
         if blob.size < SMALL or (isinstance(blob, Fetched) and blob.whole):
             data = blob.read(0, blob.size)
@@ -496,10 +493,6 @@ class Supervisor:
             )
             return msgspec.structs.replace(examined, gaps=(*examined.gaps, gap))
         return _with_digest(examined, hashed[0])
-
-
-INSTALLED: Final = "installed-file"
-"""What a file is called that its package vouches for, and that was not examined."""
 
 
 class Digest(NamedTuple):

@@ -86,10 +86,10 @@ def _compared(found: Ownership, files: dict[str, FileRecord]) -> Iterator[Findin
         yield _finding(sorted(paths), f"in the record of {package} and not there", Action.NOTE)
     if unhashed:
         why = f"{unhashed:,} installed files were not compared: their digests were not computed"
-        yield Gap(kind=GapKind.NOT_GIVEN, message=why, at=Location(f"{PART}:"))
+        yield Gap(kind=GapKind.NOT_GIVEN, message=why, at=Location(next(iter(found.records))))
     if silent:
         why = f"{silent:,} installed files have no digest (sha256) in the record"
-        yield Gap(kind=GapKind.NOT_GIVEN, message=why, at=Location(f"{PART}:"))
+        yield Gap(kind=GapKind.NOT_GIVEN, message=why, at=Location(next(iter(found.records))))
 
 
 def _strays(
@@ -125,7 +125,7 @@ def _strays(
     if derived:
         why = f"{derived:,} compiled modules have no digest: of those, the headers were compared " \
             "with their sources"  # fmt: skip
-        yield Gap(kind=GapKind.NOT_GIVEN, message=why, at=Location(f"{PART}:"))
+        yield Gap(kind=GapKind.NOT_GIVEN, message=why, at=Location(next(iter(found.records))))
 
 
 def _below(folder: str) -> str:

@@ -23,14 +23,8 @@ _LOADED: Final = {
     "mlflow.plugins": "when MLflow starts",
     "mlflow.tracking_store": "when MLflow starts",
     "mlflow.request_header_provider": "when MLflow sends a request",
-    "pytest11": "whenever pytest starts",
     "setuptools.finalize_distribution_options": "whenever setuptools builds anything",
-    "distutils.commands": "when setuptools builds anything",
-    "pygments.lexers": "when Pygments looks for a language",
-    "flake8.extension": "whenever flake8 starts",
-    "mkdocs.plugins": "when MkDocs builds",
     "keyring.backends": "when a program asks keyring for a secret",
-    "virtualenv.activate": "when virtualenv makes an environment",
     "jupyter_client.kernel_provisioners": "when Jupyter starts a kernel",
 }
 
@@ -40,7 +34,7 @@ def startup_entry_point(document: EntryPoints) -> Iterator[Finding]:
     """A package has another program load it without being asked.
 
     ## Why it matters
-    Torch, vLLM, pytest and others load every installed package that registers for it, at their
+    Torch, vLLM, MLflow and others load every installed package that registers for it, at their
     start. A package that nobody imports acts that way, in the process that serves the model.
 
     ## What to do
