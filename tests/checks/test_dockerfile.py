@@ -79,7 +79,7 @@ def test_stages_variables_and_heredocs() -> None:
         "ARG PY\nENV HOME_DIR=/srv NAME='a b' OLD=$PY\nENV LEGACY some value\n"
         "RUN --mount=type=cache,target=/c \\\n  # a comment\n\n  pip install \\\n  one\n"
         "FROM base\nRUN <<EOF\npip install two\nEOF\nCOPY <<FILE $HOME_DIR/x\nRUN not this\nFILE\n"
-        "RUN echo \"<<EOF\"\n"
+        'RUN echo "<<EOF"\n'
         'CMD ["python", "-m", "x"]\nFROM ${OS:-debian}:12\nONBUILD RUN pip install three\n'
     )
     assert build.syntax == "docker/dockerfile:1.7"
@@ -99,7 +99,11 @@ def test_stages_variables_and_heredocs() -> None:
     assert build.stages[2].instructions[0].trigger
     fact = installs(build)
     assert fact is not None
-    assert [(r.name, r.line) for r in fact.requirements] == [("one", 12), ("two", 16), ("three", 24)]
+    assert [(r.name, r.line) for r in fact.requirements] == [
+        ("one", 12),
+        ("two", 16),
+        ("three", 24),
+    ]
 
 
 def test_windows_escapes_and_line_ends() -> None:
@@ -152,12 +156,16 @@ def test_any_text_is_read(text: str) -> None:
         (f"FROM 203.0.113.7:5000/a@{DIGEST}\nUSER a\n", [("review", "is an address")]),
         (f"FROM localhost:5000/a@{DIGEST}\nUSER a\n", [("review", "well-known")]),
         (f"FROM python:3.8@{DIGEST}\nUSER a\n", [("review", "python 3.8 has had no security")]),
-        (f"FROM nvidia/cuda:10.2-devel-ubuntu18.04@{DIGEST}\nUSER a\n",
-         [("review", "CUDA 10.2"), ("review", "Ubuntu 18.04")]),
+        (
+            f"FROM nvidia/cuda:10.2-devel-ubuntu18.04@{DIGEST}\nUSER a\n",
+            [("review", "CUDA 10.2"), ("review", "Ubuntu 18.04")],
+        ),
         (f"FROM python:3.13-buster@{DIGEST}\nUSER a\n", [("review", "Debian 10")]),
         (f"FROM a/b@{DIGEST} AS x\nUSER a\nFROM x\nCOPY --from=x /a /b\n", []),
-        (f"FROM a/b@{DIGEST}\nCOPY --from=busybox:latest /a /b\nUSER a\n",
-         [("review", "busybox:latest")]),
+        (
+            f"FROM a/b@{DIGEST}\nCOPY --from=busybox:latest /a /b\nUSER a\n",
+            [("review", "busybox:latest")],
+        ),
         (f"FROM a/b@{DIGEST}\nUSER root\n", [("note", "as root")]),
         (f"FROM a/b@{DIGEST}\nUSER app\nUSER 0:0\n", [("note", "as root")]),
         (f"FROM a/b@{DIGEST}\n", [("note", "no USER")]),
@@ -259,7 +267,8 @@ def test_installs_of_a_build() -> None:
         "COPY requirements/gpu.txt /tmp/gpu.txt\n"
         "RUN pip install --no-cache-dir torch==${TORCH} 'numpy<2' $EXTRA transformers==$T \\\n"
         "      --extra-index-url https://example.net/simple -r /tmp/gpu.txt -c limits.txt .\n"
-        "RUN python3 -m pip install -i http://example.net/simple --trusted-host example.net x && \\\n"
+        "RUN python3 -m pip install -i http://example.net/simple \\\n"
+        "      --trusted-host example.net x && \\\n"
         "    uv pip install --system --index-strategy unsafe-best-match y==1\n"
         f"RUN pip install git+https://example.net/z@{SHA} -e git+https://example.net/w@main\n"
         "RUN conda install -y -n base -c pytorch -c https://example.net/c faiss-gpu=1.8.0 && \\\n"
@@ -269,7 +278,9 @@ def test_installs_of_a_build() -> None:
         "RUN echo pip install nothing && pip uninstall -y gone && pip list\n"
     )
     assert fact.place == "image"
-    assert [(r.name, r.url or r.version or r.specifier, r.ecosystem) for r in fact.requirements] == [
+    assert [
+        (r.name, r.url or r.version or r.specifier, r.ecosystem) for r in fact.requirements
+    ] == [
         ("torch", "2.6.0", "PyPI"),
         ("numpy", "<2", "PyPI"),
         ("transformers", "", "PyPI"),
@@ -333,7 +344,7 @@ def test_packages_of_a_system_are_not_looked_up_and_that_is_said() -> None:
 def test_incidents(tmp_path: Path) -> None:
     """torchtriton (2022-12) and vLLM's Dockerfile (2026-06): a second index, best match."""
     (tmp_path / "Dockerfile").write_text(
-        f"FROM nvidia/cuda:12.8.1-devel-ubuntu22.04@{DIGEST}\nENV UV_INDEX_STRATEGY=\"unsafe-best-"
+        f'FROM nvidia/cuda:12.8.1-devel-ubuntu22.04@{DIGEST}\nENV UV_INDEX_STRATEGY="unsafe-best-'
         'match"\nRUN uv pip install --system torch torchtriton --extra-index-url '
         "https://wheels.example.net/nightly/cu128 --index-strategy unsafe-best-match\nUSER a\n"
     )

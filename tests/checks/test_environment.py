@@ -314,7 +314,9 @@ def test_pth_files_of_packages(environment: Path) -> None:
 
 
 def compiled(flags: int, size: int) -> bytes:
-    return b"\xa7\r\r\n" + flags.to_bytes(4, "little") + bytes(4) + size.to_bytes(4, "little") + b"N"
+    return (
+        b"\xa7\r\r\n" + flags.to_bytes(4, "little") + bytes(4) + size.to_bytes(4, "little") + b"N"
+    )
 
 
 @pytest.mark.parametrize(

@@ -91,14 +91,12 @@ def _name(said: str) -> str:
 
 def _class(said: str) -> tuple[str, Action]:
     name = _name(said)
-    if name in _OFFICIAL or said in _OFFICIAL or "$" in said:
+    if name in _OFFICIAL or "$" in said or said.startswith(("/", "./", "file:")):
         return "", Action.NOTE
     if name in _VENDORS or said.rstrip("/") in _VENDORS:
         return "the channel of a vendor", Action.NOTE
     if "://" in name:
         return "a channel on a host that is not known", Action.REVIEW
-    if said.startswith(("/", "./", "file:")):
-        return "", Action.NOTE
     return "a channel that is not known, which anybody can open", Action.REVIEW
 
 
