@@ -66,9 +66,11 @@ def ownership(blobs: Mapping[str, Blob], paths: Iterable[str]) -> Ownership:
     for path in paths:
         if path.endswith(".dist-info/METADATA"):
             described.add(path.removesuffix("METADATA"))
+        if not path.endswith(".dist-info/RECORD") or path not in blobs:
+            continue
         part, inner = within(path)
         record = _RECORD.fullmatch(inner)
-        if record is None or path not in blobs:
+        if record is None:
             continue
         prefix = f"{part}:" if part else ""
         folder = record[1] or ""
@@ -88,7 +90,7 @@ def ownership(blobs: Mapping[str, Blob], paths: Iterable[str]) -> Ownership:
             if close is not None:
                 close()
         for row in rows:
-            place = posixpath.normpath(posixpath.join(folder, row.path))
+            place = _place(folder, row.path)
             if place.startswith(("/", "../")) or place == "..":
                 found.outside.append((path, row.path))
                 continue
@@ -98,6 +100,13 @@ def ownership(blobs: Mapping[str, Blob], paths: Iterable[str]) -> Ownership:
                 found.owned[prefix + place] = Owned(record[2], sha256)
     found.unrecorded = sorted(d.rstrip("/") for d in described if f"{d}RECORD" not in found.records)
     return found
+
+
+def _place(folder: str, path: str) -> str:
+    """Where a row of a record leads."""
+    if path[0] not in "/." and "//" not in path and "/." not in path:
+        return f"{folder}/{path}" if folder else path  # nearly all of them
+    return posixpath.normpath(posixpath.join(folder, path))
 
 
 def source_of(path: str) -> str | None:
