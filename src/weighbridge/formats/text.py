@@ -357,7 +357,8 @@ def _is_workflow(sample: Sample) -> bool:
 
 def is_workflow_path(path: str) -> bool:
     """Whether GitHub would take a file of this path for a workflow, wherever the root is."""
-    return _WORKFLOW.fullmatch(within(path)[1]) is not None
+    part, inner = within(path)
+    return part != "env" and _WORKFLOW.fullmatch(inner) is not None
 
 
 def is_action_path(path: str) -> bool:
