@@ -17,13 +17,14 @@ from typing import Any, Final
 import msgspec
 
 from weighbridge.core.document import Document, Malformed
-from weighbridge.core.fact import Settings, SpecialTokens
+from weighbridge.core.fact import Installs, Settings, SpecialTokens
 from weighbridge.core.finding import Gap, GapKind
 from weighbridge.core.format import Format, Limits, Loading, Sample
 from weighbridge.core.location import Location, within
 from weighbridge.core.tree import Blob, Held, Reference
 from weighbridge.formats import jinja, tfjs
 from weighbridge.formats.git import is_lfs_hook
+from weighbridge.formats.inventory import bill_of_materials
 from weighbridge.formats.named_code import NamedCode, mappings, named_code
 from weighbridge.formats.token_ids import statements
 
@@ -159,8 +160,12 @@ class Json(Configuration):
         yield "", self.value
         yield from self.shadowed
 
-    def facts(self) -> Iterator[Settings | SpecialTokens]:
-        """What is declared in a configuration of a known kind, and of special tokens."""
+    def facts(self) -> Iterator[Installs | Settings | SpecialTokens]:
+        """What is declared in a configuration of a known kind and of special tokens; what a bill of
+        materials lists."""
+        listed = bill_of_materials(self.value, self.where)
+        if listed is not None:
+            yield listed
         kind = _kind(self.value) if self.size <= SETTINGS_LIMIT else None
         if kind is not None:
             yield Settings(at=self.where, kind=kind, values=plain(self.value, SETTINGS_VALUES))
