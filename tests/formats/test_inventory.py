@@ -80,6 +80,35 @@ def test_very_many_components_are_bounded() -> None:
     assert fact.unread
 
 
+DPKG = (
+    "Package: curl\nStatus: install ok installed\nVersion: 7.88.1-10\nDescription: a\n"
+    " Package: no\n\nPackage: gone\nStatus: deinstall ok config-files\nVersion: 1\n\nPackage: half\n\n"
+)
+APK = "C:Q1x=\nP:musl\nV:1.2.5-r0\nF:lib\nR:ld\n\nP:busybox\nV:1.36-r2\n"
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "expected"),
+    [
+        ("var/lib/dpkg/status", DPKG, [("curl", "7.88.1-10", "Debian", 1)]),
+        (
+            "root/lib/apk/db/installed",
+            APK,
+            [("musl", "1.2.5-r0", "Alpine", 2), ("busybox", "1.36-r2", "Alpine", 7)],
+        ),
+        ("notes/status", DPKG, None),
+        ("var/lib/dpkg/status", "words alone\n", None),
+    ],
+)
+def test_packages_of_a_system(
+    path: str, text: str, expected: list[tuple[str, str, str, int]] | None
+) -> None:
+    examined = examine(Held(path, text.encode()), load(), Limits())
+    found = [f for f in examined.facts if isinstance(f, Installs)]
+    told = [(r.name, r.version, r.ecosystem, r.line) for f in found for r in f.requirements]
+    assert told == (expected or [])
+
+
 KEYS = ["components", "purl", "name", "packages", "externalRefs", "type", "SPDXID"]
 PLAIN = st.none() | st.text(max_size=5) | st.just("pkg:pypi/a@1")
 ENTRY = st.dictionaries(st.sampled_from(KEYS), PLAIN | st.lists(PLAIN, max_size=2), max_size=4)

@@ -68,6 +68,8 @@ _IMAGE: Final = re.compile(
     r".*/(?:(?:dockerfile|containerfile)(?:[._-][\w.-]*)?|[\w.-]+\.(?:dockerfile|containerfile))"
     r"(?<!\.jinja)(?<!\.jinja2)(?<!\.j2)(?<!\.tmpl)(?<!\.template)(?<!\.md)(?<!ignore)"
 )
+_SYSTEM: Final = re.compile(r"(?:/|:)(?:var/lib/dpkg/status|(?:usr/)?lib/apk/db/installed)$")
+_STANZA: Final = re.compile(rb"^(?:Package|P):[ \t]*\S", re.MULTILINE)
 _PACKAGE: Final = re.compile(r"\.dist-info/metadata$|/pkg-info$")
 _FROM: Final = re.compile(rb"\s*(?:#[^\n]*\n\s*)*(?:FROM|ARG)\s", re.IGNORECASE)
 _WORKFLOW: Final = re.compile(r"(?:.*/)?\.github/workflows/[^/]+\.ya?ml", re.IGNORECASE)
@@ -291,7 +293,8 @@ def _encoding(head: bytes) -> str | None:
 def text_kind(sample: Sample) -> str | None:
     """Which text a blob is (`text`, `json`, `yaml`, `python`, `script`, `template`, `model-card`,
     `requirements`, `toml`, `ini`, `pipfile-lock`, `conda-explicit`, `lightgbm`, `ncnn`,
-    `prototxt`, `workflow`, `dockerfile`, `package-metadata`, `entry-points`), or None where
+    `prototxt`, `workflow`, `dockerfile`, `package-metadata`, `entry-points`,
+    `system-packages`), or None where
     it is none; asked by each of the text formats, worked out once."""
     if "text" not in sample.notes:
         sample.notes["text"] = _work_out(sample)
@@ -318,6 +321,8 @@ def _work_out(sample: Sample) -> str | None:
         return "model-card"
     if _PACKAGE.search(name) and head.startswith(b"Metadata-Version:"):
         return "package-metadata"
+    if _SYSTEM.search(name) and _STANZA.search(head):
+        return "system-packages"
     if name.endswith(".dist-info/entry_points.txt"):
         return "entry-points"
     if _IMAGE.fullmatch(name) and _FROM.match(head):
