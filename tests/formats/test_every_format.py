@@ -176,7 +176,15 @@ def test_any_bytes(name: str, data: bytes) -> None:
 
 
 TEXT_GRAPH = (BENIGN / "tensorflow" / "version1_text" / "saved_model.pbtxt").read_bytes()[:6000]
-BROKEN = REAL | {"tensorflow-text": TEXT_GRAPH}
+NAMED: dict[str, bytes] = {
+    "package-metadata": b"Metadata-Version: 2.1\nName: a\nVersion: 1\nRequires-Dist: b>1\n\nc",
+    "entry-points": b"[torch.backends]\na = b:c\n",
+    "system-packages": b"Package: a\nStatus: install ok installed\nVersion: 1\n\nP:b\nV:2\n",
+    "dockerfile": b"ARG V=3.11\nFROM python:$V AS a\nRUN <<EOF\npip install \\\n  x\nEOF\n"
+    b"COPY --from=a /x /y\nONBUILD RUN true\n",
+}
+"""Formats that are told by the names of their files."""
+BROKEN = REAL | NAMED | {"tensorflow-text": TEXT_GRAPH}
 
 
 @pytest.mark.parametrize("name", BROKEN)

@@ -5,16 +5,17 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
 import msgspec
 
+from weighbridge.analysis.image_installs import installs as image_installs
 from weighbridge.core.check import Audit
 from weighbridge.core.document import Malformed
-from weighbridge.core.fact import IncludedFile, Installs, Requirement, Settings
+from weighbridge.core.fact import ImageBuild, IncludedFile, Installs, Requirement, Settings
 from weighbridge.core.finding import Gap, GapKind
 from weighbridge.core.location import Location
 from weighbridge.core.tree import Blob
@@ -25,6 +26,8 @@ from weighbridge.intel.packages import listed as packages
 
 FILES: Final = 2_000
 """How many files that are named by others are read."""
+LOOKED_UP: Final = frozenset({"PyPI", "conda"})
+"""The ecosystems whose packages advisories are kept for."""
 _PART: Final = re.compile(r"[a-z]+:(?!/)")
 """What belongs to a target bears the name of its part before the path."""
 
@@ -65,9 +68,20 @@ class Dependencies:
 def dependencies(audit: Audit) -> Dependencies:
     """What the files of a target have installed."""
     said = [fact for fact in audit.facts if isinstance(fact, Installs)]
+    builds = (image_installs(fact) for fact in audit.facts if isinstance(fact, ImageBuild))
+    said += [made for made in builds if made is not None]
     reading = _Reading(said, audit.blobs)
     gaps = [_gap(GapKind.MALFORMED, why, fact.at) for fact in reading.files for why in fact.unread]
+    gaps += [gap for fact in reading.files for gap in _of_systems(fact)]
     return Dependencies(tuple(_wanted(reading)), tuple(reading.files), (*gaps, *reading.gaps))
+
+
+def _of_systems(fact: Installs) -> Iterator[Gap]:
+    """What is installed from a system's own packages, of which no advisories are kept."""
+    others = Counter(r.ecosystem for r in fact.requirements if r.ecosystem not in LOOKED_UP)
+    for ecosystem, count in sorted(others.items()):
+        why = f"{count:,} packages of {ecosystem} are named here: no advisories of those are kept"
+        yield _gap(GapKind.NOT_GIVEN, why, fact.at)
 
 
 def _gap(kind: GapKind, why: str, at: Location) -> Gap:
@@ -104,7 +118,7 @@ class _Reading:
         if at.inside:
             self.gaps.append(_gap(GapKind.UNSUPPORTED, f"{told}, inside an archive: not read", at))
             return None
-        path = _beside(at.path, named.path)
+        path = self._place(fact, named.path)
         if path is None:
             why = f"{told}, which lies outside of the target: not read"
             self.gaps.append(_gap(GapKind.UNSUPPORTED, why, at))
@@ -127,6 +141,18 @@ class _Reading:
             self.gaps.append(_gap(GapKind.UNREADABLE, f"{told}: {error}", at))
             return None
         return installs(Location(path), "requirements", tuple(read_lines(text)))
+
+    def _place(self, fact: Installs, named: str) -> str | None:
+        """Where a file that is named lies. The build of an image takes files from a folder that it
+        does not name: the one that its own file is in, or one above."""
+        path = _beside(fact.at.path, named)
+        if fact.place != "image" or path in self.blobs or path in self.known:
+            return path
+        above = [fact.at.path]
+        while "/" in above[-1]:
+            above.append(above[-1].rpartition("/")[0])
+        places = (_beside(place, named) for place in above)
+        return next((p for p in places if p in self.blobs or p in self.known), path)
 
     def group(self, path: str) -> str:
         """The file that stands for all that are read together with this one."""
@@ -164,6 +190,8 @@ def _wanted(reading: _Reading) -> Iterator[Wanted]:
         folder, group = posixpath.dirname(fact.at.path), reading.group(fact.at.path)
         for requirement in fact.requirements:
             key = normalised(requirement.name)
+            if requirement.ecosystem not in LOOKED_UP:
+                continue
             if fact.place in ("project", "conda") and not requirement.version and (
                 (folder, key) in locked
             ):  # fmt: skip

@@ -55,14 +55,16 @@ class Found:
 
 def system_of(path: str) -> str | None:
     """The system whose configuration a path is, by the names that the systems look for."""
-    inner = within(path)[1]
+    part, inner = within(path)
+    if part == "env":
+        return None  # packages bring those of their own projects, and nothing runs them there
     return next((name for name, pattern in _SYSTEMS if pattern.fullmatch(inner)), None)
 
 
 def is_script(path: str) -> bool:
     """Whether a path is a file of commands that somebody runs: a shell script or a makefile."""
-    inner = within(path)[1]
-    return bool(_MAKE.fullmatch(inner) or _SHELL.fullmatch(inner))
+    part, inner = within(path)
+    return part != "env" and bool(_MAKE.fullmatch(inner) or _SHELL.fullmatch(inner))
 
 
 def scripts(path: str, text: str) -> Iterator[Found]:

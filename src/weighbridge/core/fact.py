@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from weighbridge.core.image import Stage
 from weighbridge.core.location import Location
 from weighbridge.core.workflow import Job, Trigger
 
@@ -183,6 +184,8 @@ class Firmness(StrEnum):
     """One version alone satisfies it."""
     RANGE = "range"
     """It bounds the versions."""
+    INSTALLED = "installed"
+    """It is there already, in this version."""
     NONE = "none"
     """Any version satisfies it, or whatever stands at an address."""
 
@@ -237,7 +240,9 @@ class Installs(Fact, frozen=True, tag="installs"):
     """What a file says is to be installed.
 
     `place` is `requirements`, `constraints`, `project` (what a package of its own asks for),
-    `lock` (what a resolver chose) or `conda`. `unread` says what of it could not be read.
+    `lock` (what a resolver chose), `conda`, `image` (what a build installs), `installed` (what is
+    there already) or `inventory` (a bill of materials). `unread` says what of it could not be
+    read.
     """
 
     place: str
@@ -247,11 +252,20 @@ class Installs(Fact, frozen=True, tag="installs"):
     unread: tuple[str, ...] = ()
 
 
+class ImageBuild(Fact, frozen=True, tag="image-build"):
+    """How an image is built (a Dockerfile). `syntax` is the image that reads the file itself, where
+    it names one."""
+
+    stages: tuple[Stage, ...]
+    syntax: str = ""
+
+
 AnyFact = (
     Automation
     | Card
     | Checksums
     | Egress
+    | ImageBuild
     | Installs
     | Practice
     | Settings

@@ -133,6 +133,39 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
     kind: str = "tensors"
 
 
+class Vouched(msgspec.Struct, frozen=True, eq=False):
+    """A file that its package vouches for: it is examined only where its sha256 is not the one that
+    is named here (empty: none is named, and its package vouches for what it was made from)."""
+
+    whole: Blob
+    sha256: str
+
+    @property
+    def path(self) -> str:
+        """See `Blob.path`."""
+        return self.whole.path
+
+    @property
+    def size(self) -> int:
+        """See `Blob.size`."""
+        return self.whole.size
+
+    @property
+    def role(self) -> str:
+        """See `Blob.role`."""
+        return self.whole.role
+
+    def read(self, offset: int, n: int) -> bytes:
+        """See `Blob.read`."""
+        return self.whole.read(offset, n)
+
+    def close(self) -> None:
+        """Close the file if it is open."""
+        close = getattr(self.whole, "close", None)
+        if close is not None:
+            close()
+
+
 class Copy(msgspec.Struct, frozen=True, eq=False):
     """The same file as `first` under another name: it is examined there, and listed here too."""
 

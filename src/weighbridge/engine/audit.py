@@ -15,10 +15,12 @@ import msgspec
 
 from weighbridge.analysis.integrity import concerned
 from weighbridge.analysis.lineage import declared_bases
+from weighbridge.analysis.ownership import holds_model, is_plain, vouched
 from weighbridge.analysis.references import resolve
 from weighbridge.analysis.repository import is_repository
 from weighbridge.analysis.signature import prepare
 from weighbridge.core.check import Artifact, Audit, Check, domain_of
+from weighbridge.core.document import Malformed
 from weighbridge.core.fact import Automation, Signature
 from weighbridge.core.finding import Finding, Gap, GapKind, Related
 from weighbridge.core.format import Limits
@@ -33,7 +35,7 @@ from weighbridge.core.report import (
     LeftOut,
     Target,
 )
-from weighbridge.core.tree import Blob, Copy
+from weighbridge.core.tree import Blob, Copy, Vouched
 from weighbridge.core.trust import Trust
 from weighbridge.engine import zizmor
 from weighbridge.engine.across import ask
@@ -43,9 +45,12 @@ from weighbridge.engine.rules import Rules, compile_folder
 from weighbridge.engine.ruleset import Ruleset, load
 from weighbridge.engine.supervisor import Progress, Settings, Supervisor
 from weighbridge.intel.advisories.index import NoIndex, facts_of
+from weighbridge.sources.folder import File
 from weighbridge.sources.remote import RemoteFile, SourceError
 from weighbridge.sources.target import Access, Source, open_base, open_with_parts, shown
 
+INSTALLED: Final = "installed-file"
+"""What a file is called that its package vouches for, and that was hashed only."""
 COPIES: Final = 10
 """How many further names of a file its findings list."""
 
@@ -202,11 +207,13 @@ def _examined(
     results = earlier.known(once) if earlier is not None else {}
     reused = len(results)
     new = [number for number in range(len(once)) if number not in results]
-    supervisor = Supervisor([once[n] for n in new], source.readable, examine_one, settings)
+    held = _vouched(once, settings)
+    waiting = [_held(once[n], held) for n in new]
+    supervisor = Supervisor(waiting, source.readable, examine_one, settings)
     with supervisor:
         for number, examined in supervisor.run(progress):
             results[new[number]] = examined
-            if earlier is not None:
+            if earlier is not None and once[new[number]].path not in held:
                 earlier.keep(once[new[number]], examined)
     found = {blob.path: _declared(results[number], blob) for number, blob in enumerate(once)}
     return _Part(
@@ -219,6 +226,27 @@ def _examined(
         repository,
         reused,
     )
+
+
+def _vouched(blobs: list[Blob], settings: Settings) -> dict[str, str]:
+    """The files of an installed environment whose digests need only be computed."""
+    if not settings.digest:
+        return {}
+    return vouched({b.path: b for b in blobs}, _head)
+
+
+def _head(blob: Blob) -> bytes:
+    try:
+        return blob.read(0, 16)
+    except (OSError, Malformed):
+        return b""
+    finally:
+        if isinstance(blob, File):
+            blob.close()
+
+
+def _held(blob: Blob, held: dict[str, str]) -> Blob:
+    return Vouched(blob, held[blob.path]) if blob.path in held else blob
 
 
 def _with_copies(blobs: list[Blob], found: dict[str, Examined]) -> list[Examined]:
@@ -331,7 +359,15 @@ def _sum(*transfers: Transfer | None) -> Transfer | None:
 def _examine(
     ruleset: Ruleset, limits: Limits, rules: Rules | None, repository: bool, blob: Blob
 ) -> Examined:
-    return examine(blob, ruleset.of(domain_of(blob.path, repository)), limits, rules)
+    of_domain = ruleset.of(domain_of(blob.path, repository))
+    if not isinstance(blob, Vouched):
+        return examine(blob, of_domain, limits, rules)
+    if not is_plain(blob.path):
+        found = examine(blob.whole, of_domain, limits, rules)
+        if holds_model(found.record.formats):
+            return found
+    record = FileRecord(path=blob.path, size=blob.size, sha256=None, formats=(INSTALLED,))
+    return Examined(record=record)
 
 
 def _with_rules(digest: str, rules: Rules) -> str:

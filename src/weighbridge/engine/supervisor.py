@@ -32,7 +32,7 @@ from weighbridge.core.format import Limits
 from weighbridge.core.location import Location
 from weighbridge.core.origin import Transfer
 from weighbridge.core.report import Examined, FileRecord
-from weighbridge.core.tree import Blob, Held
+from weighbridge.core.tree import Blob, Held, Vouched
 from weighbridge.engine.fetcher import Fetched, Fetcher, Line, exactly, send
 from weighbridge.engine.jail import confine
 from weighbridge.sources.remote import RemoteFile
@@ -460,6 +460,11 @@ class Supervisor:
                 close()
 
     def _examine(self, blob: Blob) -> Examined:
+        if isinstance(blob, Vouched):
+            found = _hash(blob)
+            if blob.sha256 in ("", found.sha256):
+                return _with_digest(self.examine(blob), found)
+            blob = blob.whole
         if blob.size < SMALL or (isinstance(blob, Fetched) and blob.whole):
             data = blob.read(0, blob.size)
             held = Held(blob.path, data, blob.role)

@@ -83,6 +83,8 @@ def _sniff(sample: Sample) -> bool:
         return all(_plausible(g) for g in machine.imports.values())
     if stream.broken is None:
         return size - stream.end <= 2 and stream.end > 2
+    if not all(_plausible(g) for g in machine.imports.values()):
+        return False  # a list of files (a wheel's RECORD) whose first letter is that of GLOBAL
     return size > len(head) and machine.seen > len(head) - 256
 
 

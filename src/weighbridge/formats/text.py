@@ -17,13 +17,14 @@ from typing import Any, Final
 import msgspec
 
 from weighbridge.core.document import Document, Malformed
-from weighbridge.core.fact import Settings, SpecialTokens
+from weighbridge.core.fact import Installs, Settings, SpecialTokens
 from weighbridge.core.finding import Gap, GapKind
 from weighbridge.core.format import Format, Limits, Loading, Sample
 from weighbridge.core.location import Location, within
 from weighbridge.core.tree import Blob, Held, Reference
 from weighbridge.formats import jinja, tfjs
 from weighbridge.formats.git import is_lfs_hook
+from weighbridge.formats.inventory import bill_of_materials
 from weighbridge.formats.named_code import NamedCode, mappings, named_code
 from weighbridge.formats.token_ids import statements
 
@@ -63,6 +64,14 @@ _TYPED: Final = re.compile(rb"\btype\s*:\s*[\"'A-Z][^{}]*\b(?:top|bottom)\s*:|"
                            rb"\b(?:top|bottom)\s*:[^{}]*\btype\s*:\s*[\"'A-Z]")  # fmt: skip
 TEMPLATES: Final = 5_000
 """How many templates of one file are handed out."""
+_IMAGE: Final = re.compile(
+    r".*/(?:(?:dockerfile|containerfile)(?:[._-][\w.-]*)?|[\w.-]+\.(?:dockerfile|containerfile))"
+    r"(?<!\.jinja)(?<!\.jinja2)(?<!\.j2)(?<!\.tmpl)(?<!\.template)(?<!\.md)(?<!ignore)"
+)
+_SYSTEM: Final = re.compile(r"(?:/|:)(?:var/lib/dpkg/status|(?:usr/)?lib/apk/db/installed)$")
+_STANZA: Final = re.compile(rb"^(?:Package|P):[ \t]*\S", re.MULTILINE)
+_PACKAGE: Final = re.compile(r"\.dist-info/metadata$|/pkg-info$")
+_FROM: Final = re.compile(rb"\s*(?:#[^\n]*\n\s*)*(?:FROM|ARG)\s", re.IGNORECASE)
 _WORKFLOW: Final = re.compile(r"(?:.*/)?\.github/workflows/[^/]+\.ya?ml", re.IGNORECASE)
 _ACTION: Final = re.compile(r"(?:.*/)?action\.ya?ml", re.IGNORECASE)
 _NOTEBOOK: Final = re.compile(rb'"cell_type"\s*:\s*"(?:code|markdown|raw|heading)"')
@@ -154,8 +163,12 @@ class Json(Configuration):
         yield "", self.value
         yield from self.shadowed
 
-    def facts(self) -> Iterator[Settings | SpecialTokens]:
-        """What is declared in a configuration of a known kind, and of special tokens."""
+    def facts(self) -> Iterator[Installs | Settings | SpecialTokens]:
+        """What is declared in a configuration of a known kind and of special tokens; what a bill of
+        materials lists."""
+        listed = bill_of_materials(self.value, self.where)
+        if listed is not None:
+            yield listed
         kind = _kind(self.value) if self.size <= SETTINGS_LIMIT else None
         if kind is not None:
             yield Settings(at=self.where, kind=kind, values=plain(self.value, SETTINGS_VALUES))
@@ -281,8 +294,9 @@ def _encoding(head: bytes) -> str | None:
 def text_kind(sample: Sample) -> str | None:
     """Which text a blob is (`text`, `json`, `yaml`, `python`, `script`, `template`, `model-card`,
     `requirements`, `workflow`, `notebook`, `toml`, `ini`, `pipfile-lock`, `conda-explicit`,
-    `lightgbm`, `ncnn`, `prototxt`), or None where it is none; asked by each of the text formats,
-    worked out once."""
+    `lightgbm`, `ncnn`, `prototxt`, `dockerfile`, `package-metadata`, `entry-points`,
+    `system-packages`), or None where it is none; asked by each of the text formats, worked out
+    once."""
     if "text" not in sample.notes:
         sample.notes["text"] = _work_out(sample)
     return sample.notes["text"]
@@ -312,6 +326,14 @@ def _work_out(sample: Sample) -> str | None:
         return "script"
     if name == "/readme.md":
         return "model-card"
+    if _PACKAGE.search(name) and head.startswith(b"Metadata-Version:"):
+        return "package-metadata"
+    if _SYSTEM.search(name) and _STANZA.search(head):
+        return "system-packages"
+    if name.endswith(".dist-info/entry_points.txt"):
+        return "entry-points"
+    if _IMAGE.fullmatch(name) and _FROM.match(head):
+        return "dockerfile"
     if _is_workflow(sample):
         return "workflow"
     if _is_template(sample):
@@ -354,7 +376,8 @@ def _is_workflow(sample: Sample) -> bool:
 
 def is_workflow_path(path: str) -> bool:
     """Whether GitHub would take a file of this path for a workflow, wherever the root is."""
-    return _WORKFLOW.fullmatch(within(path)[1]) is not None
+    part, inner = within(path)
+    return part != "env" and _WORKFLOW.fullmatch(inner) is not None
 
 
 def is_action_path(path: str) -> bool:

@@ -193,11 +193,19 @@ def open_with_parts(text: str, access: Access) -> Source:
     parts: dict[str, Source] = {}
     for name, place in access.parts:
         try:
-            parts[name] = open_target(place, access)
+            parts[name] = _open_part(name, place, access)
         except OSError as error:
             why = error.strerror or type(error).__name__
             raise OSError(0, f"--{name} {place}: {why}") from error
     return Joined(main, parts)
+
+
+def _open_part(name: str, place: str, access: Access) -> Source:
+    if name == "env":
+        from weighbridge.sources.environment import open_environment
+
+        return open_environment(Path(place))
+    return open_target(place, access)
 
 
 def open_base(

@@ -28,7 +28,7 @@ class Output(NamedTuple):
     file: Path | None
 
 
-PARTS = ("source",)
+PARTS = ("source", "env")
 """The options that name what belongs to the target."""
 
 
@@ -162,6 +162,12 @@ def belonging(parser: argparse.ArgumentParser) -> None:
         "--source",
         metavar="TARGET",
         help="the repository that built the model (workflows, training code), audited with it",
+    )
+    parser.add_argument(
+        "--env",
+        metavar="FOLDER",
+        help="the installed environment that the model will run in (a venv, a conda prefix or "
+        "site-packages): its packages, and every file against their records",
     )
 
 

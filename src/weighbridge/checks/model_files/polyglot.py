@@ -15,7 +15,8 @@ PROGRAMS = frozenset({"ape", "elf", "pe", "mach-o"})
 read, and the program is a finding of its own."""
 PLAIN = frozenset(
     {"text", "json", "yaml", "xml", "git-config", "csv", "python", "script", "empty", "leftover",
-     "exported-program", "requirements"}
+     "dockerfile", "entry-points", "exported-program", "package-metadata", "requirements",
+     "system-packages"}
 )  # fmt: skip
 
 

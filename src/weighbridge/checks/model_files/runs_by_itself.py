@@ -12,6 +12,7 @@ from weighbridge.analysis.code_names import acting_names
 from weighbridge.core.check import check
 from weighbridge.core.evidence import Text
 from weighbridge.core.finding import Action, Finding
+from weighbridge.core.location import within
 from weighbridge.formats.text import Written
 
 READ: Final = 1 << 20
@@ -59,6 +60,8 @@ _KINDS: Final = tuple(
          r"|fsmonitor-watchman|p4-\w+|post-\w+(?:-\w+)?|pre-\w+(?:-\w+)?|prepare-commit-msg"
          r"|proc-receive|push-to-checkout|reference-transaction|sendemail-validate|update)",
          _whole, "git runs this hook when it is used in the folder"),
+        (r"binding\.gyp", _quote(r"<!@?\("), "node-gyp runs this command when the folder is "
+         "installed as a package"),
         (r"\.envrc", _whole, "direnv runs this file when a shell enters the folder"),
         (r"\.Rprofile", _whole, "R runs this file when it starts in the folder"),
         (r"(?:ipython|jupyter\w*)_config\.py", _whole, "Jupyter or IPython runs this file when it "
@@ -91,14 +94,15 @@ def runs_by_itself(document: Written) -> Iterator[Finding]:
     ## Limits
     Whether the program is there and obeys the file on your machine is not known. Only files under
     their known names count. Lines of a `.pth` file that execute or connect block; anything else
-    is for you to judge.
+    is for you to judge; in an installed environment (`--env`) it is a note.
 
     ## References
     - https://docs.python.org/3/library/site.html
     - https://git-scm.com/docs/githooks
     - https://attack.mitre.org/techniques/T1546/
     """
-    path = (document.where.inside or (document.where.path,))[-1]
+    where, own = within(document.where.path)
+    path = (document.where.inside or (own,))[-1]
     for kind in _KINDS:
         if not kind.path.fullmatch(path):
             continue
@@ -111,10 +115,15 @@ def runs_by_itself(document: Written) -> Iterator[Finding]:
         yield Finding(
             message=kind.who + using,
             at=document.where,
-            action=Action.BLOCK if acting else Action.REVIEW,
+            action=Action.BLOCK if acting else _unless_usual(where, path),
             symbol=path.rpartition("/")[2],
             evidence=(Text("What is run", text=part[:QUOTED]),),
         )
+
+
+def _unless_usual(part: str, path: str) -> Action:
+    """Installed packages bring `.pth` files; elsewhere none is usual."""
+    return Action.NOTE if part == "env" and path.endswith(".pth") else Action.REVIEW
 
 
 _USUAL: Final = frozenset({"__import__", "importlib", "os"})

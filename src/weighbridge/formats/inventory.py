@@ -1,0 +1,108 @@
+"""Bills of materials in JSON (CycloneDX, SPDX), and the records of a system's own packages.
+
+Sources: https://cyclonedx.org/docs/1.6/json/, https://spdx.github.io/spdx-spec/v2.3/ and
+https://github.com/package-url/purl-spec. Components are taken by their package URLs; what has none
+has no ecosystem and cannot be looked up.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any, Final
+from urllib.parse import unquote
+
+from weighbridge.core.fact import Firmness, Installs, Requirement
+from weighbridge.core.location import Location
+
+COMPONENTS: Final = 50_000
+DEPTH: Final = 16
+_PURL: Final = re.compile(r"pkg:([A-Za-z][\w.+-]*)/(?:([^?#@]+)/)?([^/?#@]+)(?:@([^?#]+))?")
+_ECOSYSTEMS: Final = {"pypi": "PyPI", "conda": "conda", "deb": "Debian", "apk": "Alpine",
+                      "rpm": "rpm", "npm": "npm", "golang": "Go", "cargo": "crates.io"}  # fmt: skip
+
+
+def bill_of_materials(value: Any, where: Location) -> Installs | None:
+    """What a bill of materials lists, or None where the value is none."""
+    if not isinstance(value, dict):
+        return None
+    if value.get("bomFormat") == "CycloneDX":
+        said = [(c.get("name"), c.get("purl"), c.get("type")) for c in _components(value)]
+    elif isinstance(value.get("spdxVersion"), str) and isinstance(value.get("packages"), list):
+        subjects = _described(value)
+        packages = [p for p in value["packages"] if isinstance(p, dict)]
+        said = [(p.get("name"), _locator(p), p.get("SPDXID") in subjects or None)
+                for p in packages]  # fmt: skip
+    else:
+        return None
+    made: list[Requirement] = []
+    nameless = 0
+    for name, purl, kind in said[:COMPONENTS]:
+        read = _PURL.match(purl) if isinstance(purl, str) else None
+        if read is not None:
+            made.append(_requirement(read))
+        elif isinstance(name, str) and kind in ("library", "framework", None):
+            nameless += 1
+    unread = []
+    if nameless:
+        unread.append(f"{nameless:,} components have no package URL: they cannot be looked up")
+    if len(said) > COMPONENTS:
+        unread.append(f"more than {COMPONENTS:,} components")
+    return Installs(
+        at=where,
+        place="inventory",
+        requirements=tuple(dict.fromkeys(made)),
+        unread=tuple(unread),
+    )
+
+
+def _components(value: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The components, those within others among them."""
+    waiting = [(value, 0)]
+    count = 0
+    while waiting:
+        holder, depth = waiting.pop()
+        listed = holder.get("components")
+        if not isinstance(listed, list) or depth > DEPTH:
+            continue
+        for one in listed:
+            if isinstance(one, dict):
+                count += 1
+                if count > COMPONENTS + 1:
+                    return
+                yield one
+                waiting.append((one, depth + 1))
+
+
+def _described(value: dict[str, Any]) -> tuple[Any, ...]:
+    """The subjects of a document of SPDX: what it is about needs no package URL."""
+    listed = value.get("documentDescribes")
+    related = value.get("relationships")
+    return (
+        *(listed if isinstance(listed, list) else ()),
+        *(r.get("relatedSpdxElement") for r in (related if isinstance(related, list) else ())
+          if isinstance(r, dict) and r.get("relationshipType") == "DESCRIBES"),
+    )  # fmt: skip
+
+
+def _locator(package: dict[str, Any]) -> str | None:
+    """The package URL of a package of SPDX."""
+    listed = package.get("externalRefs")
+    for reference in listed if isinstance(listed, list) else ():
+        if isinstance(reference, dict) and reference.get("referenceType") == "purl":
+            found = reference.get("referenceLocator")
+            return found if isinstance(found, str) else None
+    return None
+
+
+def _requirement(read: re.Match[str]) -> Requirement:
+    kind, space, name, version = read[1].lower(), read[2], unquote(read[3]), read[4]
+    version = unquote(version)[:100] if version else None
+    full = f"{unquote(space)}/{name}" if space and kind in ("npm", "golang") else name
+    return Requirement(
+        name=full[:200],
+        ecosystem=_ECOSYSTEMS.get(kind, kind[:40]),
+        specifier=f"=={version}" if version else "",
+        version=version,
+        firm=Firmness.INSTALLED if version else Firmness.NONE,
+    )
