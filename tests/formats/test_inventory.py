@@ -82,7 +82,8 @@ def test_very_many_components_are_bounded() -> None:
 
 DPKG = (
     "Package: curl\nStatus: install ok installed\nVersion: 7.88.1-10\nDescription: a\n"
-    " Package: no\n\nPackage: gone\nStatus: deinstall ok config-files\nVersion: 1\n\nPackage: half\n\n"
+    " Package: no\n\nPackage: gone\nStatus: deinstall ok config-files\nVersion: 1\n\n"
+    "Package: half\n\n"
 )
 APK = "C:Q1x=\nP:musl\nV:1.2.5-r0\nF:lib\nR:ld\n\nP:busybox\nV:1.36-r2\n"
 
