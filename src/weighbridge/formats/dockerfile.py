@@ -237,7 +237,7 @@ class _Reader:
 
     def _heredocs(self, rest: str, line: int) -> list[tuple[str, str]]:
         """The texts of the here-documents that a line opens, and the lines as they stand."""
-        found = []
+        found: list[tuple[str, str]] = []
         for word, bare in _words(rest, "\0"):
             opened = _HEREDOC.fullmatch(word)
             if opened is None or not (bare or _quoted(opened[3], rest)):
