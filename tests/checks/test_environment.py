@@ -344,6 +344,17 @@ def test_what_is_installed_is_a_requirement(environment: Path) -> None:
     assert told(fact) == [("demo", "1.0", Firmness.INSTALLED)]
 
 
+def test_a_model_cannot_pretend_to_be_an_environment(tmp_path: Path) -> None:
+    spoofed = tmp_path / "model"
+    write(spoofed, {f"env:{p}": d for p, d in package({"evil.py": b"import os\n"
+                    b"os.system('true')\n"}).items()})  # fmt: skip
+    report = run(spoofed)
+    assert not [f for f in report.files if f.formats == (INSTALLED,)]
+    assert any(f.check.startswith("source-") for f in report.findings)
+    joined = run(spoofed, access=Access(parts=(("env", str(tmp_path / "model")),)))
+    assert any(g.at.path == "env:evil.py" and "another part" in g.message for g in joined.gaps)
+
+
 def test_without_digests_nothing_is_vouched_for(environment: Path) -> None:
     from weighbridge.engine.supervisor import Settings
 

@@ -114,7 +114,7 @@ def installs(build: ImageBuild) -> Installs | None:
         at=build.at,
         place="image",
         requirements=tuple(found.requirements[:REQUIREMENTS]),
-        indexes=tuple(i for i in dict.fromkeys(found.indexes) if not found.same(i)),
+        indexes=found.distinct(),
         files=tuple(dict.fromkeys(found.files)),
         unread=("more requirements than are kept",) if len(found.requirements) > REQUIREMENTS
         else (),
@@ -160,10 +160,13 @@ class _Found:
         if said and "$" not in said:
             self.indexes.append(PackageIndex(kind=kind, said=said[:500], line=line))
 
-    def same(self, index: PackageIndex) -> bool:
-        """Whether a second index is the first one again."""
+    def distinct(self) -> tuple[PackageIndex, ...]:
+        """The places, each once: a second index that is the first one again is none."""
         firsts = {i.said.rstrip("/") for i in self.indexes if i.kind == "index"}
-        return index.kind == "extra" and index.said.rstrip("/") in firsts
+        return tuple(
+            i for i in dict.fromkeys(self.indexes)
+            if i.kind != "extra" or i.said.rstrip("/") not in firsts
+        )  # fmt: skip
 
     def script(self, made: BuildScript) -> None:
         """What one script installs."""

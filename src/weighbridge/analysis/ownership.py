@@ -22,7 +22,7 @@ _PLAIN: Final = re.compile(
     r".*\.(?:pyi?|pyx|px[di]|pyc|pyd|so(?:\.[\w.]+)?|dylib|dll|exe|a|lib|o|[ch]|cc|cpp|cxx|cu|cuh|hpp"
     r"|hxx|inl|inc|cl|f90?|pyf|cmake|m?js|ts|css|scss|html?|map|txt|md|rst|typed|mo|po|svg|png|gif"
     r"|jpe?g|ico|ttf|otf|woff2?|eot|pem|tcl|sh|bat|ps1|fish|csh)|(?:bin|Scripts)/[^/]+"
-    r"|.*\.dist-info/.*|.*/tests?/.*",
+    r"|.*\.dist-info/.*|.*/tests?/.*|(?:.*/)?(?:LICEN[CS]E|NOTICE|COPYING|AUTHORS)[^/.]*",
     re.IGNORECASE,
 )
 """What a package is made of, its test data among it: only its own code would read those."""

@@ -15,7 +15,7 @@ import msgspec
 
 from weighbridge.analysis.integrity import concerned
 from weighbridge.analysis.lineage import declared_bases
-from weighbridge.analysis.ownership import holds_model, is_plain, vouched
+from weighbridge.analysis.ownership import PART, holds_model, is_plain, vouched
 from weighbridge.analysis.references import resolve
 from weighbridge.analysis.repository import is_repository
 from weighbridge.analysis.signature import prepare
@@ -46,6 +46,7 @@ from weighbridge.engine.ruleset import Ruleset, load
 from weighbridge.engine.supervisor import Progress, Settings, Supervisor
 from weighbridge.intel.advisories.index import NoIndex, facts_of
 from weighbridge.sources.folder import File
+from weighbridge.sources.joined import Joined
 from weighbridge.sources.remote import RemoteFile, SourceError
 from weighbridge.sources.target import Access, Source, open_base, open_with_parts, shown
 
@@ -207,7 +208,7 @@ def _examined(
     results = earlier.known(once) if earlier is not None else {}
     reused = len(results)
     new = [number for number in range(len(once)) if number not in results]
-    held = _vouched(once, settings)
+    held = _vouched(source, once, settings)
     waiting = [_held(once[n], held) for n in new]
     supervisor = Supervisor(waiting, source.readable, examine_one, settings)
     with supervisor:
@@ -228,9 +229,10 @@ def _examined(
     )
 
 
-def _vouched(blobs: list[Blob], settings: Settings) -> dict[str, str]:
-    """The files of an installed environment whose digests need only be computed."""
-    if not settings.digest:
+def _vouched(source: Source, blobs: list[Blob], settings: Settings) -> dict[str, str]:
+    """The files of an installed environment whose digests need only be computed. A target that has
+    none cannot pretend to by the names of its files."""
+    if not settings.digest or not (isinstance(source, Joined) and PART in source.parts):
         return {}
     return vouched({b.path: b for b in blobs}, _head)
 

@@ -29,6 +29,8 @@ VALUE_LIMIT: Final = 4 << 10
 REPLACED_LIMIT: Final = 4 << 20
 """Characters of a value, and of all values, after variables are replaced: they can double with each
 line."""
+HEREDOCS: Final = 100
+"""How many here-documents of one instruction are read."""
 INSTRUCTIONS: Final = frozenset({
     "ADD", "ARG", "CMD", "COPY", "ENTRYPOINT", "ENV", "EXPOSE", "FROM", "HEALTHCHECK", "LABEL",
     "MAINTAINER", "ONBUILD", "RUN", "SHELL", "STOPSIGNAL", "USER", "VOLUME", "WORKDIR",
@@ -235,11 +237,13 @@ class _Reader:
 
     def _heredocs(self, rest: str, line: int) -> list[tuple[str, str]]:
         """The texts of the here-documents that a line opens, and the lines as they stand."""
-        found = []
+        found: list[tuple[str, str]] = []
         for word, bare in _words(rest, "\0"):
             opened = _HEREDOC.fullmatch(word)
             if opened is None or not (bare or _quoted(opened[3], rest)):
                 continue
+            if len(found) == HEREDOCS:
+                raise Malformed(f"line {line:,}: more than {HEREDOCS} here-documents")
             start = self.at
             while self.at < len(self.lines):
                 said = self.lines[self.at]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from weighbridge.analysis.ownership import PART, Ownership, made_from, ownership, source_of
@@ -12,7 +12,7 @@ from weighbridge.core.check import Audit, check
 from weighbridge.core.document import Malformed
 from weighbridge.core.evidence import Table
 from weighbridge.core.finding import Action, Finding, Gap, GapKind
-from weighbridge.core.location import Location
+from weighbridge.core.location import Location, within
 from weighbridge.core.report import FileRecord
 
 SHOWN: Final = 100
@@ -99,9 +99,8 @@ def _strays(
     groups: dict[tuple[str, str], list[str]] = defaultdict(list)
     stale: list[str] = []
     derived = 0
-    folders = sorted(found.folders, key=len, reverse=True)
     for path in sorted(files):
-        home = next((f for f in folders if path.startswith(_below(f))), None)
+        home = _home(path, found.folders)
         if home is None or (path in found.owned and not path.endswith(".pyc")):
             continue
         inner = path[len(_below(home)) :]
@@ -126,6 +125,17 @@ def _strays(
         why = f"{derived:,} compiled modules have no digest: of those, the headers were compared " \
             "with their sources"  # fmt: skip
         yield Gap(kind=GapKind.NOT_GIVEN, message=why, at=Location(next(iter(found.records))))
+
+
+def _home(path: str, folders: Mapping[str, int]) -> str | None:
+    """The nearest folder above a file that packages were installed into."""
+    part, inner = within(path)
+    prefix = f"{part}:" if part else ""
+    while inner:
+        inner = inner.rpartition("/")[0]
+        if prefix + inner in folders:
+            return prefix + inner
+    return None
 
 
 def _below(folder: str) -> str:

@@ -93,10 +93,11 @@ def wheel_record(archive: Zip) -> Iterator[Finding | Gap]:
         except Malformed as error:
             why = f"it could not be compared with the record: {error}"
             yield Gap(kind=GapKind.MALFORMED, message=why, at=archive.where.into(name))
-    missing = sorted(p for p in listed if p not in {posixpath.normpath(n) for n in held}
-                     and not _UNRECORDED.fullmatch(p))  # fmt: skip
-    unlisted = sorted(n for n in held if posixpath.normpath(n) not in listed
-                      and not _UNRECORDED.fullmatch(n))  # fmt: skip
+    there = {posixpath.normpath(name): name for name in held}
+    missing = sorted(p for p in listed if p not in there and not _UNRECORDED.fullmatch(p))
+    unlisted = sorted(
+        name for p, name in there.items() if p not in listed and not _UNRECORDED.fullmatch(name)
+    )
     yield from _told(archive, "has", "another content than the record says", sorted(changed))
     yield from _told(archive, "is", "not in the record, and would be installed", unlisted)
     yield from _told(archive, "is", "in the record and not in the wheel", missing)
