@@ -195,7 +195,6 @@ class Unet(nn.Module):
 
 def of(kind: str, config: str, inputs: dict[str, torch.Tensor], take: str = "", **more: Any) -> Any:
     made = getattr(tf, config)(**more)
-    made._attn_implementation = "eager" if more.get("eager") else "sdpa"
     model = getattr(tf, kind)(made)
     return Named(model, list(inputs), take, **({"use_cache": False} if "CausalLM" in kind else {})), inputs  # fmt: skip
 
