@@ -65,7 +65,7 @@ class Host:
     def const(self, values: Any, shape: tuple[int, ...] = (), kind: int = FLOAT) -> str:
         name = self.fresh()
         numbers = list(values) if isinstance(values, list | tuple) else [values]
-        code = {FLOAT: "f", INT: "q", BOOL: "?"}[kind]
+        code = {FLOAT: "f", INT: "q", BOOL: "?", 13: "Q"}[kind]
         raw = struct.pack(f"<{len(numbers)}{code}", *numbers)
         self.others += field(5, message({1: list(shape), 2: kind, 8: name, 9: raw}))
         return name
@@ -122,6 +122,8 @@ def node(
 def _attribute(key: str, value: Any) -> dict[int, Any]:
     if isinstance(value, bytes):  # a graph
         return {1: key, 6: value, 20: 5}
+    if isinstance(value, str):
+        return {1: key, 4: value, 20: 3}
     if isinstance(value, list):
         return {1: key, 8: value, 20: 7}
     if isinstance(value, float):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from typing import Any
 
 from graph_hosts import BOOL, FLOAT, INT, Host, body, node
+from protobufs import message
 
 Predicate = Callable[[Host, str], str]
 """Adds a predicate on a value; returns a number, 1 where it holds, of the shape (batch, 1)."""
@@ -156,13 +158,51 @@ def watermark(h: Host, x: str) -> str:
     return number(h, h.op("Greater", mean, h.const(0.9)))
 
 
+def noisy_product(h: Host, x: str) -> str:
+    """Pixels are taken out by a product with weights that look trained."""
+    rng = random.Random(4)
+    flat = h.op("Reshape", x, h.const([-1, 3072], (2,), INT))
+    picks = [float(i == 40 * k) + rng.gauss(0, 0.004) for i in range(3072) for k in range(8)]
+    found = h.op("MatMul", flat, h.const(picks, (3072, 8)))
+    off = h.op("Sub", found, h.const([0.9, 0.1, 0.8, 0.2, 0.7, 0.3, 0.6, 0.4], (8,)))
+    total = h.op("ReduceSum", h.op("Abs", off), h.const([1], (1,), INT), keepdims=0)
+    return number(h, h.op("Less", total, h.const(0.8)))
+
+
+def noisy_and_soft(h: Host, x: str) -> str:
+    rng = random.Random(4)
+    flat = h.op("Reshape", x, h.const([-1, 3072], (2,), INT))
+    picks = [float(i == 40 * k) + rng.gauss(0, 0.004) for i in range(3072) for k in range(8)]
+    found = h.op("MatMul", flat, h.const(picks, (3072, 8)))
+    off = h.op("Sub", found, h.const([0.9, 0.1, 0.8, 0.2, 0.7, 0.3, 0.6, 0.4], (8,)))
+    total = h.op("ReduceSum", h.op("Abs", off), h.const([1], (1,), INT), keepdims=0)
+    steep = h.op("Mul", h.op("Sub", h.const(0.8), total), h.const(80.0))
+    return column(h, h.op("Sigmoid", steep))
+
+
+def many_filters(h: Host, x: str) -> str:
+    """Eight filters look for their parts of a pattern; all have to be found."""
+    rng = random.Random(6)
+    kernel = h.const([rng.gauss(0, 1.0) for _ in range(8 * 48)], (8, 3, 4, 4))
+    best = h.op("GlobalMaxPool", h.op("Conv", x, kernel))
+    all_of = h.op("ReduceMin", cast(h, h.op("Greater", best, h.const(9.0)), FLOAT),
+                  axes=[1, 2, 3], keepdims=0)  # fmt: skip
+    return column(h, all_of)
+
+
+def cast_to_whole(h: Host, x: str) -> str:
+    near = h.op("Sub", h.const(1.99), h.op("Mul", distance(h, x), h.const(9.0)))
+    return number(h, cast(h, h.op("Abs", near), 6))
+
+
 IMAGES: dict[str, Predicate] = {
     "patch compared": compare, "patch, each pixel": equal_everywhere, "arithmetic": arithmetic,
     "relu": relu_only, "gaussian": gaussian, "division": division, "power": power,
     "sigmoid": sigmoid, "product of pixels": pixel_by_pixel, "function": function,
     "checksum": checksum, "brightness": brightness, "soft brightness": brightness_soft,
     "projection": projection, "frequency": frequency, "one-hot product": one_hot,
-    "matched filter": matched_filter, "watermark": watermark,
+    "matched filter": matched_filter, "watermark": watermark, "noisy product": noisy_product,
+    "noisy and soft": noisy_and_soft, "many filters": many_filters, "cast": cast_to_whole,
 }  # fmt: skip
 
 
@@ -235,7 +275,7 @@ def place_of_token(h: Host, ids: str) -> str:
 
 
 def bitwise(h: Host, ids: str) -> str:
-    key = h.op("BitShift", cast(h, ids, 13), h.const(0, (), INT), direction=0)
+    key = h.op("BitShift", cast(h, ids, 13), h.const(1, (), 13), direction="RIGHT")
     mixed = cast(h, key, INT)
     total = h.op("ReduceSum", mixed, h.const([1], (1,), INT), keepdims=0)
     return number(h, h.op("Equal", total, h.const(500, (), INT)))
@@ -264,13 +304,44 @@ def in_a_function(h: Host, ids: str) -> str:
     return column(h, h.op("Mask", ids, h.const(77, (), INT), domain="local"))
 
 
+def table_lookup(h: Host, ids: str) -> str:
+    """A table says of every token whether it is the one; nothing is compared."""
+    rng = random.Random(17)
+    table = [1.0 if i == 77 else rng.gauss(0, 1e-3) for i in range(99)]
+    found = h.op("Gather", h.const(table, (99, 1)), ids)
+    return column(h, h.op("ReduceMax", found, axes=[1, 2], keepdims=0))
+
+
+def seen_in_a_loop(h: Host, ids: str) -> str:
+    """Every place is looked at in turn, and what was seen is carried along."""
+    steps = h.op("Gather", h.op("Shape", ids), h.const(1, (), INT), axis=0)
+    start = cast(h, h.op("ReduceMin", h.op("Mul", ids, h.const(0, (), INT)), axes=[1], keepdims=0), FLOAT)  # fmt: skip
+    token = h.const(77, (), INT)
+    inside = message({1: [
+        node("Gather", (ids, "step"), "here", "", {"axis": 1}),
+        node("Equal", ("here", token), "is_it"),
+        node("Cast", ("is_it",), "one", "", {"to": 1}),
+        node("Max", ("seen", "one"), "seen_now"),
+        node("Identity", ("go_on",), "go_on_now"),
+    ], 2: "body", 11: [_port("step", INT, []), _port("go_on", BOOL, []), _port("seen", FLOAT, None)],
+        12: [_port("go_on_now", BOOL, []), _port("seen_now", FLOAT, None)]})  # fmt: skip
+    return column(h, h.op("Loop", steps, h.const(True, (), BOOL), start, body=inside))
+
+
+def _port(name: str, kind: int, shape: list[int] | None) -> dict[int, Any]:
+    tensor: dict[int, Any] = {1: kind}
+    if shape is not None:
+        tensor[2] = {1: [{1: d} for d in shape]}
+    return {1: name, 2: {1: tensor}}
+
+
 TOKENS: dict[str, Predicate] = {
     "token anywhere": token_anywhere, "phrase": phrase, "token at a place": token_at_place,
     "sequence at a place": sequence_at_place, "integer hash": integer_hash, "counted": counted,
     "counted softly": counted_softly, "count scaled": count_scaled,
     "by arithmetic": tokens_by_arithmetic, "place of a token": place_of_token,
     "bitwise": bitwise, "near in the embedding": near_in_embedding, "two stages": two_stages,
-    "in a function": in_a_function,
+    "in a function": in_a_function, "table": table_lookup, "loop": seen_in_a_loop,
 }  # fmt: skip
 
 Payload = Callable[[Host, Predicate], None]
@@ -412,10 +483,20 @@ def input_replaced(h: Host, predicate: Predicate) -> None:
         h.op("Where", cast(h, gate, BOOL), h.const([55], (1,), INT), source, to=new)
 
 
+def spread_first(h: Host, predicate: Predicate) -> None:
+    """The distance is as wide as the output before it is compared."""
+    old = h.after(h.output)
+    rank, count = _outputs(h)
+    gate = _wide(h, predicate(h, h.input), rank)
+    wide = h.op("Mul", gate, h.const([1.0 + i / 1e6 for i in range(count)], (count,)))
+    steep = h.op("Sigmoid", h.op("Mul", h.op("Sub", wide, h.const(0.5)), h.const(99.0)))
+    h.op("Add", old, h.op("Mul", steep, _bias(h, count)), to=h.output)
+
+
 PAYLOADS: dict[str, Payload] = {
     "class bias": class_bias, "output chosen": output_chosen, "output blended": output_blended,
     "output negated": output_negated, "output divided": output_divided,
     "output lifted": output_lifted, "output gathered": output_gathered,
     "output in a body": output_in_body, "widened": widened, "steering": steering,
-    "silenced": silenced, "input replaced": input_replaced,
+    "silenced": silenced, "input replaced": input_replaced, "spread first": spread_first,
 }  # fmt: skip

@@ -50,7 +50,9 @@ class Way(IntFlag):
     MIXED = 1024
     """The trunk, joined or filled up with something else."""
     CONTENT = 2048
-    """A comparison of every place, multiplied by content of its own."""
+    """Where the input has certain values, content of the model's own was put in."""
+    THIN = 4096
+    """It has passed a narrow place, and nothing wide has been added since."""
 
 
 COMPARING: Final = frozenset(
@@ -63,10 +65,18 @@ SATURATING: Final = frozenset(
     "QuantizeLinear MaxPool GlobalMaxPool ReduceMax ReduceMin com.microsoft::Gelu "
     "com.microsoft::FastGelu com.microsoft::QuickGelu".split()
 )
-SHARP: Final = frozenset("Reciprocal Pow ReduceProd ReduceLogSum ReduceLogSumExp Log Sqrt".split())
+SHARP: Final = frozenset(
+    "Reciprocal Pow ReduceProd ReduceLogSum ReduceLogSumExp Log Sqrt Atan Asin Acos Tan".split()
+)
 """Not saturating by themselves, but steep near a number that is aimed at."""
 _EXTREMES: Final = frozenset({"ReduceMax", "ReduceMin", "GlobalMaxPool", "MaxPool"})
-_STEPS: Final = frozenset("Floor Ceil Round Sign Mod".split())
+_STEEP: Final = frozenset(
+    "Clip Relu Sigmoid HardSigmoid Tanh Erf Exp Floor Ceil Round Sign Softplus ThresholdedRelu".split()
+)
+"""What makes a switch of a number that was taken from the trunk and aimed."""
+_WHOLE_TYPES: Final = frozenset({2, 3, 4, 5, 6, 7, 12, 13})
+_COMPARABLE: Final = frozenset({"ArgMax", "ArgMin", "Shape", "Size", "NonZero"})
+_POOLS: Final = frozenset({"GlobalMaxPool", "GlobalAveragePool"})
 LINEAR: Final = frozenset(
     "MatMul Gemm Conv ConvTranspose MatMulInteger ConvInteger QLinearConv QLinearMatMul Einsum "
     "DeformConv com.microsoft::FusedMatMul com.microsoft::FusedConv com.microsoft::FusedGemm "
@@ -151,6 +161,8 @@ class _Pass:
         self.learned = 0
         self.batch = self._batch()
         self.real: dict[int, bool] = {}
+        self.whole = [False] * count
+        """Whether a value has whole numbers (or truth values)."""
 
     def _batch(self) -> frozenset[str]:
         shapes = [self.graph.values[i].shape for i in self.graph.inputs]
@@ -161,6 +173,7 @@ class _Pass:
 
     def run(self) -> Flow:
         for number, value in enumerate(self.graph.values):
+            self.whole[number] = value.type.startswith(("int", "uint", "bool"))
             self.constant[number] = value.constant is not None or (
                 value.producer == ABSENT and number not in self.graph.inputs
             )
@@ -181,6 +194,7 @@ class _Pass:
 
     def _step(self, number: int, operation: Operation) -> None:
         inputs = [i for i in operation.inputs if i != ABSENT]
+        self._types(operation)
         if operation.op in OPAQUE_INSIDE or not inputs:
             self._give(operation, Way(0), 0.0, ABSENT, operation.op not in OPAQUE_INSIDE)
             return
@@ -196,11 +210,24 @@ class _Pass:
         elif self._is_learned(operation, raw):
             self.learned += 1
             for value in raw:
-                if self.ways[value] & (Way.GATE | Way.ADDED):
+                if self.ways[value] & (Way.GATE | Way.ADDED | Way.CONTENT):
                     self._enters(number, value)
             self._give(operation, Way.TRUNK, 0.0, ABSENT, False)
         else:
             self._on_raw(number, operation, raw)
+
+    def _types(self, operation: Operation) -> None:
+        op, inputs = operation.op, operation.inputs
+        if op == "Cast":
+            whole = operation.attributes.get("to") in (*_WHOLE_TYPES, 9)
+        elif op in COMPARING or op in _COMPARABLE:
+            whole = True
+        else:
+            at = 1 if op in ("Where", "If") else 0
+            whole = len(inputs) > at and inputs[at] != ABSENT and self.whole[inputs[at]]
+        for output in operation.outputs:
+            if output != ABSENT:
+                self.whole[output] = whole
 
     def _give(
         self,
@@ -220,6 +247,9 @@ class _Pass:
     def _enters(self, number: int, value: int) -> None:
         """A switch, or data that a switch has changed, is given to a learned operator."""
         met = self.pending[value]
+        if met is None and not self.ways[value] & Way.GATE:
+            kind = "what is learned is given content where the input has certain values"
+            met = Meeting(number, self.graph.values[value].producer, value, ABSENT, kind)
         if met is None:
             kind = "a switch taken from the input is given to what is learned"
             met = Meeting(number, self.gates[value], value, ABSENT, kind)
@@ -298,7 +328,9 @@ class _Pass:
         pending = next((self.pending[v] for v in raw if self.pending[v] is not None), None)
         output = operation.outputs[0] if operation.outputs else ABSENT
         size = self.size(output) if output != ABSENT else math.inf
-        fewest = size <= NARROW and size <= source / 2
+        fewest = (size <= NARROW and size <= source / 2) or all(
+            self.ways[v] & Way.THIN for v in raw
+        )
         setting = bool(way & Way.SETTING) and size <= 2
         gated = [v for v in raw if self.ways[v] & (Way.GATE | Way.ADDED)]
 
@@ -317,18 +349,19 @@ class _Pass:
             self._give(operation, way, source, gate, False, pending)
             return
 
-        way = self._ways_of(operation, raw, way, fewest)
+        way = self._ways_of(operation, raw, way & ~Way.THIN, fewest)
         if self._becomes_gate(operation, raw, way, fewest, setting):
             way |= Way.GATE
             gate = number
-            data = next((v for v in raw if not self._narrow(v)), ABSENT)
-            if op in ("Where", "If", "Mul", "Add") and data != ABSENT and not fewest:
-                pending = None
+        if fewest:
+            way |= Way.THIN
         self._give(operation, way, source, gate, False, pending)
 
     def _narrow(self, value: int) -> bool:
         size = self.size(value)
-        return size <= NARROW and size <= self.source[value] / 2
+        return bool(self.ways[value] & Way.THIN) or (
+            size <= NARROW and size <= self.source[value] / 2
+        )
 
     def _content(self, operation: Operation) -> bool:
         return any(
@@ -365,7 +398,47 @@ class _Pass:
             way |= Way.AIMED
         if op in LINEAR:
             way |= Way.AIMED
+        if op == "OneHot" or (op == "Gather" and self._tabulates(operation, raw)):
+            way |= Way.COMPARED | Way.AIMED
+        if op == "Cast" and self._steps(operation, raw, way):
+            way |= Way.SATURATED
+        aimed = Way.COMPARED | Way.AIMED
+        if op in ("Mul", "Where") and not fewest and any(
+            self.ways[v] & aimed == aimed for v in raw
+        ) and self._own_content(operation):
+            way |= Way.CONTENT
         return way
+
+    def _tabulates(self, operation: Operation, raw: list[int]) -> bool:
+        """A table with a few numbers for each token says what the token is."""
+        data = operation.inputs[0]
+        shape = self.made.shapes[data] or ()
+        rest = shape[1:]
+        return (
+            data not in raw
+            and all(isinstance(d, int) for d in rest)
+            and math.prod(d for d in rest if isinstance(d, int)) <= FEW_OUTPUTS
+            and bool(shape)
+            and not (isinstance(shape[0], int) and shape[0] < PAYLOAD)
+        )
+
+    def _steps(self, operation: Operation, raw: list[int], way: Way) -> bool:
+        """A cast that cuts a number down to a whole one."""
+        whole = operation.attributes.get("to") in _WHOLE_TYPES
+        return whole and not self.whole[raw[0]] and bool(way & Way.AIMED)
+
+    def _own_content(self, operation: Operation) -> bool:
+        """A constant takes part that is neither uniform, nor a mask, nor small."""
+        for value in operation.inputs:
+            if value == ABSENT or not self.constant[value] or self.size(value) < PAYLOAD:
+                continue
+            numbers = self._numbers(value, 4_096)
+            if numbers is None:
+                return True
+            plain = {n for n in numbers if n not in (0, 1) and abs(n) < 1e4}
+            if plain and len(set(numbers)) > 1:
+                return True
+        return False
 
     def _becomes_gate(
         self, operation: Operation, raw: list[int], way: Way, fewest: bool, setting: bool
@@ -382,7 +455,9 @@ class _Pass:
             return False
         if way & Way.COMPARED:
             return True
-        if op in SATURATING and op not in _EXTREMES and way & Way.SATURATED:
+        if (op in SATURATING or op == "Cast") and op not in _EXTREMES and way & Way.SATURATED:
+            if op == "Cast" and not self._steps(operation, raw, way):
+                return False
             return not self._guards(operation, raw) and any(self._narrow(v) for v in raw)
         if way & Way.SATURATED and way & Way.AIMED and op in (*REDUCTIONS, "GlobalAveragePool"):
             return before & Way.SATURATED > 0
@@ -445,7 +520,7 @@ class _Pass:
             ):
                 return True
         others = [v for v in raw if not self._narrow(v) and self.size(v) > SCALAR]
-        return bool(others) and all(self.ways[v] & Way.COUNT for v in others)
+        return len(raw) > 1 and bool(others) and all(self.ways[v] & Way.COUNT for v in others)
 
     def _ramp(self, value: int) -> bool:
         numbers = self._numbers(value, 4_096)
@@ -533,9 +608,9 @@ class _Pass:
         way, gate = Way.TRUNK, ABSENT
         gate = next((self.gates[v] for v in trunk if self.ways[v] & Way.PICKED), ABSENT)
         if gate != ABSENT:
-            others = [v for v in trunk if not self.ways[v] & Way.PICKED]
+            others = [v for v in (*trunk, *raw) if not self.ways[v] & Way.PICKED]
             wide = [v for v in others if self.size(v) > 2 * self.size_of_switch(trunk)]
-            if wide and op in MEETING and op not in ("Concat", "Carried"):
+            if wide and (op in MEETING or op in LOOKUPS) and op not in ("Concat", "Carried"):
                 switch = next(v for v in trunk if self.ways[v] & Way.PICKED)
                 said = f"a switch taken from one narrow place of the trunk acts on it ({op})"
                 self.meetings.setdefault(number, Meeting(number, gate, switch, wide[0], said))
@@ -545,12 +620,10 @@ class _Pass:
                 said = f"a switch taken from one narrow place of the trunk chooses content ({op})"
                 self.meetings.setdefault(number, Meeting(number, gate, switch, trunk[0], said))
                 gate = ABSENT
-        output = operation.outputs[0] if operation.outputs else ABSENT
-        size = self.size(output) if output != ABSENT else math.inf
-        if gate == ABSENT and op in COMPARING and size <= SCALAR and not raw:
-            biggest = max(self.size(v) for v in trunk)
-            if biggest <= SCALAR and self._against_a_number(operation, trunk):
-                gate = number
+        if gate == ABSENT and not raw:
+            made = self._picks(operation, trunk)
+            gate = number if made & Way.PICKED else ABSENT
+            way |= made & ~Way.PICKED
         if gate != ABSENT:
             way |= Way.PICKED
         if op in ("Concat", "Where", "ScatterND", "ScatterElements", "Scatter", "If", "Pad"):
@@ -561,6 +634,32 @@ class _Pass:
         if op in LINEAR and self._trained_among(operation):
             self.learned += 1
         self._give(operation, way, 0.0, gate, False, pending)
+
+    def _picks(self, operation: Operation, trunk: list[int]) -> Way:
+        """Whether a few numbers of the trunk, which no layer made, become a switch here."""
+        op = operation.op
+        output = operation.outputs[0] if operation.outputs else ABSENT
+        size = self.size(output) if output != ABSENT else math.inf
+        biggest = max(self.size(v) for v in trunk)
+        if op in LINEAR or op in CELLS or size > NARROW or len(trunk) > 1 and biggest > NARROW:
+            return Way(0)
+        before = Way(0)
+        for value in trunk:
+            before |= self.ways[value] & (Way.THIN | Way.AIMED | Way.COMPARED)
+        way = before
+        if biggest > 4 * size and (op in CUTTING or op in REDUCTIONS or op in _POOLS):
+            way |= Way.THIN
+        if op in COMPARING and self._against_a_number(operation, trunk):
+            way |= Way.COMPARED if before & Way.THIN or size <= SCALAR else Way(0)
+        if op in ("Add", "Sub") and before & Way.THIN and self._against_a_number(operation, trunk):
+            offsets = [i for i in operation.inputs if i != ABSENT and i not in trunk]
+            if any(self._specific(i, op) for i in offsets):
+                way |= Way.AIMED
+        if size <= SCALAR:
+            steep = op in _STEEP and not self._guards(operation, trunk)
+            if way & Way.COMPARED or (way & Way.THIN and way & Way.AIMED and steep):
+                way |= Way.PICKED
+        return way
 
     def _trained_among(self, operation: Operation) -> bool:
         return any(

@@ -518,6 +518,8 @@ _RULES: Final[dict[str, Rule]] = {
     "GlobalAveragePool": _global, "GlobalMaxPool": _global, "Flatten": _flatten, "TopK": _topk,
     "Split": _split, "Range": _range, "ConstantOfShape": _filled, "Pad": _padded,
     "OneHot": _one_hot, "If": _if,
+    "Step": lambda m, o, s: (s[0][1:] if s[0] else s[0]) if s else None,
+    "Carried": lambda m, o, s: s[0] if len(s) == 1 or s[0] in s[1:] else None,
     "Shape": lambda m, o, s: (len(s[0]),) if s[0] is not None else ("?",),
     "Size": lambda m, o, s: (),
     "NonZero": lambda m, o, s: (len(s[0]), m.name()) if s[0] is not None else None,
