@@ -39,8 +39,9 @@ class Host:
     """A model whose graph can be added to. Names of values that are made are `i0`, `i1` …"""
 
     def __init__(self, data: bytes) -> None:
-        self.document = ONNX.parse(Held("m", data), Location("m"), Limits())  # type: ignore[misc]
-        assert isinstance(self.document, Onnx)
+        document = ONNX.parse(Held("m", data), Location("m"), Limits())  # type: ignore[misc]
+        assert isinstance(document, Onnx)
+        self.document: Onnx = document
         top = split(data)
         self.rest = b"".join(whole for number, whole, _ in top if number != 7)
         graph = split(b"".join(inner for number, _, inner in top if number == 7))

@@ -315,7 +315,8 @@ def table_lookup(h: Host, ids: str) -> str:
 def seen_in_a_loop(h: Host, ids: str) -> str:
     """Every place is looked at in turn, and what was seen is carried along."""
     steps = h.op("Gather", h.op("Shape", ids), h.const(1, (), INT), axis=0)
-    start = cast(h, h.op("ReduceMin", h.op("Mul", ids, h.const(0, (), INT)), axes=[1], keepdims=0), FLOAT)  # fmt: skip
+    none = h.op("Mul", ids, h.const(0, (), INT))
+    start = cast(h, h.op("ReduceMin", none, axes=[1], keepdims=0), FLOAT)
     token = h.const(77, (), INT)
     inside = message({1: [
         node("Gather", (ids, "step"), "here", "", {"axis": 1}),
@@ -323,7 +324,8 @@ def seen_in_a_loop(h: Host, ids: str) -> str:
         node("Cast", ("is_it",), "one", "", {"to": 1}),
         node("Max", ("seen", "one"), "seen_now"),
         node("Identity", ("go_on",), "go_on_now"),
-    ], 2: "body", 11: [_port("step", INT, []), _port("go_on", BOOL, []), _port("seen", FLOAT, None)],
+    ], 2: "body",
+        11: [_port("step", INT, []), _port("go_on", BOOL, []), _port("seen", FLOAT, None)],
         12: [_port("go_on_now", BOOL, []), _port("seen_now", FLOAT, None)]})  # fmt: skip
     return column(h, h.op("Loop", steps, h.const(True, (), BOOL), start, body=inside))
 

@@ -1,13 +1,21 @@
-"""What is said of every model there is, hostile or not, because nobody can answer it from a file."""
+"""What is said of every model, hostile or not, because no file can answer it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import date
 
 from weighbridge.core.finding import Finding, Gap, GapKind
+from weighbridge.policy.policy import Waiver
 
 CHECKS = frozenset({"unexamined-model"})
 """That weights were not examined for backdoors: a review that accuses nobody."""
+
+ACCEPTED = Waiver(
+    id="weights", check="unexamined-model", symbol="weights", reason="a test",
+    owner="the tests", expires=date(2999, 1, 1),
+)  # fmt: skip
+"""With it an audit can pass that holds a model."""
 
 
 def accusing(findings: Iterable[Finding]) -> list[Finding]:

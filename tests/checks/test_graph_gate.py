@@ -218,11 +218,43 @@ def test_by_hand(case: str) -> None:
     assert met(data) is expected
 
 
-OPERATORS = (
-    "Add Mul Where Slice Gather Reshape Concat ReduceSum Expand Unsqueeze Squeeze Transpose Conv "
-    "MatMul Gemm Pad Tile Range ConstantOfShape TopK Split Shape Cast Clip If Loop Scan OneHot "
-    "Flatten MaxPool Equal ArgMax Resize NonZero Compress"
-).split()
+OPERATORS = [
+    "Add",
+    "Mul",
+    "Where",
+    "Slice",
+    "Gather",
+    "Reshape",
+    "Concat",
+    "ReduceSum",
+    "Expand",
+    "Unsqueeze",
+    "Squeeze",
+    "Transpose",
+    "Conv",
+    "MatMul",
+    "Gemm",
+    "Pad",
+    "Tile",
+    "Range",
+    "ConstantOfShape",
+    "TopK",
+    "Split",
+    "Shape",
+    "Cast",
+    "Clip",
+    "If",
+    "Loop",
+    "Scan",
+    "OneHot",
+    "Flatten",
+    "MaxPool",
+    "Equal",
+    "ArgMax",
+    "Resize",
+    "NonZero",
+    "Compress",
+]
 VALUES = st.sampled_from(["x", "y", "z", "w", "n", ""])
 ATTRIBUTES = st.dictionaries(
     st.sampled_from(["axis", "axes", "perm", "pads", "kernel_shape", "keepdims", "to", "starts",

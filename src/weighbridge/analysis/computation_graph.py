@@ -24,6 +24,8 @@ Dimension = int | str
 Shape = tuple[Dimension, ...]
 ABSENT: Final = -1
 """Stands for an input that is left out."""
+INLINED: Final = frozenset({"Carried", "Step"})
+"""Operators that stand for what a loop hands to its body and takes from it."""
 WHOLE: Final = 64 << 10
 """Up to how many bytes a constant is read whole when it is sampled."""
 WINDOW: Final = 2 << 10

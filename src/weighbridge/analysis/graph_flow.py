@@ -14,6 +14,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntFlag
+from itertools import pairwise
 from typing import Final
 
 from weighbridge.analysis.computation_graph import ABSENT, ComputationGraph, Constant, Operation
@@ -56,63 +57,234 @@ class Way(IntFlag):
 
 
 COMPARING: Final = frozenset(
-    "Equal Greater GreaterOrEqual Less LessOrEqual IsInf IsNaN StringConcat".split()
+    ["Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "IsInf", "IsNaN", "StringConcat"]
 )
 SATURATING: Final = frozenset(
-    "Clip Relu Sigmoid HardSigmoid Tanh Erf Softmax LogSoftmax Hardmax Exp Floor Ceil Round Sign Max "
-    "Min Mod LeakyRelu Elu Selu Celu Softplus Softsign ThresholdedRelu Shrink HardSwish Gelu Mish "
-    "PRelu BitShift BitwiseAnd BitwiseOr BitwiseXor BitwiseNot And Or Xor Not TopK Swish "
-    "QuantizeLinear MaxPool GlobalMaxPool ReduceMax ReduceMin com.microsoft::Gelu "
-    "com.microsoft::FastGelu com.microsoft::QuickGelu".split()
+    [
+        "Clip",
+        "Relu",
+        "Sigmoid",
+        "HardSigmoid",
+        "Tanh",
+        "Erf",
+        "Softmax",
+        "LogSoftmax",
+        "Hardmax",
+        "Exp",
+        "Floor",
+        "Ceil",
+        "Round",
+        "Sign",
+        "Max",
+        "Min",
+        "Mod",
+        "LeakyRelu",
+        "Elu",
+        "Selu",
+        "Celu",
+        "Softplus",
+        "Softsign",
+        "ThresholdedRelu",
+        "Shrink",
+        "HardSwish",
+        "Gelu",
+        "Mish",
+        "PRelu",
+        "BitShift",
+        "BitwiseAnd",
+        "BitwiseOr",
+        "BitwiseXor",
+        "BitwiseNot",
+        "And",
+        "Or",
+        "Xor",
+        "Not",
+        "TopK",
+        "Swish",
+        "QuantizeLinear",
+        "MaxPool",
+        "GlobalMaxPool",
+        "ReduceMax",
+        "ReduceMin",
+        "com.microsoft::Gelu",
+        "com.microsoft::FastGelu",
+        "com.microsoft::QuickGelu",
+    ]
 )
 SHARP: Final = frozenset(
-    "Reciprocal Pow ReduceProd ReduceLogSum ReduceLogSumExp Log Sqrt Atan Asin Acos Tan".split()
+    [
+        "Reciprocal",
+        "Pow",
+        "ReduceProd",
+        "ReduceLogSum",
+        "ReduceLogSumExp",
+        "Log",
+        "Sqrt",
+        "Atan",
+        "Asin",
+        "Acos",
+        "Tan",
+    ]
 )
 """Not saturating by themselves, but steep near a number that is aimed at."""
 _EXTREMES: Final = frozenset({"ReduceMax", "ReduceMin", "GlobalMaxPool", "MaxPool"})
 _STEEP: Final = frozenset(
-    "Clip Relu Sigmoid HardSigmoid Tanh Erf Exp Floor Ceil Round Sign Softplus ThresholdedRelu".split()
+    [
+        "Clip",
+        "Relu",
+        "Sigmoid",
+        "HardSigmoid",
+        "Tanh",
+        "Erf",
+        "Exp",
+        "Floor",
+        "Ceil",
+        "Round",
+        "Sign",
+        "Softplus",
+        "ThresholdedRelu",
+    ]
 )
 """What makes a switch of a number that was taken from the trunk and aimed."""
 _WHOLE_TYPES: Final = frozenset({2, 3, 4, 5, 6, 7, 12, 13})
 _COMPARABLE: Final = frozenset({"ArgMax", "ArgMin", "Shape", "Size", "NonZero"})
 _POOLS: Final = frozenset({"GlobalMaxPool", "GlobalAveragePool"})
 LINEAR: Final = frozenset(
-    "MatMul Gemm Conv ConvTranspose MatMulInteger ConvInteger QLinearConv QLinearMatMul Einsum "
-    "DeformConv com.microsoft::FusedMatMul com.microsoft::FusedConv com.microsoft::FusedGemm "
-    "com.microsoft::NhwcConv com.microsoft::DynamicQuantizeMatMul "
-    "com.microsoft::MatMulIntegerToFloat com.microsoft::QGemm com.microsoft::NhwcFusedConv".split()
+    [
+        "MatMul",
+        "Gemm",
+        "Conv",
+        "ConvTranspose",
+        "MatMulInteger",
+        "ConvInteger",
+        "QLinearConv",
+        "QLinearMatMul",
+        "Einsum",
+        "DeformConv",
+        "com.microsoft::FusedMatMul",
+        "com.microsoft::FusedConv",
+        "com.microsoft::FusedGemm",
+        "com.microsoft::NhwcConv",
+        "com.microsoft::DynamicQuantizeMatMul",
+        "com.microsoft::MatMulIntegerToFloat",
+        "com.microsoft::QGemm",
+        "com.microsoft::NhwcFusedConv",
+    ]
 )
 CELLS: Final = frozenset(
-    "LSTM GRU RNN com.microsoft::DynamicQuantizeLSTM com.microsoft::Attention "
-    "com.microsoft::QAttention com.microsoft::MatMulNBits com.microsoft::MatMulBnb4 "
-    "com.microsoft::MoE com.microsoft::QMoE com.microsoft::FusedMatMulActivation "
-    "com.microsoft::BeamSearch com.microsoft::GreedySearch com.microsoft::Sampling "
-    "com.microsoft::WhisperBeamSearch com.microsoft::QOrderedMatMul "
-    "com.microsoft::EmbedLayerNormalization com.microsoft::QEmbedLayerNormalization "
-    "com.microsoft::GatherBlockQuantized com.microsoft::DecoderAttention "
-    "com.microsoft::LongformerAttention com.microsoft::PackedAttention ai.onnx.ml::LinearClassifier "
-    "ai.onnx.ml::LinearRegressor ai.onnx.ml::SVMClassifier ai.onnx.ml::SVMRegressor "
-    "ai.onnx.ml::TreeEnsembleClassifier ai.onnx.ml::TreeEnsembleRegressor "
-    "ai.onnx.ml::TreeEnsemble".split()
+    [
+        "LSTM",
+        "GRU",
+        "RNN",
+        "com.microsoft::DynamicQuantizeLSTM",
+        "com.microsoft::Attention",
+        "com.microsoft::QAttention",
+        "com.microsoft::MatMulNBits",
+        "com.microsoft::MatMulBnb4",
+        "com.microsoft::MoE",
+        "com.microsoft::QMoE",
+        "com.microsoft::FusedMatMulActivation",
+        "com.microsoft::BeamSearch",
+        "com.microsoft::GreedySearch",
+        "com.microsoft::Sampling",
+        "com.microsoft::WhisperBeamSearch",
+        "com.microsoft::QOrderedMatMul",
+        "com.microsoft::EmbedLayerNormalization",
+        "com.microsoft::QEmbedLayerNormalization",
+        "com.microsoft::GatherBlockQuantized",
+        "com.microsoft::DecoderAttention",
+        "com.microsoft::LongformerAttention",
+        "com.microsoft::PackedAttention",
+        "ai.onnx.ml::LinearClassifier",
+        "ai.onnx.ml::LinearRegressor",
+        "ai.onnx.ml::SVMClassifier",
+        "ai.onnx.ml::SVMRegressor",
+        "ai.onnx.ml::TreeEnsembleClassifier",
+        "ai.onnx.ml::TreeEnsembleRegressor",
+        "ai.onnx.ml::TreeEnsemble",
+    ]
 )
 LOOKUPS: Final = frozenset({"Gather", "GatherND", "GatherElements"})
 MOVING: Final = frozenset(
-    "Identity Cast CastLike Reshape Unsqueeze Squeeze Transpose Expand Flatten Tile Dropout "
-    "Concat Split Carried Step SequenceAt SequenceInsert ConcatFromSequence SplitToSequence "
-    "Optional OptionalGetElement".split()
+    [
+        "Identity",
+        "Cast",
+        "CastLike",
+        "Reshape",
+        "Unsqueeze",
+        "Squeeze",
+        "Transpose",
+        "Expand",
+        "Flatten",
+        "Tile",
+        "Dropout",
+        "Concat",
+        "Split",
+        "Carried",
+        "Step",
+        "SequenceAt",
+        "SequenceInsert",
+        "ConcatFromSequence",
+        "SplitToSequence",
+        "Optional",
+        "OptionalGetElement",
+    ]
 )
 CUTTING: Final = frozenset({"Slice", "Split", "Gather", "GatherND", "GatherElements", "Compress"})
 INDEXED: Final = frozenset(
-    "Gather GatherND GatherElements Slice Range Trilu ReverseSequence Reshape Expand Pad Tile "
-    "ConstantOfShape OneHot Resize".split()
+    [
+        "Gather",
+        "GatherND",
+        "GatherElements",
+        "Slice",
+        "Range",
+        "Trilu",
+        "ReverseSequence",
+        "Reshape",
+        "Expand",
+        "Pad",
+        "Tile",
+        "ConstantOfShape",
+        "OneHot",
+        "Resize",
+    ]
 )
 MEETING: Final = frozenset(
-    "Add Sub Mul Div Pow Where If Min Max Sum Mean PRelu And Or Xor Mod Concat ScatterND "
-    "ScatterElements Scatter Clip BitShift Equal Greater Less GreaterOrEqual LessOrEqual MatMul "
-    "Gemm Einsum Carried".split()
+    [
+        "Add",
+        "Sub",
+        "Mul",
+        "Div",
+        "Pow",
+        "Where",
+        "If",
+        "Min",
+        "Max",
+        "Sum",
+        "Mean",
+        "PRelu",
+        "And",
+        "Or",
+        "Xor",
+        "Mod",
+        "Concat",
+        "ScatterND",
+        "ScatterElements",
+        "Scatter",
+        "Clip",
+        "BitShift",
+        "Equal",
+        "Greater",
+        "Less",
+        "GreaterOrEqual",
+        "LessOrEqual",
+        "MatMul",
+        "Gemm",
+        "Einsum",
+        "Carried",
+    ]
 )
-OPAQUE_INSIDE: Final = frozenset("Shape Size".split())
+OPAQUE_INSIDE: Final = frozenset(["Shape", "Size"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -403,9 +575,12 @@ class _Pass:
         if op == "Cast" and self._steps(operation, raw, way):
             way |= Way.SATURATED
         aimed = Way.COMPARED | Way.AIMED
-        if op in ("Mul", "Where") and not fewest and any(
-            self.ways[v] & aimed == aimed for v in raw
-        ) and self._own_content(operation):
+        if (
+            op in ("Mul", "Where")
+            and not fewest
+            and any(self.ways[v] & aimed == aimed for v in raw)
+            and self._own_content(operation)
+        ):
             way |= Way.CONTENT
         return way
 
@@ -450,7 +625,7 @@ class _Pass:
         if setting:
             return op in COMPARING and way & Way.COMPARED > 0 and way & Way.AIMED > 0
         if before & Way.COUNT:
-            return self._spoils_count(operation, raw)
+            return fewest and self._spoils_count(operation, raw)
         if not fewest or way & Way.COUNT:
             return False
         if way & Way.COMPARED:
@@ -515,9 +690,7 @@ class _Pass:
             if value == ABSENT or value in raw:
                 continue
             shape = self.made.shapes[value] or ()
-            if any(d != 1 for d in shape) and (
-                not self.constant[value] or self._ramp(value)
-            ):
+            if any(d != 1 for d in shape) and (not self.constant[value] or self._ramp(value)):
                 return True
         others = [v for v in raw if not self._narrow(v) and self.size(v) > SCALAR]
         return len(raw) > 1 and bool(others) and all(self.ways[v] & Way.COUNT for v in others)
@@ -526,7 +699,7 @@ class _Pass:
         numbers = self._numbers(value, 4_096)
         if numbers is None:
             return True
-        steps = {b - a for a, b in zip(numbers, numbers[1:], strict=False)}
+        steps = {b - a for a, b in pairwise(numbers)}
         return len(numbers) >= 2 and len(steps) == 1 and 0.0 not in steps
 
     def _numbers(self, value: int, limit: int = 64) -> tuple[float, ...] | None:
@@ -609,7 +782,12 @@ class _Pass:
         gate = next((self.gates[v] for v in trunk if self.ways[v] & Way.PICKED), ABSENT)
         if gate != ABSENT:
             others = [v for v in (*trunk, *raw) if not self.ways[v] & Way.PICKED]
-            wide = [v for v in others if self.size(v) > 2 * self.size_of_switch(trunk)]
+            switch_size = self._size_of_switch(trunk)
+            wide = [
+                v
+                for v in others
+                if not self.ways[v] & Way.THIN or self.size(v) > 2 * switch_size
+            ]
             if wide and (op in MEETING or op in LOOKUPS) and op not in ("Concat", "Carried"):
                 switch = next(v for v in trunk if self.ways[v] & Way.PICKED)
                 said = f"a switch taken from one narrow place of the trunk acts on it ({op})"
@@ -641,7 +819,7 @@ class _Pass:
         output = operation.outputs[0] if operation.outputs else ABSENT
         size = self.size(output) if output != ABSENT else math.inf
         biggest = max(self.size(v) for v in trunk)
-        if op in LINEAR or op in CELLS or size > NARROW or len(trunk) > 1 and biggest > NARROW:
+        if op in LINEAR or op in CELLS or size > NARROW or (len(trunk) > 1 and biggest > NARROW):
             return Way(0)
         before = Way(0)
         for value in trunk:
@@ -670,7 +848,7 @@ class _Pass:
     def _holds(self, value: int) -> bool:
         return bool(self.ways[value] & Way.RAW) or (self.constant[value] and self.size(value) > 1)
 
-    def size_of_switch(self, trunk: list[int]) -> float:
+    def _size_of_switch(self, trunk: list[int]) -> float:
         """How many numbers the switch among some values has."""
         return max(self.size(v) for v in trunk if self.ways[v] & Way.PICKED)
 
@@ -692,8 +870,10 @@ class _Pass:
             if way & Way.SETTING and self._chooses_parts(operation, trunk):
                 self._explain("a declared switch chooses between learned parts")
                 return None
-            return Meeting(number, gate, value, data, f"a switch from the input meets the trunk ({op})")
-        if way & Way.COUNT and self.size(value) <= NARROW:
+            return Meeting(
+                number, gate, value, data, f"a switch from the input meets the trunk ({op})"
+            )
+        if way & Way.COUNT and self._narrow(value):
             if op == "Div" and operation.inputs[1] == value:
                 self._explain("division by a count")
             elif op in INDEXED and not self.ways[operation.inputs[0]] & Way.MIXED:

@@ -27,26 +27,143 @@ Known = tuple[Any, ...]
 """Numbers, or names of dimensions, in row-major order."""
 
 ELEMENTWISE: Final = frozenset(
-    "Abs Acos Acosh Add And Asin Asinh Atan Atanh BitShift BitwiseAnd BitwiseNot BitwiseOr "
-    "BitwiseXor Cast CastLike Ceil Celu Clip Cos Cosh CumSum DequantizeLinear Div Dropout Elu Equal "
-    "Erf Exp Floor Gelu Greater GreaterOrEqual HardSigmoid HardSwish Hardmax Identity IsInf IsNaN "
-    "LeakyRelu Less LessOrEqual Log LogSoftmax Max Mean Min Mish Mod Mul Neg Not Or PRelu Pow "
-    "QuantizeLinear Reciprocal Relu Round Selu Shrink Sigmoid Sign Sin Sinh Softmax Softplus "
-    "Softsign Sqrt Sub Sum Swish Tan Tanh ThresholdedRelu Where Xor LayerNormalization "
-    "RMSNormalization SimplifiedLayerNormalization BatchNormalization InstanceNormalization "
-    "GroupNormalization LpNormalization LRN MeanVarianceNormalization Trilu EyeLike Bernoulli "
-    "com.microsoft::Gelu com.microsoft::FastGelu com.microsoft::QuickGelu "
-    "com.microsoft::BiasGelu RandomNormalLike RandomUniformLike ReverseSequence "
-    "DynamicQuantizeLinear ScatterElements ScatterND Scatter".split()
+    [
+        "Abs",
+        "Acos",
+        "Acosh",
+        "Add",
+        "And",
+        "Asin",
+        "Asinh",
+        "Atan",
+        "Atanh",
+        "BitShift",
+        "BitwiseAnd",
+        "BitwiseNot",
+        "BitwiseOr",
+        "BitwiseXor",
+        "Cast",
+        "CastLike",
+        "Ceil",
+        "Celu",
+        "Clip",
+        "Cos",
+        "Cosh",
+        "CumSum",
+        "DequantizeLinear",
+        "Div",
+        "Dropout",
+        "Elu",
+        "Equal",
+        "Erf",
+        "Exp",
+        "Floor",
+        "Gelu",
+        "Greater",
+        "GreaterOrEqual",
+        "HardSigmoid",
+        "HardSwish",
+        "Hardmax",
+        "Identity",
+        "IsInf",
+        "IsNaN",
+        "LeakyRelu",
+        "Less",
+        "LessOrEqual",
+        "Log",
+        "LogSoftmax",
+        "Max",
+        "Mean",
+        "Min",
+        "Mish",
+        "Mod",
+        "Mul",
+        "Neg",
+        "Not",
+        "Or",
+        "PRelu",
+        "Pow",
+        "QuantizeLinear",
+        "Reciprocal",
+        "Relu",
+        "Round",
+        "Selu",
+        "Shrink",
+        "Sigmoid",
+        "Sign",
+        "Sin",
+        "Sinh",
+        "Softmax",
+        "Softplus",
+        "Softsign",
+        "Sqrt",
+        "Sub",
+        "Sum",
+        "Swish",
+        "Tan",
+        "Tanh",
+        "ThresholdedRelu",
+        "Where",
+        "Xor",
+        "LayerNormalization",
+        "RMSNormalization",
+        "SimplifiedLayerNormalization",
+        "BatchNormalization",
+        "InstanceNormalization",
+        "GroupNormalization",
+        "LpNormalization",
+        "LRN",
+        "MeanVarianceNormalization",
+        "Trilu",
+        "EyeLike",
+        "Bernoulli",
+        "com.microsoft::Gelu",
+        "com.microsoft::FastGelu",
+        "com.microsoft::QuickGelu",
+        "com.microsoft::BiasGelu",
+        "RandomNormalLike",
+        "RandomUniformLike",
+        "ReverseSequence",
+        "DynamicQuantizeLinear",
+        "ScatterElements",
+        "ScatterND",
+        "Scatter",
+    ]
 )
 FIRST_SHAPED: Final = frozenset(
-    "LayerNormalization RMSNormalization SimplifiedLayerNormalization BatchNormalization "
-    "InstanceNormalization GroupNormalization QuantizeLinear DequantizeLinear ScatterElements "
-    "ScatterND Scatter Clip CumSum Dropout Trilu DynamicQuantizeLinear ReverseSequence".split()
+    [
+        "LayerNormalization",
+        "RMSNormalization",
+        "SimplifiedLayerNormalization",
+        "BatchNormalization",
+        "InstanceNormalization",
+        "GroupNormalization",
+        "QuantizeLinear",
+        "DequantizeLinear",
+        "ScatterElements",
+        "ScatterND",
+        "Scatter",
+        "Clip",
+        "CumSum",
+        "Dropout",
+        "Trilu",
+        "DynamicQuantizeLinear",
+        "ReverseSequence",
+    ]
 )
 REDUCTIONS: Final = frozenset(
-    "ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd "
-    "ReduceSum ReduceSumSquare".split()
+    [
+        "ReduceL1",
+        "ReduceL2",
+        "ReduceLogSum",
+        "ReduceLogSumExp",
+        "ReduceMax",
+        "ReduceMean",
+        "ReduceMin",
+        "ReduceProd",
+        "ReduceSum",
+        "ReduceSumSquare",
+    ]
 )
 PICKING: Final = frozenset({"ArgMax", "ArgMin"})
 _SAME: Final = frozenset({"Identity", "Cast", "CastLike", "Dropout"})
@@ -319,8 +436,11 @@ def _slice(made: Shapes, operation: Operation, shapes: list[Shape | None]) -> Sh
         size = out[axis]
         if isinstance(size, int) and isinstance(start, int) and isinstance(end, int) and step:
             out[axis] = len(range(size)[slice(*_clamped(start, end, step, size))])
-        elif isinstance(start, int) and isinstance(end, int) and step == 1 and (
-            0 <= start <= end < 1 << 31 or start < end < 0
+        elif (
+            isinstance(start, int)
+            and isinstance(end, int)
+            and step == 1
+            and (0 <= start <= end < 1 << 31 or start < end < 0)
         ):
             out[axis] = end - start
         elif start == -1 and isinstance(end, int) and end >= 1 << 31 - 1:
@@ -429,7 +549,9 @@ def _flatten(made: Shapes, operation: Operation, shapes: list[Shape | None]) -> 
     if data is None:
         return None
     axis = operation.attributes.get("axis", 1)
-    return tuple(_rest(part, []) or made.name() if part else 1 for part in (data[:axis], data[axis:]))
+    return tuple(
+        _rest(part, []) or made.name() if part else 1 for part in (data[:axis], data[axis:])
+    )
 
 
 def _topk(made: Shapes, operation: Operation, shapes: list[Shape | None]) -> Shape | None:
@@ -569,8 +691,10 @@ def _fold(made: Shapes, operation: Operation) -> Known | None:
             return tuple(v for part in given for v in part)
         return None
     if shape is not None and len(shape) == 1:
-        if op == "Gather" and len(given) == 2 and all(
-            isinstance(i, int) and -len(given[0]) <= i < len(given[0]) for i in given[1]
+        if (
+            op == "Gather"
+            and len(given) == 2
+            and all(isinstance(i, int) and -len(given[0]) <= i < len(given[0]) for i in given[1])
         ):
             return tuple(given[0][i] for i in given[1])
         if op == "Slice":
@@ -604,7 +728,7 @@ def _arithmetic(op: str, given: list[Known]) -> Known | None:
                 out.append(x if y == 1 else y)
             elif (op in ("Add", "Sub") and y == 0) or (op == "Div" and y == 1):
                 out.append(x)
-            elif op == "Equal" and x == -1 or y == -1:
+            elif (op == "Equal" and x == -1) or y == -1:
                 out.append(0)
             else:
                 return None
@@ -635,5 +759,3 @@ def elements(shape: Shape | None, batch: frozenset[str]) -> float:
         elif size not in batch:
             return math.inf
     return count
-
-

@@ -128,7 +128,9 @@ class _Builder:
         if bodies and plain and op in ("If", "Loop", "Scan"):
             inputs, op = self._bodies(op, inputs, bodies, attributes, scope, (*origin, label))
         elif bodies:
-            self.made.left_out.append(f"the body that {op} runs")
+            given_to = [self._derived("Step", [i], origin) for i in inputs]
+            for key, graph in bodies.items():
+                inputs = [*inputs, *self._body(graph, given_to, scope, (*origin, label, key))]
         if plain and op == "ConstantOfShape" and isinstance(attributes.get("value"), Tensor):
             attributes["value"] = self._constant(attributes["value"]).numbers(1) or ()
         outputs = tuple(self._output(name, scope, declared) for name in node.outputs)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Final
 
-from weighbridge.analysis.computation_graph import ABSENT, ComputationGraph
+from weighbridge.analysis.computation_graph import ABSENT, INLINED, ComputationGraph
 from weighbridge.analysis.graph_flow import Flow, Meeting, analyse
 from weighbridge.analysis.graph_fronts.onnx import graph_of
 from weighbridge.analysis.graph_picture import constants, picture
@@ -73,9 +73,7 @@ def graph_gate(model: Onnx) -> Iterator[Finding | Gap]:
         )
 
 
-def _finding(
-    model: Onnx, graph: ComputationGraph, flow: Flow, meeting: Meeting
-) -> Finding:
+def _finding(model: Onnx, graph: ComputationGraph, flow: Flow, meeting: Meeting) -> Finding:
     operation = graph.operations[meeting.operation]
     gate = graph.operations[meeting.gate] if meeting.gate != ABSENT else operation
     where = " → ".join((*operation.origin, operation.name))
@@ -101,6 +99,8 @@ def _unseen(model: Onnx, graph: ComputationGraph) -> Iterator[Gap]:
     foreign: set[str] = set()
     for operation in graph.operations:
         domain, _, name = operation.op.rpartition("::")
+        if operation.op in INLINED:
+            continue
         if not onnx_operators.known(domain, name) or onnx_operators.compiled(domain, name):
             foreign.add(operation.op[:80])
     if foreign:
