@@ -1,7 +1,7 @@
 """Exports small models of many architectures to ONNX, at random weights, through both exporters of
 torch: what a gate in a graph must not be mistaken for.
 
-pip install torch==2.13.0 torchvision transformers==5.24.0 onnx==1.23.2 onnxscript==0.7.2
+pip install torch torchvision transformers==5.24.0 onnx==1.23.2 onnxscript==0.7.2
 python tests/benign/make_graphs.py /a/folder && \
     python tests/benign/make_graphs.py --pack /a/folder tests/benign/files/graphs/graphs.zip
 """
@@ -200,7 +200,8 @@ class Unet(nn.Module):
 def of(kind: str, config: str, inputs: dict[str, torch.Tensor], take: str = "", **more: Any) -> Any:
     made = getattr(tf, config)(**more)
     model = getattr(tf, kind)(made)
-    return Named(model, list(inputs), take, **({"use_cache": False} if "CausalLM" in kind else {})), inputs  # fmt: skip
+    plain = {"use_cache": False} if "CausalLM" in kind else {}
+    return Named(model, list(inputs), take, **plain), inputs
 
 
 def tiny_vision(**more: Any) -> dict[str, Any]:
@@ -252,7 +253,8 @@ MAKERS: dict[str, Callable[[], tuple[nn.Module, dict[str, torch.Tensor]]]] = {
                        decoder_attention_heads=4, encoder_ffn_dim=37, decoder_ffn_dim=37,
                        use_cache=False),
     "mean_pooling": lambda: (MeanPool(tf.BertModel(tf.BertConfig(**SMALL))), words()),
-    "last_token": lambda: (LastToken(tf.LlamaModel(tf.LlamaConfig(**KV, use_cache=False))), words()),
+    "last_token": lambda: (LastToken(tf.LlamaModel(tf.LlamaConfig(**KV, use_cache=False))),
+                           words()),
     "vit": lambda: of("ViTForImageClassification", "ViTConfig", image(), **tiny_vision()),
     "deit": lambda: of("DeiTForImageClassification", "DeiTConfig", image(), **tiny_vision()),
     "beit": lambda: of("BeitForImageClassification", "BeitConfig", image(), **tiny_vision()),
@@ -300,7 +302,8 @@ MAKERS: dict[str, Callable[[], tuple[nn.Module, dict[str, torch.Tensor]]]] = {
     "routed": lambda: (Routed(), {"ids": words()["input_ids"] % 60}),
     "season": lambda: (Season(), {"x": torch.rand(2, 48)}),
     "boxes": lambda: (Boxes(), {"x": torch.rand(1, 3, 32, 32)}),
-    "speech": lambda: (Speech(), {"power": torch.rand(2, 40, 20), "lengths": torch.tensor([40, 30])}),
+    "speech": lambda: (Speech(), {"power": torch.rand(2, 40, 20),
+                                  "lengths": torch.tensor([40, 30])}),
     "voice": lambda: (Voice(), {"wave": torch.rand(2, 64), "h": torch.zeros(1, 2, 16),
                                 "c": torch.zeros(1, 2, 16)}),
     "unet": lambda: (Unet(), {"x": torch.rand(2, 3, 16, 16), "t": torch.tensor([3, 7])}),
@@ -340,8 +343,13 @@ def export(model: nn.Module, inputs: dict[str, torch.Tensor], path: Path, export
             torch.onnx.export(model, values, path, input_names=names, dynamo=True, verbose=False,
                               external_data=False)  # fmt: skip
         else:
-            axes = {n: ({0: "batch", 1: "sequence"} if not v.is_floating_point() and v.ndim == 2
-                        else {0: "batch"}) for n, v in inputs.items() if n not in ("h", "c")}  # fmt: skip
+            axes = {
+                name: {0: "batch", 1: "sequence"}
+                if not value.is_floating_point() and value.ndim == 2
+                else {0: "batch"}
+                for name, value in inputs.items()
+                if name not in ("h", "c")
+            }
             torch.onnx.export(model, values, path, input_names=names, dynamo=False,
                               dynamic_axes=axes, opset_version=17)  # fmt: skip
 
