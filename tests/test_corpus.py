@@ -11,6 +11,7 @@ import pytest
 
 from advisories import advisory, index, since
 from formats import pickle_oracle
+from of_every_model import accusing, unread
 from weighbridge.core.finding import Action, Finding, Gap, GapKind
 from weighbridge.core.format import Limits
 from weighbridge.core.tree import Held
@@ -35,7 +36,7 @@ ACCUSING = "loading-runs-code"
 
 def accusations(audited: Audited) -> dict[str, list[Finding]]:
     found: dict[str, list[Finding]] = defaultdict(list)
-    for finding in audited.findings:
+    for finding in accusing(audited.findings):
         if finding.check != ACCUSING and finding.action is not Action.NOTE:
             found[finding.at.path].append(finding)
     return found
@@ -43,23 +44,22 @@ def accusations(audited: Audited) -> dict[str, list[Finding]]:
 
 def gaps(audited: Audited) -> dict[str, list[Gap]]:
     found: dict[str, list[Gap]] = defaultdict(list)
-    for gap in audited.gaps:
-        if gap.kind is not GapKind.NOT_GIVEN:
-            found[gap.at.path].append(gap)
+    for gap in unread(audited.gaps):
+        found[gap.at.path].append(gap)
     return found
 
 
 @pytest.mark.skipif(not CORPUS.is_dir(), reason="the sample corpus is not beside the checkout")
 def test_labelled_corpus() -> None:
     audited = run(CORPUS)
-    accused, unread = accusations(audited), gaps(audited)
+    accused, unseen = accusations(audited), gaps(audited)
     blocked = hostile = 0
     wrong: list[str] = []
     with (CORPUS / "manifest.tsv").open(newline="") as table:
         for row in csv.DictReader(table, delimiter="\t"):
             path = row["path"]
             label, _ = RELABELLED.get(path, (row["label"], ""))
-            said, open_ = accused[path], unread[path]
+            said, open_ = accused[path], unseen[path]
             if label == "malicious":
                 hostile += 1
                 blocked += any(f.action is Action.BLOCK for f in said)
@@ -84,8 +84,8 @@ def test_benign_corpus_is_silent(tmp_path: Path) -> None:
     expected = ("no-tensors.safetensors", "tokenizer", "lookalikes",
                 ".py", "template", "llama", "bert", "gpt2",
                 "gguf/", ".tfrecord")  # fmt: skip
-    unread = [p for p in gaps(audited) if not any(part in p for part in expected)]
-    assert unread == []
+    unread_paths = [p for p in gaps(audited) if not any(part in p for part in expected)]
+    assert unread_paths == []
 
 
 @pytest.mark.skipif(not CORPUS.is_dir(), reason="the sample corpus is not beside the checkout")

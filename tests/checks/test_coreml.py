@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from of_every_model import accusing
 from protobufs import message
 from weighbridge.core.finding import Action, GapKind
 from weighbridge.core.format import Limits
@@ -143,7 +144,7 @@ def test_package(
     tmp_path: Path, file: str, manifest: str, expected: list[tuple[str, Action]]
 ) -> None:
     audited = package(tmp_path, file, weights(32, 8), manifest)
-    assert [(f.check, f.action) for f in audited.findings] == expected
+    assert [(f.check, f.action) for f in accusing(audited.findings)] == expected
     formats = {f.path: f.formats for f in audited.files}
     assert formats["Data/com.apple.CoreML/weights/weight.bin"] == ("coreml-weights",)
 

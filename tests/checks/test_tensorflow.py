@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from of_every_model import accusing, unread
 from protobufs import message, varint
 from weighbridge.core.document import Malformed
 from weighbridge.core.finding import Action, GapKind
@@ -511,9 +512,10 @@ def test_real_checkpoint() -> None:
 def test_checkpoint_beyond_its_shard(tmp_path: Path) -> None:
     for name in ("model.ckpt-7.index", "model.ckpt-7.data-00000-of-00001"):
         (tmp_path / name).write_bytes((BENIGN / "version1" / name).read_bytes())
-    assert [f.check for f in run(tmp_path).findings if f.action is not Action.NOTE] == []
+    found = accusing(run(tmp_path).findings)
+    assert [f.check for f in found if f.action is not Action.NOTE] == []
     (tmp_path / "model.ckpt-7.data-00000-of-00001").write_bytes(b"\xf8" * 8)
-    assert [f.check for f in run(tmp_path).findings] == ["external-data"]
+    assert [f.check for f in accusing(run(tmp_path).findings)] == ["external-data"]
 
 
 @pytest.mark.parametrize(
@@ -561,7 +563,7 @@ def test_tensorflow_js(tmp_path: Path) -> None:
     (tmp_path / "model.json").write_bytes(good)
     audited = run(tmp_path)
     assert audited.findings == ()
-    assert [g for g in audited.gaps if g.kind is not GapKind.NOT_GIVEN] == []
+    assert unread(audited.gaps) == []
     (tmp_path / "model.json").write_bytes(tfjs({}, "../../../etc/passwd"))
     assert [(f.check, f.action) for f in run(tmp_path).findings] == [
         ("external-data", Action.BLOCK)

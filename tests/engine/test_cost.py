@@ -10,6 +10,7 @@ import pytest
 
 import heavy_files
 import large_files
+from of_every_model import accusing, unread
 from weighbridge.core.finding import Action
 from weighbridge.core.format import Limits
 from weighbridge.engine.examine import examine
@@ -43,11 +44,9 @@ def test_every_shard_is_accounted_for(tmp_path: Path) -> None:
     for file in large_files.repository(64 << 20):
         file.write(tmp_path)
     audited = run(tmp_path, Settings(digest=False))
-    unread = [g for g in audited.gaps if g.kind.value != "not-given"]
-    assert [g for g in unread if g.controls != ("lineage",)] == []
-    assert {f.check for f in audited.findings if f.action is not Action.NOTE} == {
-        "loading-runs-code"
-    }
+    assert [g for g in unread(audited.gaps) if g.controls != ("lineage",)] == []
+    accused = accusing(audited.findings)
+    assert {f.check for f in accused if f.action is not Action.NOTE} == {"loading-runs-code"}
 
 
 PROBE = """

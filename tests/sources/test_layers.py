@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from of_every_model import accusing
 from weighbridge.core.finding import Action, Gap
 from weighbridge.core.tree import Blob
 from weighbridge.engine import audit as engine
@@ -138,7 +139,7 @@ def test_a_model_has_its_layers_by_what_they_are(store: Path, asked: str, v2: bo
     assert formats["template"] == ("go-template",)
     assert formats["system"] == ("system-prompt",)
     assert {f.path: f.sha256 for f in audited.files}["model"] == sha256(GGUF)
-    found = {(f.check, f.symbol): f.action for f in audited.findings}
+    found = {(f.check, f.symbol): f.action for f in accusing(audited.findings)}
     assert found == {
         ("system-prompt", "system prompt"): Action.NOTE,
         ("published-digest", "same origin"): Action.REVIEW,

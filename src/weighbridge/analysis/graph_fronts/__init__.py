@@ -1,0 +1,1 @@
+"""Fronts that turn documents into `ComputationGraph`s, one file for each format."""

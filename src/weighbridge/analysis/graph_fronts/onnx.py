@@ -1,0 +1,274 @@
+"""The computation graph of an ONNX model: bodies and functions inlined, constants left lazy."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from weighbridge.analysis.computation_graph import (
+    ABSENT,
+    ComputationGraph,
+    Constant,
+    Numbers,
+    Operation,
+    Shape,
+)
+from weighbridge.core.document import Malformed
+from weighbridge.formats.onnx import TYPES, Function, Graph, Node, Onnx, Port, Sparse, Tensor
+from weighbridge.formats.protobuf import Kind, Schema, Wire, many
+
+OPERATIONS: Final = 200_000
+"""How many operations are laid out; a model that has more is not analysed whole."""
+DEPTH: Final = 60
+HELD: Final = 4_096
+"""Up to how many numbers a constant is decoded that is not stored raw."""
+_STANDARD: Final = frozenset({"", "ai.onnx"})
+_NUMBERS: Final = Schema("TensorProto", {
+    4: many("floats", Kind.FLOAT), 5: many("ints", Kind.INT), 7: many("longs", Kind.INT),
+    10: many("doubles", Kind.DOUBLE), 11: many("unsigned", Kind.UNSIGNED),
+})  # fmt: skip
+
+
+def graph_of(model: Onnx) -> ComputationGraph:
+    """The graph that the model runs; those of its training information are not part of it."""
+    return _Builder(model).build()
+
+
+class _Scope(dict[str, int]):
+    """Values by name; a body sees those of what it stands in."""
+
+    def __init__(self, outer: _Scope | None = None) -> None:
+        super().__init__()
+        self.outer = outer
+
+    def find(self, name: str) -> int | None:
+        scope: _Scope | None = self
+        while scope is not None:
+            if name in scope:
+                return scope[name]
+            scope = scope.outer
+        return None
+
+
+class _Builder:
+    def __init__(self, model: Onnx) -> None:
+        self.model, self.made = model, ComputationGraph()
+        self.functions = {(f.domain, f.name, f.overload): f for f in model.functions}
+        self.by_name = {(f.domain, f.name): f for f in model.functions}
+
+    def build(self) -> ComputationGraph:
+        graph, scope = self.model.graph, _Scope()
+        self._constants(graph, scope)
+        for port in graph.inputs:
+            if port.name not in scope:  # older models list their initializers as inputs too
+                number = self.made.value(port.name, _type(port.type), _shape(port.shape, port.name))
+                scope[port.name] = number
+                self.made.inputs.append(number)
+        self._run(graph, scope, ())
+        found = [scope.find(port.name) for port in graph.outputs]
+        self.made.outputs = [number for number in found if number is not None]
+        return self.made
+
+    def _constants(self, graph: Graph, scope: _Scope) -> None:
+        for tensor in graph.tensors:
+            scope[tensor.name] = self.made.constant(tensor.name, self._constant(tensor))
+        for sparse in graph.sparse:
+            name = sparse.values.name
+            scope[name] = self.made.constant(name, _sparse(sparse))
+
+    def _run(self, graph: Graph, scope: _Scope, origin: tuple[str, ...]) -> None:
+        declared = {p.name: p for p in (*graph.values, *graph.outputs)}
+        self._nodes(graph.nodes, scope, origin, declared, {})
+
+    def _nodes(
+        self,
+        nodes: Iterable[Node],
+        scope: _Scope,
+        origin: tuple[str, ...],
+        declared: Mapping[str, Port],
+        given: Mapping[str, Any],
+    ) -> None:
+        for node in nodes:
+            if len(self.made.operations) >= OPERATIONS or len(origin) > DEPTH:
+                what = f"more than {OPERATIONS:,} operations, or nested more than {DEPTH} deep"
+                if what not in self.made.left_out:
+                    self.made.left_out.append(what)
+                return
+            self._node(node, scope, origin, declared, given)
+
+    def _node(
+        self,
+        node: Node,
+        scope: _Scope,
+        origin: tuple[str, ...],
+        declared: Mapping[str, Port],
+        given: Mapping[str, Any],
+    ) -> None:
+        attributes = dict(node.attributes)
+        attributes |= {k: given[r] for k, r in node.references.items() if r in given}
+        function = self.functions.get((node.domain, node.op, node.overload)) or self.by_name.get(
+            (node.domain, node.op)
+        )
+        label = node.name or next(filter(None, node.outputs), node.op)
+        if function is not None:
+            self._call(function, node, attributes, scope, (*origin, label))
+            return
+        plain = node.domain in _STANDARD
+        if plain and node.op == "Constant":
+            constant = self._inline(attributes)
+            for name in node.outputs[:1]:
+                scope[name] = (
+                    self.made.constant(name, constant) if constant else self.made.value(name)
+                )
+            return
+        inputs = [self._input(name, scope) for name in node.inputs]
+        bodies = {k: v for k, v in attributes.items() if isinstance(v, Graph)}
+        op = node.op if plain else f"{node.domain}::{node.op}"
+        if bodies and plain and op in ("If", "Loop", "Scan"):
+            inputs, op = self._bodies(op, inputs, bodies, attributes, scope, (*origin, label))
+        elif bodies:
+            given_to = [self._derived("Step", [i], origin) for i in inputs]
+            for key, graph in bodies.items():
+                inputs = [*inputs, *self._body(graph, given_to, scope, (*origin, label, key))]
+        if plain and op == "ConstantOfShape" and isinstance(attributes.get("value"), Tensor):
+            attributes["value"] = self._constant(attributes["value"]).numbers(1) or ()
+        outputs = tuple(self._output(name, scope, declared) for name in node.outputs)
+        kept = {k: v for k, v in attributes.items() if isinstance(v, int | float | tuple)}
+        self.made.add(Operation(op, label, tuple(inputs), outputs, kept, origin))
+
+    def _input(self, name: str, scope: _Scope) -> int:
+        if not name:
+            return ABSENT
+        number = scope.find(name)
+        return self.made.value(name) if number is None else number
+
+    def _output(self, name: str, scope: _Scope, declared: Mapping[str, Port]) -> int:
+        if not name:
+            return ABSENT
+        port = declared.get(name)
+        number = self.made.value(name)
+        if port is not None:
+            value = self.made.values[number]
+            value.type, value.shape = _type(port.type), _shape(port.shape, name)
+        scope[name] = number
+        return number
+
+    def _call(
+        self,
+        function: Function,
+        node: Node,
+        attributes: Mapping[str, Any],
+        scope: _Scope,
+        origin: tuple[str, ...],
+    ) -> None:
+        inner = _Scope()
+        for name, given in zip(function.inputs, node.inputs, strict=False):
+            if given:
+                inner[name] = self._input(given, scope)
+        self._nodes(function.nodes, inner, origin, {}, {**function.defaults, **attributes})
+        for name, wanted in zip(function.outputs, node.outputs, strict=False):
+            found = inner.find(name)
+            if wanted:
+                scope[wanted] = self.made.value(wanted) if found is None else found
+
+    def _bodies(
+        self,
+        op: str,
+        inputs: list[int],
+        bodies: Mapping[str, Graph],
+        attributes: Mapping[str, Any],
+        scope: _Scope,
+        origin: tuple[str, ...],
+    ) -> tuple[list[int], str]:
+        """The inputs of the operation that stands for one that runs bodies, and its name."""
+        if op == "If":
+            results = inputs[:1]
+            for branch in ("then_branch", "else_branch"):
+                if branch in bodies:
+                    results += self._body(bodies[branch], [], scope, (*origin, branch))
+            return results, op
+        body = bodies.get("body") or next(iter(bodies.values()))
+        if op == "Loop":
+            given = [self._derived("Step", inputs[:1], origin), *inputs[1:2]]
+            first, start = 2, inputs[2:]
+        else:
+            scanned = attributes.get("num_scan_inputs", 0)
+            count = len(inputs) - (scanned if isinstance(scanned, int) else 0)
+            first, start, given = 0, inputs[:count], []
+            inputs = [*start, *(self._derived("Step", [i], origin) for i in inputs[count:])]
+        given += [self._derived("Carried", [i], origin) for i in start]
+        given += inputs[len(start) :] if op == "Scan" else []
+        results = self._body(body, given, scope, (*origin, "body"))
+        left = results[1:] if first else results
+        return [*start, *left], "Carried"
+
+    def _derived(self, op: str, inputs: list[int], origin: tuple[str, ...]) -> int:
+        number = self.made.value(op.lower())
+        self.made.add(Operation(op, op, tuple(inputs), (number,), {}, origin))
+        return number
+
+    def _body(
+        self, graph: Graph, given: Sequence[int], scope: _Scope, origin: tuple[str, ...]
+    ) -> list[int]:
+        inner = _Scope(scope)
+        self._constants(graph, inner)
+        for port, number in zip(graph.inputs, given, strict=False):
+            inner[port.name] = number
+        self._run(graph, inner, origin)
+        return [self._input(port.name, inner) for port in graph.outputs]
+
+    def _inline(self, attributes: Mapping[str, Any]) -> Constant | None:
+        for key, value in attributes.items():
+            if key == "value" and isinstance(value, Tensor):
+                return self._constant(value)
+            if key == "sparse_value" and isinstance(value, Sparse):
+                return _sparse(value)
+            if key in ("value_float", "value_int"):
+                return Constant("float32" if key == "value_float" else "int64", (), held=(value,))
+            if key in ("value_floats", "value_ints"):
+                type = "float32" if key == "value_floats" else "int64"
+                return Constant(type, (len(value),), held=tuple(value))
+        return None
+
+    def _constant(self, tensor: Tensor) -> Constant:
+        type, shape = _type(tensor.type), tuple(max(0, d) for d in tensor.shape)
+        if tensor.external is not None:
+            return Constant(type, shape)
+        if tensor.raw is not None:
+            return Constant(type, shape, self.model.blob, tensor.raw)
+        return Constant(type, shape, held=self._held(tensor))
+
+    def _held(self, tensor: Tensor) -> Numbers | None:
+        """The numbers of a tensor that is stored as a list of them."""
+        start, end = tensor.place
+        if tensor.elements > HELD or end - start > HELD * 16:
+            return None
+        try:
+            message = Wire(self.model.blob).decode(_NUMBERS, start, end)
+        except (Malformed, struct.error):
+            return None
+        for name in ("floats", "ints", "longs", "doubles", "unsigned"):
+            if name in message:
+                found = tuple(message[name])
+                return _halves(found) if tensor.type == 10 else found
+        return ()
+
+
+def _halves(bits: Numbers) -> Numbers:
+    packed = b"".join(struct.pack("<H", int(b) & 0xFFFF) for b in bits)
+    return struct.unpack(f"<{len(bits)}e", packed)
+
+
+def _sparse(sparse: Sparse) -> Constant:
+    return Constant(_type(sparse.values.type), tuple(max(0, d) for d in sparse.shape))
+
+
+def _type(number: int) -> str:
+    return TYPES.get(number, ("", 0))[0]
+
+
+def _shape(shape: tuple[int | str, ...] | None, name: str) -> Shape | None:
+    if shape is None:
+        return None
+    return tuple(d if d not in ("", -1) else f"{name}.{i}" for i, d in enumerate(shape))

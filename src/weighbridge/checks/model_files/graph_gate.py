@@ -1,0 +1,114 @@
+"""Check `graph-gate`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import Final
+
+from weighbridge.analysis.computation_graph import ABSENT, INLINED, ComputationGraph
+from weighbridge.analysis.graph_flow import Flow, Meeting, analyse
+from weighbridge.analysis.graph_fronts.onnx import graph_of
+from weighbridge.analysis.graph_picture import constants, picture
+from weighbridge.core.check import check
+from weighbridge.core.evidence import Table
+from weighbridge.core.finding import Action, Confidence, Finding, Gap, GapKind
+from weighbridge.formats.onnx import Onnx
+from weighbridge.intel import onnx_operators
+
+SHOWN: Final = 10
+
+
+@check("graph-gate", control="backdoor", reads=Onnx)
+def graph_gate(model: Onnx) -> Iterator[Finding | Gap]:
+    """Something in the graph goes around what the model has learned, and acts as a switch.
+
+    ## Why it matters
+    A few operators are enough to look for a trigger in the input and to replace the answer, steer
+    the network or change what it is given (ShadowLogic). The weights are untouched, no code is in
+    the file, every test without the trigger passes, and the implant survives fine-tuning,
+    quantisation and conversion.
+
+    ## What to do
+    Look at the drawing: what is compared with what, and what happens then? Export the graph again
+    from the code of the architecture and the weights, and use that one if the switch is not in it.
+
+    ## Limits
+    Found are switches that are computed from the input without passing what is learned and pass a
+    narrow place, and hard comparisons of a few of the trunk's numbers. A switch that is trained
+    into the weights, or hidden in a layer of many outputs whose weights look trained, is not: see
+    `unexamined-model`. Bodies of loops are followed once. Nothing is run and no trigger is
+    made, so that a finding asks for a person and never blocks.
+    The method, what it misses and how it was measured: `docs/graph-backdoors.md`.
+
+    ## References
+    - https://hiddenlayer.com/innovation-hub/shadowlogic/
+    - https://atlas.mitre.org/techniques/AML.T0018.001
+    - https://genai.owasp.org/llmrisk/llm042025-data-and-model-poisoning/
+    """
+    graph = graph_of(model)
+    flow = analyse(graph)
+    yield from _unseen(model, graph)
+    for meeting in islice(flow.meetings, SHOWN):
+        yield _finding(model, graph, flow, meeting)
+    if len(flow.meetings) > SHOWN:
+        more = flow.meetings[SHOWN]
+        yield Finding(
+            message=f"{len(flow.meetings) - SHOWN:,} more places where a switch acts",
+            at=model.where,
+            action=Action.REVIEW,
+            confidence=Confidence.LIKELY,
+            symbol="more",
+            evidence=(picture(graph, flow, more),),
+        )
+    if not flow.meetings and flow.learned and not graph.left_out:
+        rows = tuple((what, f"{count:,}") for what, count in sorted(flow.explained.items()))
+        yield Finding(
+            message=f"no switch goes around what is learned: {len(graph.operations):,} operations "
+            f"were followed, {flow.learned:,} of them learned",
+            at=model.where,
+            action=Action.NOTE,
+            symbol="analysed",
+            evidence=(Table("What meets the trunk from the input", ("what", "places"), rows),),
+        )
+
+
+def _finding(model: Onnx, graph: ComputationGraph, flow: Flow, meeting: Meeting) -> Finding:
+    operation = graph.operations[meeting.operation]
+    gate = graph.operations[meeting.gate] if meeting.gate != ABSENT else operation
+    where = " → ".join((*operation.origin, operation.name))
+    return Finding(
+        message=f"{meeting.kind}, at {operation.op} {where[-80:]}; what decides comes from "
+        f"{gate.op} {gate.name[-60:]}",
+        at=model.where,
+        action=Action.REVIEW,
+        confidence=Confidence.LIKELY,
+        symbol=f"{operation.op} {where}"[:200],
+        evidence=(picture(graph, flow, meeting), constants(graph, flow, meeting)),
+    )
+
+
+def _unseen(model: Onnx, graph: ComputationGraph) -> Iterator[Gap]:
+    """What of the graph was not followed, and what could be there."""
+    for what in graph.left_out:
+        yield Gap(
+            kind=GapKind.TOO_LARGE,
+            message=f"the graph was not followed whole ({what}): a switch could be in the rest",
+            at=model.where,
+        )
+    foreign: set[str] = set()
+    for operation in graph.operations:
+        domain, _, name = operation.op.rpartition("::")
+        if operation.op in INLINED:
+            continue
+        if not onnx_operators.known(domain, name) or onnx_operators.compiled(domain, name):
+            foreign.add(operation.op[:80])
+    if foreign:
+        names = sorted(foreign)
+        more = f" and {len(names) - 4:,} more" if len(names) > 4 else ""
+        yield Gap(
+            kind=GapKind.UNSUPPORTED,
+            message=f"what {', '.join(names[:4])}{more} computes is not in the file: a switch "
+            "could be hidden in it",
+            at=model.where,
+        )

@@ -1,0 +1,117 @@
+"""Check `unexamined-model`."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Final
+
+from weighbridge.core.check import Artifact, Audit, check
+from weighbridge.core.evidence import Table
+from weighbridge.core.finding import Action, Finding, Gap, GapKind
+from weighbridge.core.location import Location
+
+SHOWN: Final = 100
+
+WEIGHTS: Final = frozenset({
+    "catboost", "caffemodel", "coreml", "executorch", "exported-program", "flat-tensor", "ggml",
+    "gguf", "hdf5", "lightgbm", "mxnet-parameters", "ncnn", "onnx", "ort", "paddle-parameters",
+    "safetensors", "saved-model", "tensorflow-checkpoint", "tensorflow-graph", "tflite",
+    "torch-mobile-bytecode", "xgboost-binary",
+})  # fmt: skip
+"""Formats that hold what a model has learned."""
+GRAPHS: Final = {
+    "caffemodel": "Caffe's network", "coreml": "Core ML's program", "executorch": "ExecuTorch's "
+    "program", "exported-program": "torch.export's graph", "hdf5": "the layers of a Keras model",
+    "ncnn": "ncnn's graph", "ort": "ONNX Runtime's graph", "paddle-program": "Paddle's program",
+    "prototxt": "Caffe's network", "saved-model": "TensorFlow's graph",
+    "tensorflow-graph": "TensorFlow's graph", "tensorflow-meta-graph": "TensorFlow's graph",
+    "tensorflow-js-graph": "TensorFlow's graph", "tensorflow-text": "TensorFlow's graph",
+    "tflite": "TFLite's graph", "torch-mobile-bytecode": "TorchScript's program",
+}  # fmt: skip
+"""Formats with a graph that no front of the analysis reads, and what it is called."""
+_TORCHSCRIPT: Final = "code/__torch__"
+_PICKLES: Final = ("/data.pkl",)
+
+
+@check("unexamined-model", control="backdoor", reads=Audit)
+def unexamined_model(audit: Audit) -> Iterator[Finding | Gap]:
+    """What of the model was not examined for backdoors: its weights, and graphs of some formats.
+
+    ## Why it matters
+    A backdoor can be trained into the weights. Nothing that reads a file can rule that out today,
+    so that silence about the weights must not be taken for a pass. The same holds for a graph that
+    this tool can't follow.
+
+    ## What to do
+    Decide whether the origin, the lineage and the evaluations of the model are enough to trust its
+    weights. If they are, accept this with a waiver that names `weights` and has an expiry. Where a
+    graph was not followed, convert the model to ONNX and audit that as well.
+
+    ## Limits
+    It only says what was not done. Pickled estimators (scikit-learn and the like) are counted as
+    weights where they lie in a torch archive, not elsewhere.
+
+    ## References
+    - https://arxiv.org/abs/2204.06974
+    - https://arxiv.org/abs/2401.05566
+    - https://genai.owasp.org/llmrisk/llm042025-data-and-model-poisoning/
+    """
+    weights: dict[str, set[str]] = defaultdict(set)
+    graphs: dict[str, set[str]] = defaultdict(set)
+    analysed = False
+    for artifact in audit.artifacts:
+        path = artifact.where.path
+        for name in artifact.formats:
+            analysed |= name == "onnx"
+            if name in WEIGHTS:
+                weights[path].add(name)
+            if name in GRAPHS:
+                graphs[GRAPHS[name]].add(path)
+        inner = _torch(artifact)
+        if inner == "code":
+            graphs["TorchScript's program"].add(path)
+        elif inner == "weights":
+            weights[path].add("torch")
+    for what, paths in sorted(graphs.items()):
+        yield _unread(what, sorted(paths))
+    if weights:
+        yield _weights(weights)
+    elif not graphs and not analysed:
+        yield Gap(
+            kind=GapKind.NOT_GIVEN,
+            message="no model whose graph or weights could hide a backdoor is here",
+            at=Location("."),
+        )
+
+
+def _torch(artifact: Artifact) -> str:
+    """What a member of a torch archive is: its code, its weights, or neither."""
+    inner = f"/{artifact.where.inside[-1]}" if artifact.where.inside else ""
+    if _TORCHSCRIPT in inner:
+        return "code"
+    return "weights" if inner.endswith(_PICKLES) and "pickle" in artifact.formats else ""
+
+
+def _unread(what: str, paths: list[str]) -> Gap:
+    more = f" and {len(paths) - 1:,} other files" if len(paths) > 1 else ""
+    return Gap(
+        kind=GapKind.UNSUPPORTED,
+        message=f"{what} in {paths[0]}{more} was not followed: logic that overrides what the model "
+        "has learned could be in it",
+        at=Location(paths[0] if len(paths) == 1 else "."),
+    )
+
+
+def _weights(weights: dict[str, set[str]]) -> Finding:
+    count = len(weights)
+    files = f"{count:,} files" if count > 1 else next(iter(weights))
+    rows = tuple((path, ", ".join(sorted(kinds))) for path, kinds in sorted(weights.items()))
+    return Finding(
+        message=f"no indicator was looked for in the weights of {files}: a backdoor that was "
+        "trained in is not ruled out here",
+        at=Location("."),
+        action=Action.REVIEW,
+        symbol="weights",
+        evidence=(Table("Weights that are not examined", ("file", "format"), rows[:SHOWN]),),
+    )
