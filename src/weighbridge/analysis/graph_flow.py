@@ -784,9 +784,7 @@ class _Pass:
             others = [v for v in (*trunk, *raw) if not self.ways[v] & Way.PICKED]
             switch_size = self._size_of_switch(trunk)
             wide = [
-                v
-                for v in others
-                if not self.ways[v] & Way.THIN or self.size(v) > 2 * switch_size
+                v for v in others if not self.ways[v] & Way.THIN or self.size(v) > 2 * switch_size
             ]
             if wide and (op in MEETING or op in LOOKUPS) and op not in ("Concat", "Carried"):
                 switch = next(v for v in trunk if self.ways[v] & Way.PICKED)
