@@ -557,7 +557,7 @@ class _Pass:
         if op in ("Cast",) and operation.attributes.get("to") == 9:
             return way | Way.COMPARED
         if op == "DynamicQuantizeLinear":
-            return way
+            return way & (Way.RAW | Way.AIMED)
         if op in SATURATING and not self._guards(operation, raw):
             if op == "QuantizeLinear" and not fewest:
                 return way

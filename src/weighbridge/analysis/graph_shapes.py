@@ -641,7 +641,7 @@ _RULES: Final[dict[str, Rule]] = {
     "com.microsoft.nchwc::GlobalMaxPool": _global,
     "com.microsoft.nchwc::MaxPool": _pool, "com.microsoft.nchwc::AveragePool": _pool,
     "com.microsoft::FusedGemm": _gemm, "com.microsoft::FusedMatMul": _matmul,
-     "MaxPool": _pool, "AveragePool": _pool, "LpPool": _pool,
+    "MaxPool": _pool, "AveragePool": _pool, "LpPool": _pool,
     "GlobalAveragePool": _global, "GlobalMaxPool": _global, "Flatten": _flatten, "TopK": _topk,
     "Split": _split, "Range": _range, "ConstantOfShape": _filled, "Pad": _padded,
     "OneHot": _one_hot, "If": _if,
