@@ -440,7 +440,7 @@ class _Pass:
         weights = [i for i in weights if len(self.made.shapes[i] or ()) >= 2]
         if not any(self._trained(i) for i in weights):
             return False
-        if operation.op in ("Conv", "ConvInteger", "QLinearConv"):
+        if operation.op.rpartition("::")[2] in ("Conv", "ConvInteger", "QLinearConv", "FusedConv"):
             shape = self.made.shapes[weights[0]] or ()
             return not (isinstance(shape[0], int) and shape[0] <= FEW_OUTPUTS)
         wide = self.size(operation.outputs[0]) if operation.outputs else math.inf
@@ -557,7 +557,7 @@ class _Pass:
         if op in ("Cast",) and operation.attributes.get("to") == 9:
             return way | Way.COMPARED
         if op == "DynamicQuantizeLinear":
-            return Way.RAW
+            return way & (Way.RAW | Way.AIMED)
         if op in SATURATING and not self._guards(operation, raw):
             if op == "QuantizeLinear" and not fewest:
                 return way

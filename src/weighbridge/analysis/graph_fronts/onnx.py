@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from weighbridge.analysis.computation_graph import (
@@ -83,13 +83,13 @@ class _Builder:
 
     def _nodes(
         self,
-        nodes: Iterable[Node],
+        nodes: Sequence[Node],
         scope: _Scope,
         origin: tuple[str, ...],
         declared: Mapping[str, Port],
         given: Mapping[str, Any],
     ) -> None:
-        for node in nodes:
+        for node in _in_order(nodes):
             if len(self.made.operations) >= OPERATIONS or len(origin) > DEPTH:
                 what = f"more than {OPERATIONS:,} operations, or nested more than {DEPTH} deep"
                 if what not in self.made.left_out:
@@ -253,6 +253,44 @@ class _Builder:
                 found = tuple(message[name])
                 return _halves(found) if tensor.type == 10 else found
         return ()
+
+
+def _in_order(nodes: Sequence[Node]) -> Iterator[Node]:
+    """Nodes after those that they need. The specification asks for that order, runtimes do not:
+    out of order, a switch would stand before what it reads. What needs itself comes as it stands.
+    """
+    makers = {name: i for i, node in enumerate(nodes) for name in node.outputs if name}
+    done = [False] * len(nodes)
+    begun = [False] * len(nodes)
+    for start in range(len(nodes)):
+        waiting = [start]
+        while waiting:
+            number = waiting[-1]
+            if done[number]:
+                waiting.pop()
+                continue
+            needed: list[int] = []
+            if not begun[number]:
+                begun[number] = True
+                needed = [makers[n] for n in _reads(nodes[number]) if n in makers]
+                needed = [i for i in needed if not begun[i]]
+            if needed:
+                waiting.extend(needed)
+                continue
+            waiting.pop()
+            done[number] = True
+            yield nodes[number]
+
+
+def _reads(node: Node) -> Iterator[str]:
+    """The names that a node reads, those in its bodies too."""
+    waiting = [node]
+    while waiting:
+        inner = waiting.pop()
+        yield from inner.inputs
+        for body in inner.graphs():
+            waiting += body.nodes
+            yield from (port.name for port in body.outputs)
 
 
 def _halves(bits: Numbers) -> Numbers:
