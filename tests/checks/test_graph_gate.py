@@ -295,3 +295,19 @@ def test_functions_that_call_each_other_end() -> None:
                               12: [{1: "y"}]}, 25: functions})  # fmt: skip
     gaps = said(data)[1]
     assert [g.kind for g in gaps if g.controls == ("backdoor",)] == [GapKind.TOO_LARGE]
+
+
+def test_functions_that_call_functions_do_not_multiply() -> None:
+    """Thirty functions that call the next one twice: a thousand million calls of nothing."""
+
+    def call(name: str) -> dict[int, Any]:
+        return {1: ["x"], 2: ["y"], 4: name, 7: "local"}
+
+    functions = [
+        {1: f"F{n}", 4: ["x"], 5: ["y"], 7: [call(f"F{n + 1}"), call(f"F{n + 1}")], 10: "local"}
+        for n in range(30)
+    ]
+    graph = {1: [call("F0")], 2: "g", 11: [{1: "x"}], 12: [{1: "y"}]}
+    data = message({1: 8, 7: graph, 8: {1: "", 2: 17}, 25: functions})
+    examined = examine(Held("m.onnx", data), load(), Limits())
+    assert [g for g in examined.gaps if "operations" in g.message]

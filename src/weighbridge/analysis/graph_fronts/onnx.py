@@ -19,7 +19,7 @@ from weighbridge.formats.onnx import TYPES, Function, Graph, Node, Onnx, Port, S
 from weighbridge.formats.protobuf import Kind, Schema, Wire, many
 
 OPERATIONS: Final = 200_000
-"""How many operations are laid out; a model that has more is not analysed whole."""
+"""How many operations, calls and bodies are laid out; a model with more is not analysed whole."""
 DEPTH: Final = 60
 HELD: Final = 4_096
 """Up to how many numbers a constant is decoded that is not stored raw."""
@@ -54,6 +54,7 @@ class _Scope(dict[str, int]):
 class _Builder:
     def __init__(self, model: Onnx) -> None:
         self.model, self.made = model, ComputationGraph()
+        self.steps = 0
         self.functions = {(f.domain, f.name, f.overload): f for f in model.functions}
         self.by_name = {(f.domain, f.name): f for f in model.functions}
 
@@ -90,7 +91,8 @@ class _Builder:
         given: Mapping[str, Any],
     ) -> None:
         for node in _in_order(nodes):
-            if len(self.made.operations) >= OPERATIONS or len(origin) > DEPTH:
+            self.steps += 1  # a call that comes to nothing counts too: calls of calls multiply
+            if self.steps > OPERATIONS or len(origin) > DEPTH:
                 what = f"more than {OPERATIONS:,} operations, or nested more than {DEPTH} deep"
                 if what not in self.made.left_out:
                     self.made.left_out.append(what)
