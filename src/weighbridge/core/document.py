@@ -41,3 +41,9 @@ class Document:
     def at(self, offset: int | None = None, length: int | None = None) -> Location:
         """The location of a byte of this document, or of the whole of it."""
         return Location(self.where.path, self.where.inside, offset, length)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class GraphDocument(Document):
+    """A document that says what a model computes, operator by operator, so that a front of the
+    graph analysis reads it (`analysis/graph_fronts/`)."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from weighbridge.core.document import Document, Malformed
+from weighbridge.core.document import Document, GraphDocument, Malformed
 from weighbridge.core.finding import Gap, GapKind
 from weighbridge.core.format import Format, Limits, Loading, Sample
 from weighbridge.core.location import Location
@@ -207,7 +207,7 @@ class Function:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Onnx(Document):
+class Onnx(GraphDocument):
     """The model. `training` are the graphs of its training information."""
 
     blob: Blob

@@ -18,6 +18,7 @@ from weighbridge.core.document import Malformed
 from weighbridge.formats.onnx import TYPES, Function, Graph, Node, Onnx, Port, Sparse, Tensor
 from weighbridge.formats.protobuf import Kind, Schema, Wire, many
 
+READS: Final = Onnx
 OPERATIONS: Final = 200_000
 """How many operations, calls and bodies are laid out; a model with more is not analysed whole."""
 DEPTH: Final = 60

@@ -8,19 +8,19 @@ from typing import Final
 
 from weighbridge.analysis.computation_graph import ABSENT, INLINED, ComputationGraph
 from weighbridge.analysis.graph_flow import Flow, Meeting, analyse
-from weighbridge.analysis.graph_fronts.onnx import graph_of
+from weighbridge.analysis.graph_fronts import graph_of
 from weighbridge.analysis.graph_picture import constants, picture
 from weighbridge.core.check import check
+from weighbridge.core.document import GraphDocument
 from weighbridge.core.evidence import Table
 from weighbridge.core.finding import Action, Confidence, Finding, Gap, GapKind
-from weighbridge.formats.onnx import Onnx
 from weighbridge.intel import onnx_operators
 
 SHOWN: Final = 10
 
 
-@check("graph-gate", control="backdoor", reads=Onnx)
-def graph_gate(model: Onnx) -> Iterator[Finding | Gap]:
+@check("graph-gate", control="backdoor", reads=GraphDocument)
+def graph_gate(model: GraphDocument) -> Iterator[Finding | Gap]:
     """Something in the graph goes around what the model has learned, and acts as a switch.
 
     ## Why it matters
@@ -73,7 +73,9 @@ def graph_gate(model: Onnx) -> Iterator[Finding | Gap]:
         )
 
 
-def _finding(model: Onnx, graph: ComputationGraph, flow: Flow, meeting: Meeting) -> Finding:
+def _finding(
+    model: GraphDocument, graph: ComputationGraph, flow: Flow, meeting: Meeting
+) -> Finding:
     operation = graph.operations[meeting.operation]
     gate = graph.operations[meeting.gate] if meeting.gate != ABSENT else operation
     where = " → ".join((*operation.origin, operation.name))
@@ -88,7 +90,7 @@ def _finding(model: Onnx, graph: ComputationGraph, flow: Flow, meeting: Meeting)
     )
 
 
-def _unseen(model: Onnx, graph: ComputationGraph) -> Iterator[Gap]:
+def _unseen(model: GraphDocument, graph: ComputationGraph) -> Iterator[Gap]:
     """What of the graph was not followed, and what could be there."""
     for what in graph.left_out:
         yield Gap(
