@@ -9,7 +9,8 @@ from typing import Final
 
 from weighbridge.analysis.fetched import UNKNOWN, keyword, spelled
 from weighbridge.analysis.python_values import Names
-from weighbridge.analysis.shell_acts import Act, acts
+from weighbridge.analysis.shell_acts import acts
+from weighbridge.analysis.shell_kinds import Act
 from weighbridge.formats.shell import Command, Script, Word, read
 
 SHELLS: Final = frozenset(

@@ -11,7 +11,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from weighbridge.analysis.shell_acts import Run, runs
+from weighbridge.analysis.shell_runs import Run, runs
 from weighbridge.core.fact import (
     ImageBuild,
     IncludedFile,

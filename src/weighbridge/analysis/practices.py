@@ -13,7 +13,8 @@ import msgspec
 
 from weighbridge.analysis.repository import is_aside
 from weighbridge.analysis.shell_acts import acts
-from weighbridge.analysis.training_calls import COMMANDS, Kind, Met, Training, read
+from weighbridge.analysis.training_calls import read
+from weighbridge.analysis.training_kinds import COMMANDS, Kind, Met, Training
 from weighbridge.core.check import Audit
 from weighbridge.core.evidence import Table, Text
 from weighbridge.core.fact import Egress, Practice

@@ -7,14 +7,11 @@ on the rest of the repository, and the checks say it.
 from __future__ import annotations
 
 import ast
-import ipaddress
 import re
-from enum import StrEnum
 from typing import Final
 
-import msgspec
-
 from weighbridge.analysis.commands import started
+from weighbridge.analysis.connections import SENDS, URL, Connections
 from weighbridge.analysis.fetched import (
     UNKNOWN,
     Fetched,
@@ -27,68 +24,10 @@ from weighbridge.analysis.fetched import (
     spelled,
 )
 from weighbridge.analysis.python_values import STEPS, Names
-from weighbridge.analysis.shell_acts import Kind as ShellKind
+from weighbridge.analysis.training_kinds import COMMANDS, Kind, Met, Reached, Training
 from weighbridge.formats.python_source import Nodes
-from weighbridge.intel.source_calls import effects, known, place
-from weighbridge.intel.training_calls import lists, stands_in
-
-
-class Kind(StrEnum):
-    """What is done."""
-
-    LOAD = "load"
-    """Something fetched is rebuilt by a loader that can run code."""
-    RECEIVED = "received"
-    """Objects are rebuilt from what whoever connects has sent."""
-    FETCHED_CODE = "fetched-code"
-    """A text that was fetched is run as a program."""
-    TRUST = "trust"
-    """Code of a named repository is let in (`trust_remote_code`, `torch.hub.load`)."""
-    TRUST_ANY = "trust-any"
-    """Code of whatever repository is loaded is let in."""
-    DATA_SCRIPT = "data-script"
-    """A data set is loaded by a script that is run."""
-    LOOSE = "loose"
-    """A model or data set is loaded without a commit."""
-    COMMAND = "command"
-    """A command does what `traits` says in the terms of `shell_acts.Kind`."""
-    INSTALL_ANY = "install-any"
-    """A package is installed whose name only running the code tells."""
-    SHELL = "shell"
-    """A shell reads a text that only running the code tells."""
-    COLLECTOR = "collector"
-    """A host that is known for taking in stolen data, a tunnel, a webhook, a bare address."""
-    BUILD = "build"
-    """Building or installing the package starts a program, fetches or runs something."""
-
-
-class Met(msgspec.Struct, frozen=True):
-    """One thing that is done: see `core.fact.Practice`. `line` counts within the text."""
-
-    kind: Kind
-    line: int
-    symbol: str
-    detail: str = ""
-    traits: tuple[str, ...] = ()
-
-
-class Reached(msgspec.Struct, frozen=True):
-    """A host that is named: see `core.fact.Egress`."""
-
-    host: str
-    line: int
-    how: str
-    symbol: str
-    sends: bool = False
-
-
-class Training(msgspec.Struct, frozen=True):
-    """What was found in a text. `whole` is false where the budget ended first."""
-
-    met: tuple[Met, ...] = ()
-    reached: tuple[Reached, ...] = ()
-    whole: bool = True
-
+from weighbridge.intel.source_calls import effects, known
+from weighbridge.intel.training_calls import lists
 
 NONE: Final = Training()
 _SPELT: Final = "://"
@@ -106,21 +45,14 @@ _ACTS: Final = (
     "boto3", "from_single_file", "spawn", "invoke", "modelscope",
 )  # fmt: skip
 """Without any of these nothing is loaded, started or connected to."""
-_URL: Final = re.compile(r"\b(https?|wss?|ftp|tcp)://([^\s'\"<>\\`|)\]}{/?#,;]+)([^\s'\"<>\\`|)]*)")
 _REPOSITORY: Final = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _NAME: Final = re.compile(r"[A-Za-z0-9][\w.-]*")
-_RESERVED: Final = re.compile(
-    r"localhost|(?:.*\.)?(?:example\.(?:com|org|net)|localhost|invalid|test|example|local|internal)"
-)
 _EXTRAS: Final = frozenset({"json", "csv", "text", "parquet", "arrow", "imagefolder", "audiofolder",
                             "generator", "pandas", "webdataset", "xml"})  # fmt: skip
 """Builders of `load_dataset` that come with the library."""
 _LOADS: Final = frozenset({"from_pretrained", "load_dataset", "hf_hub_download",
                            "snapshot_download", "from_single_file"})  # fmt: skip
-_SECRET: Final = re.compile(r"token|secret|passw|api_?key|credential|private_?key", re.IGNORECASE)
-_SENDS: Final = frozenset({"post", "put", "patch", "sendall", "sendto", "sendmail"})
 _BUILDS: Final = re.compile(r"(?:.*/)?(?:setup|hatch_build|build_hook|_build_backend)\.py")
-_ADDRESS: Final = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}")
 
 
 def read(text: str, tree: ast.Module, nodes: Nodes, path: str) -> Training:
@@ -129,7 +61,12 @@ def read(text: str, tree: ast.Module, nodes: Nodes, path: str) -> Training:
     if loads or any(mark in text for mark in _ACTS):
         flows = loads and any(mark in text for mark in _FETCHES)
         return _Reading(tree, nodes, flows, _BUILDS.fullmatch(path) is not None).training()
-    return _Reading(ast.Module([], []), nodes, False, False).addresses() if _SPELT in text else NONE
+    if _SPELT not in text:
+        return NONE
+    met: list[Met] = []
+    reached: list[Reached] = []
+    Connections(Names(), nodes, met, reached, builds=False).addresses()
+    return Training(tuple(dict.fromkeys(met)), tuple(dict.fromkeys(reached)))
 
 
 class _Reading:
@@ -141,16 +78,12 @@ class _Reading:
         self.reached: list[Reached] = []
         self.flows = flows
         self.tree = tree
-
-    def addresses(self) -> Training:
-        """The addresses alone."""
-        self._addresses()
-        return Training(tuple(dict.fromkeys(self.met)), tuple(dict.fromkeys(self.reached)))
+        self.connections = Connections(self.names, nodes, self.met, self.reached, builds)
 
     def training(self) -> Training:
         """All of it."""
         self.names.learn(self.tree, self.nodes.all)
-        self.scopes = scopes(self.nodes)
+        self.scopes = self.connections.scopes = scopes(self.nodes)
         called = self._called_by_name()
         self.flow = Flow(self.names, self.scopes if self.flows else [])
         for scope in self.scopes:
@@ -163,7 +96,7 @@ class _Reading:
                     self._defaults(node)
                 elif isinstance(node, ast.AnnAssign) and _trusting(node):
                     self._say(Kind.TRUST_ANY, node, "trust_remote_code", traits=("default",))
-        self._addresses()
+        self.connections.addresses()
         return Training(
             tuple(dict.fromkeys(self.met)),
             tuple(dict.fromkeys(self.reached)),
@@ -213,7 +146,7 @@ class _Reading:
             if fetched is not None:
                 self._say(Kind.FETCHED_CODE, node, dotted, fetched.source, _marks(fetched))
         if "connect" in known or "send" in known:
-            self._connects(node, dotted, name, scope)
+            self.connections.connects(node, dotted, name, scope)
         if name == "recv_pyobj":
             self._say(Kind.RECEIVED, node, name, "pickle")
 
@@ -259,7 +192,7 @@ class _Reading:
         fetched = self.flow.of(given, scope)
         if sort == "address" or (fetched is None and sort in ("torch", "pickle", "numpy")):
             text = spelled(given, self.names)
-            if sort == "address" or (text is not None and _URL.match(text)):
+            if sort == "address" or (text is not None and URL.match(text)):
                 digest = keyword(node, "check_hash")
                 checked = isinstance(digest, ast.Constant) and digest.value is True
                 fetched = Fetched(text or UNKNOWN, checked=checked)
@@ -320,7 +253,7 @@ class _Reading:
         if name == "load_dataset":
             if given in _EXTRAS:
                 return
-            if given.endswith(".py") or _URL.match(given):
+            if given.endswith(".py") or URL.match(given):
                 self._say(Kind.DATA_SCRIPT, node, dotted or name, given)
                 return
         if not (_REPOSITORY.fullmatch(given) or _NAME.fullmatch(given)):
@@ -360,174 +293,6 @@ class _Reading:
             self._say(Kind.BUILD, node, dotted, what, ("starts",))
 
     # -- where it connects ------------------------------------------------------------------------
-
-    def _connects(self, node: ast.Call, dotted: str, name: str, scope: Scope) -> None:
-        verb = name.lower()
-        method = self.names.constant(node.args[0]) if node.args and verb == "request" else None
-        given = argument(node, 1 if verb in ("request", "stream") and method else 0, "url")
-        text = spelled(given, self.names) if given is not None else None
-        told = [k.arg for k in node.keywords if k.arg in ("data", "json", "files", "content")]
-        sends = verb in _SENDS or bool(told) or str(method).lower() in _SENDS
-        if verb == "urlopen" and len(node.args) > 1:
-            sends = True
-        if self.builds and "connect" in effects(dotted):
-            self._say(Kind.BUILD, node, dotted, text or "", ("fetches",))
-        if text is None:
-            return
-        for found in _URL.finditer(text):
-            host = _host(found[2])
-            if host:
-                self.reached.append(Reached(host, node.lineno, "calls", dotted, sends))
-            self._collector(node, found, dotted, sends, scope)
-
-    def _collector(
-        self, node: ast.Call, found: re.Match[str], dotted: str, sends: bool, scope: Scope
-    ) -> None:
-        host = found[2].rpartition("@")[2].partition(":")[0].lower()
-        sort = taker(found[0])
-        if not sort:
-            return
-        tells = UNKNOWN in found[3] and sort in ("collector", "tunnel", "address")
-        traits = [sort]
-        if sends or tells:
-            traits.append("sends")
-        if UNKNOWN not in found[0]:
-            traits.append("fixed")
-        if self._secret(node, scope):
-            traits.append("secret")
-        self._say(Kind.COLLECTOR, node, dotted, host, tuple(traits))
-
-    def _secret(self, node: ast.Call, scope: Scope) -> bool:
-        """Whether what a call is given holds credentials: the environment, a token, a key file."""
-        given: list[ast.AST] = [*node.args, *(k.value for k in node.keywords if k.arg != "headers")]
-        seen = 0
-        while given and seen < 500:
-            part = given.pop()
-            seen += 1
-            if isinstance(part, ast.Name):
-                given += self._assigned(part.id, scope)
-            elif isinstance(part, ast.Attribute):
-                path = self.names.resolve(part)
-                if path is not None and path.dotted == "os.environ":
-                    return True
-            elif isinstance(part, ast.Call):
-                if self._reads_secret(part):
-                    return True
-            elif isinstance(part, ast.Subscript) and self._of_environment(part):
-                continue  # one variable: told apart by its name, below
-            if isinstance(part, ast.Subscript | ast.Call) and self._names_secret(part):
-                return True
-            given += ast.iter_child_nodes(part)
-        return False
-
-    def _assigned(self, name: str, scope: Scope) -> list[ast.AST]:
-        """What a name of a function, or of the module, is set to."""
-        found: list[ast.AST] = []
-        for node in (*scope.nodes, *(self.scopes[0].nodes if scope.name else ())):
-            if isinstance(node, ast.Assign) and any(_named(t, name) for t in node.targets):
-                found.append(node.value)
-            elif isinstance(node, ast.withitem) and _named(node.optional_vars, name):
-                found.append(node.context_expr)
-        return found[:3]
-
-    def _of_environment(self, node: ast.Subscript) -> bool:
-        owner = self.names.resolve(node.value)
-        return owner is not None and owner.dotted == "os.environ" and not self._names_secret(node)
-
-    def _names_secret(self, node: ast.Subscript | ast.Call) -> bool:
-        """`os.environ["HF_TOKEN"]`, `os.getenv("AWS_SECRET_ACCESS_KEY")`."""
-        key: ast.expr | None
-        if isinstance(node, ast.Subscript):
-            owner, key = self.names.resolve(node.value), node.slice
-            read = owner is not None and owner.dotted == "os.environ"
-        else:
-            owner = self.names.callee(node)
-            key = node.args[0] if node.args else None
-            read = owner is not None and owner.dotted in ("os.getenv", "os.environ.get")
-        value = self.names.constant(key) if read and key is not None else None
-        return isinstance(value, str) and _SECRET.search(value) is not None
-
-    def _reads_secret(self, node: ast.Call) -> bool:
-        path = self.names.callee(node)
-        if path is None:
-            return False
-        if path.dotted in ("huggingface_hub.get_token", "huggingface_hub.HfFolder.get_token"):
-            return True
-        if path.dotted in ("builtins.open", "pathlib.Path", "os.path.expanduser") and node.args:
-            text = spelled(node.args[0], self.names)
-            found = place(text) if text else None
-            return found is not None and found[0] == "credentials"
-        return False
-
-    def _addresses(self) -> None:
-        """Addresses that are only spelled; those in the text of documentation are not."""
-        called = {(r.host, r.line) for r in self.reached}
-        hosts = {r.host for r in self.reached}
-        spoken = {m.detail for m in self.met if m.kind is Kind.COLLECTOR}
-        quoted = {
-            id(n.value)
-            for n in self.nodes.all
-            if isinstance(n, ast.Expr) and isinstance(n.value, ast.Constant)
-        }
-        for node in self.nodes.all:
-            if not isinstance(node, ast.Constant) or not isinstance(node.value, str):
-                continue
-            text = node.value
-            if "://" not in text or id(node) in quoted or len(text) > 20_000:
-                continue
-            for found in _URL.finditer(text):
-                host = _host(found[2])
-                if host and host not in hosts and (host, node.lineno) not in called:
-                    hosts.add(host)
-                    self.reached.append(Reached(host, node.lineno, "names", ""))
-                sort = taker(found[0])
-                if sort and sort != "address" and host not in spoken:
-                    spoken.add(host)
-                    fixed = ("fixed",) if found[3].strip("/") else ()
-                    self._say(Kind.COLLECTOR, node, "", host, (sort, *fixed))
-
-
-COMMANDS: Final = frozenset({
-    ShellKind.REMOTE_SCRIPT, ShellKind.INSTALL_GIT, ShellKind.INSTALL_PLAIN,
-    ShellKind.INSTALL_INDEX, ShellKind.INSTALL_UNPINNED, ShellKind.LITERAL_SECRET,
-})  # fmt: skip
-"""What is kept of the acts of a command."""
-
-
-def taker(address: str) -> str:
-    """What sort of place an address is that data go to and do not come back from: `collector`,
-    `tunnel`, `webhook`, `address` (a bare public one), or the empty string."""
-    found = _URL.match(address)
-    if found is None:
-        return ""
-    host = found[2].rpartition("@")[2].partition(":")[0].lower()
-    rest = f"{host}{found[3]}"
-    if any(rest.startswith(mark) for mark in lists().webhooks):
-        return "webhook"
-    if stands_in(host, lists().collectors):
-        return "collector"
-    if stands_in(host, lists().tunnels):
-        return "tunnel"
-    if _ADDRESS.fullmatch(host):
-        try:
-            return "address" if ipaddress.ip_address(host).is_global else ""
-        except ValueError:
-            return ""
-    return ""
-
-
-def _host(written: str) -> str:
-    """A host as an address names it, or the empty string where it is none of the outside."""
-    host = written.rpartition("@")[2].partition(":")[0].lower().rstrip(".")
-    if "." not in host or UNKNOWN in host or "%" in host or "$" in host or "*" in host:
-        return ""
-    if _ADDRESS.fullmatch(host):
-        try:
-            return host if ipaddress.ip_address(host).is_global else ""
-        except ValueError:
-            return ""
-    valid = re.fullmatch(r"[a-z0-9-]+(?:\.[a-z0-9-]+)*\.[a-z]{2,}", host)
-    return host if valid and not _RESERVED.fullmatch(host) else ""
 
 
 def _marks(fetched: Fetched) -> tuple[str, ...]:
@@ -577,7 +342,7 @@ _ANY: Final = ("trust_remote_code",)
 _LASTS: Final = frozenset(
     {n.rpartition(".")[2] for n in (*lists().loaders, *lists().telemetry, *lists().downloads)}
     | {n.rpartition(".")[2] for e in ("execute", "connect", "send") for n in known(e)}
-    | _LOADS | _SENDS | lists().hub_downloads
+    | _LOADS | SENDS | lists().hub_downloads
     | {"exec", "eval", "compile", "recv_pyobj", "system", "getoutput", "add_argument", "request",
        "get", "delete", "head", "stream", "trust_remote_code", "getattr", "partial"}
 )  # fmt: skip

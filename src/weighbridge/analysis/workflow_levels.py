@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from weighbridge.analysis.workflow_jobs import JobView, StepView
 from weighbridge.analysis.workflow_reach import Guard
+from weighbridge.analysis.workflow_views import JobView, StepView
 from weighbridge.core.evidence import AttackPath, Node
 from weighbridge.core.finding import Action, Finding
 from weighbridge.core.location import Location

@@ -150,7 +150,7 @@ class ToolRun(Fact, frozen=True, tag="tool-run", omit_defaults=True):
 class Practice(Fact, frozen=True, tag="practice", omit_defaults=True):
     """Something that source code does which decides what it trains on or who takes part.
 
-    `at` is the line. `kind` is one of `analysis.training_calls.Kind`, `symbol` what is called,
+    `at` is the line. `kind` is one of `analysis.training_kinds.Kind`, `symbol` what is called,
     `text` the line as it reads, `detail` what it is about (an address, a repository, a package),
     `traits` what makes it better or worse. `aside`: it stands in tests, examples or documentation.
     """

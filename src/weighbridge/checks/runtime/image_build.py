@@ -10,7 +10,8 @@ import msgspec
 
 from weighbridge.analysis.dependencies import shown
 from weighbridge.analysis.image_installs import scripts
-from weighbridge.analysis.shell_acts import Kind, acts
+from weighbridge.analysis.shell_acts import acts
+from weighbridge.analysis.shell_kinds import Kind
 from weighbridge.core.check import check
 from weighbridge.core.evidence import Text
 from weighbridge.core.finding import Action, Finding, Gap, GapKind

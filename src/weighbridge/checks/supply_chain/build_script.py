@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from weighbridge.analysis.other_ci import LIMIT, is_script, scripts, system_of
-from weighbridge.analysis.shell_acts import Act, Kind, acts
+from weighbridge.analysis.shell_acts import acts
+from weighbridge.analysis.shell_kinds import Act, Kind
 from weighbridge.core.check import Audit, check
 from weighbridge.core.document import Malformed
 from weighbridge.core.evidence import Text

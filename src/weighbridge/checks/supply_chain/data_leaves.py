@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from weighbridge.analysis.practices import Judged, practices, told
-from weighbridge.analysis.shell_acts import Kind as ShellKind
-from weighbridge.analysis.training_calls import Kind
+from weighbridge.analysis.shell_kinds import Kind as ShellKind
+from weighbridge.analysis.training_kinds import Kind
 from weighbridge.core.check import Audit, check
 from weighbridge.core.fact import Practice
 from weighbridge.core.finding import Action, Finding

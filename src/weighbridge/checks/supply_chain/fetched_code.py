@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from weighbridge.analysis.practices import Judged, practices, told
-from weighbridge.analysis.shell_acts import Kind as ShellKind
-from weighbridge.analysis.training_calls import Kind
+from weighbridge.analysis.shell_kinds import Kind as ShellKind
+from weighbridge.analysis.training_kinds import Kind
 from weighbridge.core.check import Audit, check
 from weighbridge.core.fact import Practice
 from weighbridge.core.finding import Action, Finding

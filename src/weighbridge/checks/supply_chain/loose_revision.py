@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from weighbridge.analysis.practices import place, practices
-from weighbridge.analysis.training_calls import Kind
+from weighbridge.analysis.training_kinds import Kind
 from weighbridge.core.check import Audit, check
 from weighbridge.core.evidence import Table
 from weighbridge.core.fact import Practice

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from weighbridge.analysis.workflow_jobs import JobView, StepView, automations, foreign_code
+from weighbridge.analysis.workflow_foreign import foreign_code
+from weighbridge.analysis.workflow_jobs import automations
 from weighbridge.analysis.workflow_levels import path, worst
+from weighbridge.analysis.workflow_views import JobView, StepView
 from weighbridge.core.check import Audit, check
 from weighbridge.core.finding import Action, Confidence, Finding, Gap, GapKind
 from weighbridge.core.location import Location

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from typing import Final
 
 from weighbridge.analysis.expressions import expressions
-from weighbridge.analysis.shell_acts import Kind
-from weighbridge.analysis.workflow_jobs import JobView, StepView, automations
+from weighbridge.analysis.shell_kinds import Kind
+from weighbridge.analysis.workflow_jobs import automations
 from weighbridge.analysis.workflow_levels import path, worst
+from weighbridge.analysis.workflow_views import JobView, StepView
 from weighbridge.core.check import Audit, check
 from weighbridge.core.finding import Action, Finding
 from weighbridge.core.location import Location

@@ -8,8 +8,8 @@ from typing import Final
 
 from weighbridge.analysis.declared import is_own, own_names
 from weighbridge.analysis.practices import NOTEBOOK_SHELL, Judged, practices, told
-from weighbridge.analysis.shell_acts import Kind as ShellKind
-from weighbridge.analysis.training_calls import Kind
+from weighbridge.analysis.shell_kinds import Kind as ShellKind
+from weighbridge.analysis.training_kinds import Kind
 from weighbridge.core.check import Audit, check
 from weighbridge.core.fact import Practice
 from weighbridge.core.finding import Action, Finding

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from weighbridge.analysis.declared import Torch, torch
 from weighbridge.analysis.practices import Judged, practices, told
-from weighbridge.analysis.training_calls import Kind
+from weighbridge.analysis.training_kinds import Kind
 from weighbridge.core.check import Audit, check
 from weighbridge.core.fact import Practice
 from weighbridge.core.finding import Action, Finding

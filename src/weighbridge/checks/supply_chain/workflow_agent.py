@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from weighbridge.analysis.shell_acts import SHOWN, runs
-from weighbridge.analysis.workflow_jobs import JobView, StepView, automations
+from weighbridge.analysis.shell_runs import SHOWN, runs
+from weighbridge.analysis.workflow_jobs import automations
 from weighbridge.analysis.workflow_levels import guards, level, loss, path, who, worst
 from weighbridge.analysis.workflow_taint import Origins
+from weighbridge.analysis.workflow_views import JobView, StepView
 from weighbridge.core.check import Audit, check
 from weighbridge.core.finding import Action, Finding
 from weighbridge.core.location import Location

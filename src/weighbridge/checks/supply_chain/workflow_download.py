@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from weighbridge.analysis.shell_acts import Act, Kind
-from weighbridge.analysis.workflow_jobs import JobView, automations
+from weighbridge.analysis.shell_kinds import Act, Kind
+from weighbridge.analysis.workflow_jobs import automations
 from weighbridge.analysis.workflow_levels import loss, path, worst
+from weighbridge.analysis.workflow_views import JobView
 from weighbridge.core.check import Audit, check
 from weighbridge.core.evidence import Text
 from weighbridge.core.finding import Action, Finding

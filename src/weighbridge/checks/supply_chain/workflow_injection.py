@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from weighbridge.analysis.expressions import expressions, flowing
-from weighbridge.analysis.workflow_jobs import JobView, StepView, automations
+from weighbridge.analysis.workflow_jobs import automations
 from weighbridge.analysis.workflow_levels import level, loss, path, who, worst
 from weighbridge.analysis.workflow_taint import Origin
+from weighbridge.analysis.workflow_views import JobView, StepView
 from weighbridge.core.check import Audit, check
 from weighbridge.core.finding import Action, Confidence, Finding
 from weighbridge.intel.actions import actions

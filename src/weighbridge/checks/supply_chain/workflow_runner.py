@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from weighbridge.analysis.workflow_jobs import JobView, automations
+from weighbridge.analysis.workflow_jobs import automations
 from weighbridge.analysis.workflow_levels import guards, path, who, worst
+from weighbridge.analysis.workflow_views import JobView
 from weighbridge.core.check import Audit, check
 from weighbridge.core.finding import Action, Confidence, Finding
 from weighbridge.core.location import Location

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
-from weighbridge.analysis.workflow_jobs import Action as Used
-from weighbridge.analysis.workflow_jobs import Automations, JobView, automations
+from weighbridge.analysis.workflow_jobs import automations
 from weighbridge.analysis.workflow_levels import loss, path
+from weighbridge.analysis.workflow_views import Action as Used
+from weighbridge.analysis.workflow_views import Automations, JobView
 from weighbridge.core.check import Audit, check
 from weighbridge.core.evidence import Table
 from weighbridge.core.finding import Action, Finding

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from weighbridge.analysis.shell_acts import Kind
-from weighbridge.analysis.workflow_jobs import JobView, StepView, automations, foreign_code
+from weighbridge.analysis.shell_kinds import Kind
+from weighbridge.analysis.workflow_foreign import foreign_code
+from weighbridge.analysis.workflow_jobs import automations
 from weighbridge.analysis.workflow_levels import level, loss, path, who, worst
 from weighbridge.analysis.workflow_taint import Origins
+from weighbridge.analysis.workflow_views import JobView, StepView
 from weighbridge.core.check import Audit, check
 from weighbridge.core.finding import Action, Finding
 from weighbridge.core.location import Location

@@ -1,0 +1,210 @@
+"""Where Python code connects, which addresses it names, and what it sends there."""
+
+from __future__ import annotations
+
+import ast
+import ipaddress
+import re
+from typing import Final
+
+from weighbridge.analysis.fetched import UNKNOWN, Scope, argument, spelled
+from weighbridge.analysis.python_values import Names
+from weighbridge.analysis.training_kinds import Kind, Met, Reached
+from weighbridge.formats.python_source import Nodes
+from weighbridge.intel.source_calls import effects, place
+from weighbridge.intel.training_calls import lists, stands_in
+
+URL: Final = re.compile(r"\b(https?|wss?|ftp|tcp)://([^\s'\"<>\\`|)\]}{/?#,;]+)([^\s'\"<>\\`|)]*)")
+_RESERVED: Final = re.compile(
+    r"localhost|(?:.*\.)?(?:example\.(?:com|org|net)|localhost|invalid|test|example|local|internal)"
+)
+_SECRET: Final = re.compile(r"token|secret|passw|api_?key|credential|private_?key", re.IGNORECASE)
+SENDS: Final = frozenset({"post", "put", "patch", "sendall", "sendto", "sendmail"})
+"""Methods that send something."""
+_ADDRESS: Final = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}")
+
+
+class Connections:
+    """What of one file connects or names an address. `met` and `reached` take what is found,
+    `scopes` are those of the file; `builds`: it runs when the package is built."""
+
+    def __init__(
+        self, names: Names, nodes: Nodes, met: list[Met], reached: list[Reached], builds: bool
+    ) -> None:
+        self.names = names
+        self.nodes = nodes
+        self.met = met
+        self.reached = reached
+        self.builds = builds
+        self.scopes: list[Scope] = []
+
+    def connects(self, node: ast.Call, dotted: str, name: str, scope: Scope) -> None:
+        """Note a call that connects."""
+        verb = name.lower()
+        method = self.names.constant(node.args[0]) if node.args and verb == "request" else None
+        given = argument(node, 1 if verb in ("request", "stream") and method else 0, "url")
+        text = spelled(given, self.names) if given is not None else None
+        told = [k.arg for k in node.keywords if k.arg in ("data", "json", "files", "content")]
+        sends = verb in SENDS or bool(told) or str(method).lower() in SENDS
+        if verb == "urlopen" and len(node.args) > 1:
+            sends = True
+        if self.builds and "connect" in effects(dotted):
+            self._say(Kind.BUILD, node, dotted, text or "", ("fetches",))
+        if text is None:
+            return
+        for found in URL.finditer(text):
+            host = _host(found[2])
+            if host:
+                self.reached.append(Reached(host, node.lineno, "calls", dotted, sends))
+            self._collector(node, found, dotted, sends, scope)
+
+    def _say(
+        self, kind: Kind, node: ast.AST, symbol: str, detail: str = "", traits: tuple[str, ...] = ()
+    ) -> None:
+        self.met.append(Met(kind, getattr(node, "lineno", 1), symbol, detail[:300], traits))
+
+    def _collector(
+        self, node: ast.Call, found: re.Match[str], dotted: str, sends: bool, scope: Scope
+    ) -> None:
+        host = found[2].rpartition("@")[2].partition(":")[0].lower()
+        sort = taker(found[0])
+        if not sort:
+            return
+        tells = UNKNOWN in found[3] and sort in ("collector", "tunnel", "address")
+        traits = [sort]
+        if sends or tells:
+            traits.append("sends")
+        if UNKNOWN not in found[0]:
+            traits.append("fixed")
+        if self._secret(node, scope):
+            traits.append("secret")
+        self._say(Kind.COLLECTOR, node, dotted, host, tuple(traits))
+
+    def _secret(self, node: ast.Call, scope: Scope) -> bool:
+        """Whether what a call is given holds credentials: the environment, a token, a key file."""
+        given: list[ast.AST] = [*node.args, *(k.value for k in node.keywords if k.arg != "headers")]
+        seen = 0
+        while given and seen < 500:
+            part = given.pop()
+            seen += 1
+            if isinstance(part, ast.Name):
+                given += self._assigned(part.id, scope)
+            elif isinstance(part, ast.Attribute):
+                path = self.names.resolve(part)
+                if path is not None and path.dotted == "os.environ":
+                    return True
+            elif isinstance(part, ast.Call):
+                if self._reads_secret(part):
+                    return True
+            elif isinstance(part, ast.Subscript) and self._of_environment(part):
+                continue  # one variable: told apart by its name, below
+            if isinstance(part, ast.Subscript | ast.Call) and self._names_secret(part):
+                return True
+            given += ast.iter_child_nodes(part)
+        return False
+
+    def _assigned(self, name: str, scope: Scope) -> list[ast.AST]:
+        """What a name of a function, or of the module, is set to."""
+        found: list[ast.AST] = []
+        for node in (*scope.nodes, *(self.scopes[0].nodes if scope.name else ())):
+            if isinstance(node, ast.Assign) and any(_named(t, name) for t in node.targets):
+                found.append(node.value)
+            elif isinstance(node, ast.withitem) and _named(node.optional_vars, name):
+                found.append(node.context_expr)
+        return found[:3]
+
+    def _of_environment(self, node: ast.Subscript) -> bool:
+        owner = self.names.resolve(node.value)
+        return owner is not None and owner.dotted == "os.environ" and not self._names_secret(node)
+
+    def _names_secret(self, node: ast.Subscript | ast.Call) -> bool:
+        """`os.environ["HF_TOKEN"]`, `os.getenv("AWS_SECRET_ACCESS_KEY")`."""
+        key: ast.expr | None
+        if isinstance(node, ast.Subscript):
+            owner, key = self.names.resolve(node.value), node.slice
+            read = owner is not None and owner.dotted == "os.environ"
+        else:
+            owner = self.names.callee(node)
+            key = node.args[0] if node.args else None
+            read = owner is not None and owner.dotted in ("os.getenv", "os.environ.get")
+        value = self.names.constant(key) if read and key is not None else None
+        return isinstance(value, str) and _SECRET.search(value) is not None
+
+    def _reads_secret(self, node: ast.Call) -> bool:
+        path = self.names.callee(node)
+        if path is None:
+            return False
+        if path.dotted in ("huggingface_hub.get_token", "huggingface_hub.HfFolder.get_token"):
+            return True
+        if path.dotted in ("builtins.open", "pathlib.Path", "os.path.expanduser") and node.args:
+            text = spelled(node.args[0], self.names)
+            found = place(text) if text else None
+            return found is not None and found[0] == "credentials"
+        return False
+
+    def addresses(self) -> None:
+        """Addresses that are only spelled; those in the text of documentation are not."""
+        called = {(r.host, r.line) for r in self.reached}
+        hosts = {r.host for r in self.reached}
+        spoken = {m.detail for m in self.met if m.kind is Kind.COLLECTOR}
+        quoted = {
+            id(n.value)
+            for n in self.nodes.all
+            if isinstance(n, ast.Expr) and isinstance(n.value, ast.Constant)
+        }
+        for node in self.nodes.all:
+            if not isinstance(node, ast.Constant) or not isinstance(node.value, str):
+                continue
+            text = node.value
+            if "://" not in text or id(node) in quoted or len(text) > 20_000:
+                continue
+            for found in URL.finditer(text):
+                host = _host(found[2])
+                if host and host not in hosts and (host, node.lineno) not in called:
+                    hosts.add(host)
+                    self.reached.append(Reached(host, node.lineno, "names", ""))
+                sort = taker(found[0])
+                if sort and sort != "address" and host not in spoken:
+                    spoken.add(host)
+                    fixed = ("fixed",) if found[3].strip("/") else ()
+                    self._say(Kind.COLLECTOR, node, "", host, (sort, *fixed))
+
+
+def taker(address: str) -> str:
+    """What sort of place an address is that data go to and do not come back from: `collector`,
+    `tunnel`, `webhook`, `address` (a bare public one), or the empty string."""
+    found = URL.match(address)
+    if found is None:
+        return ""
+    host = found[2].rpartition("@")[2].partition(":")[0].lower()
+    rest = f"{host}{found[3]}"
+    if any(rest.startswith(mark) for mark in lists().webhooks):
+        return "webhook"
+    if stands_in(host, lists().collectors):
+        return "collector"
+    if stands_in(host, lists().tunnels):
+        return "tunnel"
+    if _ADDRESS.fullmatch(host):
+        try:
+            return "address" if ipaddress.ip_address(host).is_global else ""
+        except ValueError:
+            return ""
+    return ""
+
+
+def _host(written: str) -> str:
+    """A host as an address names it, or the empty string where it is none of the outside."""
+    host = written.rpartition("@")[2].partition(":")[0].lower().rstrip(".")
+    if "." not in host or UNKNOWN in host or "%" in host or "$" in host or "*" in host:
+        return ""
+    if _ADDRESS.fullmatch(host):
+        try:
+            return host if ipaddress.ip_address(host).is_global else ""
+        except ValueError:
+            return ""
+    valid = re.fullmatch(r"[a-z0-9-]+(?:\.[a-z0-9-]+)*\.[a-z]{2,}", host)
+    return host if valid and not _RESERVED.fullmatch(host) else ""
+
+
+def _named(node: ast.AST | None, name: str) -> bool:
+    return isinstance(node, ast.Name) and node.id == name

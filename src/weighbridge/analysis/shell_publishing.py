@@ -1,0 +1,66 @@
+"""What a command writes where others take it from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from weighbridge.analysis.shell_kinds import Act, Kind
+from weighbridge.analysis.shell_runs import Run
+
+_PUBLISHERS: Final[tuple[tuple[tuple[str, ...], str], ...]] = (
+    (("hf", "upload"), "model"),
+    (("hf", "upload-large-folder"), "model"),
+    (("huggingface-cli", "upload"), "model"),
+    (("huggingface-cli", "upload-large-folder"), "model"),
+    (("ollama", "push"), "model"),
+    (("twine", "upload"), "package"),
+    (("uv", "publish"), "package"),
+    (("poetry", "publish"), "package"),
+    (("flit", "publish"), "package"),
+    (("hatch", "publish"), "package"),
+    (("pdm", "publish"), "package"),
+    (("maturin", "publish"), "package"),
+    (("maturin", "upload"), "package"),
+    (("npm", "publish"), "package"),
+    (("pnpm", "publish"), "package"),
+    (("yarn", "publish"), "package"),
+    (("cargo", "publish"), "package"),
+    (("anaconda", "upload"), "package"),
+    (("conda", "upload"), "package"),
+    (("gem", "push"), "package"),
+    (("docker", "push"), "image"),
+    (("docker", "image", "push"), "image"),
+    (("docker", "manifest", "push"), "image"),
+    (("docker", "buildx", "imagetools", "create"), "image"),
+    (("podman", "push"), "image"),
+    (("buildah", "push"), "image"),
+    (("crane", "push"), "image"),
+    (("crane", "copy"), "image"),
+    (("skopeo", "copy"), "image"),
+    (("oras", "push"), "image"),
+    (("helm", "push"), "image"),
+    (("gh", "release", "create"), "release"),
+    (("gh", "release", "upload"), "release"),
+    (("git", "push"), "commit"),
+)
+
+
+def published(run: Run, program: str, arguments: tuple[str, ...]) -> Iterator[Act]:
+    """What of it is published; `detail` of each says what sort of thing."""
+    plain = (program, *(a for a in arguments if not a.startswith("-")))
+    for pattern, what in _PUBLISHERS:
+        if plain[: len(pattern)] == pattern:
+            if program == "git" and "--dry-run" in arguments:
+                return
+            yield run.act(Kind.PUBLISH, detail=what)
+            return
+    if program == "docker" and "build" in plain[1:3] and "--push" in arguments:
+        yield run.act(Kind.PUBLISH, detail="image")
+    elif program == "aws" and plain[1:3] in (("s3", "cp"), ("s3", "sync"), ("s3", "mv")):
+        if plain[-1].startswith("s3://"):
+            yield run.act(Kind.PUBLISH, detail="files")
+    elif program in ("gsutil", "gcloud") and plain[-1].startswith("gs://") and "cp" in plain:
+        yield run.act(Kind.PUBLISH, detail="files")
+    elif program in ("setup.py",) or (plain[1:3] == ("setup.py", "upload")):
+        yield run.act(Kind.PUBLISH, detail="package")
