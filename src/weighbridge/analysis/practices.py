@@ -15,9 +15,10 @@ from weighbridge.analysis.repository import is_aside
 from weighbridge.analysis.shell_acts import acts
 from weighbridge.analysis.training_calls import read
 from weighbridge.analysis.training_kinds import COMMANDS, Kind, Met, Training
+from weighbridge.analysis.training_ways import Judged, reach, way
 from weighbridge.core.check import Audit
 from weighbridge.core.evidence import Table, Text
-from weighbridge.core.fact import Egress, Practice
+from weighbridge.core.fact import Egress, Hop, Practice
 from weighbridge.core.finding import Action, Finding
 from weighbridge.core.location import Location, within
 from weighbridge.formats.notebook import Notebook
@@ -33,25 +34,16 @@ UNREAD: Final = "unread"
 """The kind of a practice that says that a file was not read whole."""
 
 
-class Judged(msgspec.Struct, frozen=True):
-    """A practice with what is to be done about it, before it is known to stand aside; `message`
-    says what it is without its place, `about` what in particular."""
-
-    practice: Practice
-    action: Action
-    message: str
-    about: str = ""
-
-
 def practices(audit: Audit, *kinds: Kind) -> list[Practice]:
     """What was seen of these kinds, in the order of the files."""
     wanted = {k.value for k in kinds}
     return [f for f in audit.facts if isinstance(f, Practice) and f.kind in wanted]
 
 
-def told(judged: Iterable[Judged], noted: str) -> Iterator[Finding]:
-    """The findings: one for each file and message where something must be done, one for all that
-    is only noted. `noted` says what the latter is, to follow a count."""
+def told(audit: Audit, judged: Iterable[Judged], noted: str) -> Iterator[Finding]:
+    """The findings: one for each file and message where something must be done, with the way that
+    leads to it, and one for all that is only noted. `noted` says what the latter is, to follow a
+    count."""
     groups: dict[tuple[Action, str, str], list[Judged]] = defaultdict(list)
     notes: list[Judged] = []
     for one in judged:
@@ -60,6 +52,7 @@ def told(judged: Iterable[Judged], noted: str) -> Iterator[Finding]:
             notes.append(one)
         else:
             groups[(action, one.practice.at.path, one.message)].append(one)
+    held = reach(audit) if groups else {}
     for (action, _, message), alike in groups.items():
         found = [one.practice for one in alike]
         first = found[0]
@@ -71,7 +64,10 @@ def told(judged: Iterable[Judged], noted: str) -> Iterator[Finding]:
             at=first.at,
             action=action,
             symbol=f"{first.symbol} {first.detail}".strip()[:QUOTED],
-            evidence=(Text("Where it stands", text=_lines(found), language="python"),),
+            evidence=(
+                way(_longest(alike), held.get(first.at.path, ())),
+                Text("Where it stands", text=_lines(found), language="python"),
+            ),
         )
     if notes:
         apart = sum(1 for n in notes if n.practice.aside)
@@ -87,6 +83,10 @@ def told(judged: Iterable[Judged], noted: str) -> Iterator[Finding]:
             symbol=noted,
             evidence=(Table("Noted", ("where", "what", "line"), tuple(rows[:LISTED])),),
         )
+
+
+def _longest(alike: list[Judged]) -> Judged:
+    return max(alike, key=lambda one: len(one.practice.way))
 
 
 def _whole(one: Judged) -> str:
@@ -158,7 +158,7 @@ def _facts(
 ) -> Iterator[Practice | Egress]:
     aside = is_aside(within(where.path)[1])
     for met in found.met:
-        yield _practice(met, at(met.line), lines, aside)
+        yield _practice(met, at, lines, aside)
     for host in found.reached:
         yield Egress(
             at=at(host.line), host=host.host, how=host.how, symbol=host.symbol, sends=host.sends,
@@ -168,9 +168,12 @@ def _facts(
         yield Practice(at=where, kind=UNREAD, symbol="", text="", aside=aside)
 
 
-def _practice(met: Met, at: Location, lines: list[str], aside: bool) -> Practice:
+def _practice(
+    met: Met, at: Callable[[int], Location], lines: list[str], aside: bool
+) -> Practice:  # fmt: skip
     text = lines[met.line - 1].strip() if met.line <= len(lines) else ""
     return Practice(
-        at=at, kind=met.kind.value, symbol=met.symbol, text=text[:QUOTED], detail=met.detail,
-        traits=met.traits, aside=aside,
+        at=at(met.line), kind=met.kind.value, symbol=met.symbol, text=text[:QUOTED],
+        detail=met.detail, traits=met.traits, aside=aside,
+        way=tuple(Hop(label, at(line)) for line, label in met.way),
     )  # fmt: skip

@@ -25,6 +25,7 @@ from weighbridge.analysis.fetched import (
 )
 from weighbridge.analysis.python_values import STEPS, Names
 from weighbridge.analysis.training_kinds import COMMANDS, Kind, Met, Reached, Training
+from weighbridge.analysis.training_reach import ACCUSABLE, within_reach
 from weighbridge.formats.python_source import Nodes
 from weighbridge.intel.source_calls import effects, known
 from weighbridge.intel.training_calls import lists
@@ -97,6 +98,8 @@ class _Reading:
                 elif isinstance(node, ast.AnnAssign) and _trusting(node):
                     self._say(Kind.TRUST_ANY, node, "trust_remote_code", traits=("default",))
         self.connections.addresses()
+        if any(m.kind in ACCUSABLE for m in self.met):
+            self.met += within_reach(self.nodes, self.names, self.connections)
         return Training(
             tuple(dict.fromkeys(self.met)),
             tuple(dict.fromkeys(self.reached)),
@@ -107,6 +110,12 @@ class _Reading:
         self, kind: Kind, node: ast.AST, symbol: str, detail: str = "", traits: tuple[str, ...] = ()
     ) -> None:
         self.met.append(Met(kind, getattr(node, "lineno", 1), symbol, detail[:300], traits))
+
+    def _uses(self, kind: Kind, node: ast.AST, symbol: str, fetched: Fetched, *traits: str) -> None:
+        """Something is done with what was fetched."""
+        marks = (*traits, *_marks(fetched))
+        line = getattr(node, "lineno", 1)
+        self.met.append(Met(kind, line, symbol, fetched.source[:300], marks, fetched.way))
 
     def _called_by_name(self) -> frozenset[str]:
         """The last parts of the names of all that matters, and the names that stand for it here."""
@@ -144,7 +153,7 @@ class _Reading:
         if dotted in ("builtins.exec", "builtins.eval", "builtins.compile") and node.args:
             fetched = self.flow.of(node.args[0], scope)
             if fetched is not None:
-                self._say(Kind.FETCHED_CODE, node, dotted, fetched.source, _marks(fetched))
+                self._uses(Kind.FETCHED_CODE, node, dotted, fetched)
         if "connect" in known or "send" in known:
             self.connections.connects(node, dotted, name, scope)
         if name == "recv_pyobj":
@@ -199,7 +208,7 @@ class _Reading:
         if fetched is None:
             return
         kind = Kind.RECEIVED if fetched.received else Kind.LOAD
-        self._say(kind, node, dotted or name, fetched.source, (*traits, *_marks(fetched)))
+        self._uses(kind, node, dotted or name, fetched, *traits)
 
     # -- what is let in ---------------------------------------------------------------------------
 

@@ -37,16 +37,21 @@ class Kind(StrEnum):
     """A host that is known for taking in stolen data, a tunnel, a webhook, a bare address."""
     BUILD = "build"
     """Building or installing the package starts a program, fetches or runs something."""
+    HOLDS = "holds"
+    """A credential is read, in a file that does something of the above."""
+    WRITES = "writes"
+    """Weights are written or handed to a hub, in such a file."""
 
 
 class Met(msgspec.Struct, frozen=True):
-    """One thing that is done: see `core.fact.Practice`. `line` counts within the text."""
+    """One thing that is done: see `core.fact.Practice`. Lines count within the text."""
 
     kind: Kind
     line: int
     symbol: str
     detail: str = ""
     traits: tuple[str, ...] = ()
+    way: tuple[tuple[int, str], ...] = ()
 
 
 class Reached(msgspec.Struct, frozen=True):

@@ -147,12 +147,20 @@ class ToolRun(Fact, frozen=True, tag="tool-run", omit_defaults=True):
     absent: str = ""
 
 
+class Hop(msgspec.Struct, frozen=True, array_like=True):
+    """A step on the way of a value: what happens to it, and where."""
+
+    label: str
+    at: Location
+
+
 class Practice(Fact, frozen=True, tag="practice", omit_defaults=True):
     """Something that source code does which decides what it trains on or who takes part.
 
     `at` is the line. `kind` is one of `analysis.training_kinds.Kind`, `symbol` what is called,
     `text` the line as it reads, `detail` what it is about (an address, a repository, a package),
-    `traits` what makes it better or worse. `aside`: it stands in tests, examples or documentation.
+    `traits` what makes it better or worse, `way` how what it is about came there. `aside`: it
+    stands in tests, examples or documentation.
     """
 
     kind: str
@@ -160,6 +168,7 @@ class Practice(Fact, frozen=True, tag="practice", omit_defaults=True):
     text: str
     detail: str = ""
     traits: tuple[str, ...] = ()
+    way: tuple[Hop, ...] = ()
     aside: bool = False
 
 

@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
+from weighbridge.analysis.training_ways import drawn
 from weighbridge.core.check import Audit, Domain, check
 from weighbridge.core.document import Malformed
-from weighbridge.core.evidence import Table, Text
+from weighbridge.core.evidence import AttackPath, Table, Text
 from weighbridge.core.finding import Action, Finding, Gap, GapKind
 from weighbridge.core.location import Location, within
 
@@ -81,17 +82,24 @@ def agent_configuration(audit: Audit) -> Iterator[Finding | Gap]:
                 action=Action.REVIEW,
                 symbol="hidden characters",
                 evidence=(
+                    _way(
+                        Location(path, line=line), "an assistant reads what nobody sees, and acts"
+                    ),
                     Text("Spelled out", text=shown.encode("ascii", "backslashreplace").decode()),
                 ),
             )
         lets = _LETS.search(text) if settings else None
         if lets is not None:
+            at = Location(path, line=text.count("\n", 0, lets.start()) + 1)
             yield Finding(
                 message=f"an assistant may run commands without asking: {lets[0]}",
-                at=Location(path, line=text.count("\n", 0, lets.start()) + 1),
+                at=at,
                 action=Action.REVIEW,
                 symbol=lets[0],
-                evidence=(Text("The setting", text=lets[0]),),
+                evidence=(
+                    _way(at, f"an assistant runs commands unasked: {lets[0]}"),
+                    Text("The setting", text=lets[0]),
+                ),
             )
     if listed:
         yield Finding(
@@ -101,3 +109,9 @@ def agent_configuration(audit: Audit) -> Iterator[Finding | Gap]:
             symbol="assistants",
             evidence=(Table("The files", ("file", "what"), tuple(listed[:SHOWN])),),
         )
+
+
+def _way(at: Location, does: str) -> AttackPath:
+    return drawn(
+        "From the file to whoever works here", [("whoever changes this file", at), (does, at)]
+    )

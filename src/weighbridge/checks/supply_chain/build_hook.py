@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from weighbridge.analysis.practices import Judged, practices, told
+from weighbridge.analysis.practices import practices, told
 from weighbridge.analysis.training_kinds import Kind
+from weighbridge.analysis.training_ways import Judged, decides
 from weighbridge.core.check import Audit, check
 from weighbridge.core.fact import Practice
 from weighbridge.core.finding import Action, Finding
@@ -33,12 +34,13 @@ def build_hook(audit: Audit) -> Iterator[Finding]:
     - https://attack.mitre.org/techniques/T1195/002/
     - https://cwe.mitre.org/data/definitions/494.html
     """
-    yield from told(map(_judge, practices(audit, Kind.BUILD)), "building starts a program")
+    yield from told(audit, map(_judge, practices(audit, Kind.BUILD)), "building starts a program")
 
 
 def _judge(practice: Practice) -> Judged:
     what = f" {practice.detail}" if practice.detail else ""
     if "fetches" in practice.traits:
         message = f"building the package connects to the network ({practice.symbol}{what})"
-        return Judged(practice, Action.REVIEW, message)
+        does = "building the package fetches it"
+        return Judged(practice, Action.REVIEW, message, "", decides(practice.detail), does)
     return Judged(practice, Action.NOTE, f"{practice.symbol}{what}")

@@ -8,9 +8,10 @@ from typing import Final
 from weighbridge.analysis.other_ci import LIMIT, is_script, scripts, system_of
 from weighbridge.analysis.shell_acts import acts
 from weighbridge.analysis.shell_kinds import Act, Kind
+from weighbridge.analysis.training_ways import decides, drawn
 from weighbridge.core.check import Audit, check
 from weighbridge.core.document import Malformed
-from weighbridge.core.evidence import Text
+from weighbridge.core.evidence import AttackPath, Text
 from weighbridge.core.finding import Action, Finding, Gap, GapKind
 from weighbridge.core.location import Location
 from weighbridge.core.tree import read_whole
@@ -82,6 +83,18 @@ def build_script(audit: Audit) -> Iterator[Finding | Gap]:
             yield Gap(kind=GapKind.UNREADABLE, message=why, at=Location(path))
 
 
+def _way(act: Act, at: Location) -> AttackPath:
+    """From who decides what comes to the command that takes it."""
+    who, does = decides(act.detail), "installing it runs its code"
+    if act.kind is Kind.REMOTE_SCRIPT:
+        does = "it is run without being compared with anything"
+    elif act.kind is Kind.LITERAL_SECRET:
+        who, does = "whoever reads this file", "the credential is used"
+    elif act.detail.startswith("the certificate"):
+        who = "whoever is on the way to the index"
+    return drawn("The way in", [(who, at), (f"{does}: {act.text}", at)])
+
+
 def _of(path: str, text: str) -> Iterator[Finding | Gap]:
     seen: set[str] = set()
     loose: list[Act] = []
@@ -98,12 +111,15 @@ def _of(path: str, text: str) -> Iterator[Finding | Gap]:
             if act.kind is Kind.INSTALL_UNPINNED:
                 loose.append(act)
                 continue
+            at = Location(path, line=act.line)
+            action = _ACTIONS.get(act.kind, Action.NOTE)
+            shown = Text("The command", text=act.text, language="shell")
             yield Finding(
                 message=f"{SAID[act.kind]} {act.detail[:160]}",
-                at=Location(path, line=act.line),
-                action=_ACTIONS.get(act.kind, Action.NOTE),
+                at=at,
+                action=action,
                 symbol=symbol,
-                evidence=(Text("The command", text=act.text, language="shell"),),
+                evidence=(shown,) if action is Action.NOTE else (_way(act, at), shown),
             )
     if loose:
         lines = "\n".join(f"{a.line}: {a.text}" for a in loose[:20])

@@ -10,8 +10,9 @@ from typing import Final
 from weighbridge.analysis.python_acts import Acts, Origin, excerpt, moment, read
 from weighbridge.analysis.repository import is_aside
 from weighbridge.analysis.reverse_shell import reverse_shell
+from weighbridge.analysis.training_ways import LABEL
 from weighbridge.core.check import Domain, check
-from weighbridge.core.evidence import Text
+from weighbridge.core.evidence import AttackPath, Node, Text
 from weighbridge.core.finding import Action, Finding
 from weighbridge.core.location import Location, within
 from weighbridge.formats.python_source import PythonSource
@@ -82,13 +83,23 @@ def _finding(
     source: PythonSource, node: ast.AST, does: str, action: Action, symbol: str, acts: Acts | None
 ) -> Finding:
     decoded = acts.hidden[:3] if acts is not None else ()
+    at = _at(source, node)
+    stored = [Node(f"step{n}", f"stored, encoded: {h.what}", "source", _at(source, h.node))
+              for n, h in enumerate(decoded)]  # fmt: skip
+    steps = [s for s in stored if s.at != at] or stored[:1]
     return Finding(
         message=does,
-        at=Location(source.where.path, source.where.inside, line=getattr(node, "lineno", 1)),
+        at=at,
         action=action,
         symbol=symbol,
         evidence=(
+            AttackPath("What is hidden, and what runs it",
+                       (*steps, Node("acts", does[:LABEL], "sink", at))),
             excerpt(source, node, "Where it does"),
             *(Text("What is decoded", text=h.text) for h in decoded),
         ),
-    )
+    )  # fmt: skip
+
+
+def _at(source: PythonSource, node: ast.AST) -> Location:
+    return Location(source.where.path, source.where.inside, line=getattr(node, "lineno", 1))

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from weighbridge.analysis.practices import Judged, practices, told
+from weighbridge.analysis.practices import practices, told
 from weighbridge.analysis.shell_kinds import Kind as ShellKind
 from weighbridge.analysis.training_kinds import Kind
+from weighbridge.analysis.training_ways import Judged
 from weighbridge.core.check import Audit, check
 from weighbridge.core.fact import Practice
 from weighbridge.core.finding import Action, Finding
@@ -47,22 +48,26 @@ def data_leaves(audit: Audit) -> Iterator[Finding]:
     for practice in practices(audit, Kind.COMMAND):
         if ShellKind.LITERAL_SECRET.value in practice.traits:
             message = f"a credential is written into a command: {practice.detail}"
-            judged.append(Judged(practice, Action.REVIEW, message))
-    yield from told(judged, "hosts that take in data are named")
+            judged.append(Judged(practice, Action.REVIEW, message, "", "whoever reads this file"))
+    yield from told(audit, judged, "hosts that take in data are named")
 
 
 def _judge(practice: Practice) -> Judged:
     traits = practice.traits
     sort = next(s for s in _SORTS if s in traits)
+    who = f"whoever set up {practice.detail} has it"
     host = f"{practice.detail}, which {_SORTS[sort]}"
     if not practice.symbol:
         fixed = "fixed" in traits and sort in ("collector", "webhook")
-        return Judged(practice, Action.REVIEW if fixed else Action.NOTE, f"it names {host}")
+        action = Action.REVIEW if fixed else Action.NOTE
+        return Judged(practice, action, f"it names {host}", "", who)
     if "sends" not in traits:
         action = Action.REVIEW if sort in ("collector", "tunnel", "webhook") else Action.NOTE
-        return Judged(practice, action, f"it connects to {host}")
+        return Judged(practice, action, f"it connects to {host}", "", who)
     if "secret" in traits:
-        return Judged(practice, Action.BLOCK, f"it sends credentials to {host}")
+        does = f"{practice.symbol} sends them to {practice.detail}"
+        return Judged(practice, Action.BLOCK, f"it sends credentials to {host}", "", who, does)
     certain = sort == "collector" or ("fixed" in traits and sort in ("webhook", "tunnel"))
     action = Action.BLOCK if certain else Action.REVIEW
-    return Judged(practice, action, f"it sends data to {host}")
+    does = f"{practice.symbol} sends data to {practice.detail}"
+    return Judged(practice, action, f"it sends data to {host}", "", who, does)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from weighbridge.analysis.practices import Judged, practices, told
+from weighbridge.analysis.practices import practices, told
 from weighbridge.analysis.shell_kinds import Kind as ShellKind
 from weighbridge.analysis.training_kinds import Kind
+from weighbridge.analysis.training_ways import Judged, decides
 from weighbridge.core.check import Audit, check
 from weighbridge.core.fact import Practice
 from weighbridge.core.finding import Action, Finding
@@ -37,11 +38,14 @@ def fetched_code(audit: Audit) -> Iterator[Finding]:
         source = "what it downloads" if practice.detail in ("", "{}") else practice.detail
         held = "pinned" in practice.traits or "checked" in practice.traits
         action = Action.REVIEW if held else Action.BLOCK
-        judged.append(Judged(practice, action, f"{practice.symbol} runs {source} as a program"))
+        what = f"{practice.symbol} runs {source} as a program"
+        does = f"{practice.symbol} runs it as a program"
+        judged.append(Judged(practice, action, what, "", decides(practice.detail), does))
     for practice in practices(audit, Kind.COMMAND):
         if ShellKind.REMOTE_SCRIPT.value in practice.traits:
-            judged.append(Judged(practice, _action(practice), _piped(practice)))
-    yield from told(judged, "a download is run")
+            who, does = decides(practice.detail), "it is run without being compared with anything"
+            judged.append(Judged(practice, _action(practice), _piped(practice), "", who, does))
+    yield from told(audit, judged, "a download is run")
 
 
 def _action(practice: Practice) -> Action:

@@ -6,9 +6,11 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
+from weighbridge.analysis.training_ways import drawn
 from weighbridge.core.check import check
-from weighbridge.core.evidence import Text
+from weighbridge.core.evidence import AttackPath, Text
 from weighbridge.core.finding import Action, Finding
+from weighbridge.core.location import Location
 from weighbridge.formats.notebook import Notebook, Output
 
 QUOTED: Final = 1_000
@@ -61,8 +63,9 @@ def notebook_output(notebook: Notebook) -> Iterator[Finding]:
                 at=notebook.in_cell(output.cell),
                 action=action,
                 symbol=f"{output.kind} {match[0][:40]}",
-                evidence=(_quoted(output, match),),
-            )
+                evidence=(_way(notebook.in_cell(output.cell), output, does),
+                          _quoted(output, match)),
+            )  # fmt: skip
 
 
 def _judge(text: str) -> tuple[re.Match[str], Action, str] | None:
@@ -76,6 +79,12 @@ def _judge(text: str) -> tuple[re.Match[str], Action, str] | None:
     if outside is not None:
         return outside, Action.REVIEW, f"can send to {outside[0]} from the browser"
     return None
+
+
+def _way(at: Location, output: Output, does: str) -> AttackPath:
+    runs = "opening the notebook in a browser, once it is trusted, runs it"
+    steps = [("whoever saved the notebook", at), (f"stored as {output.kind}", at), (runs, at)]
+    return drawn("From a stored output to whoever opens it", [*steps, (f"it {does}", at)])
 
 
 def _quoted(output: Output, found: re.Match[str]) -> Text:

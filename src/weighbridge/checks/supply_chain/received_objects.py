@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from weighbridge.analysis.practices import Judged, practices, told
+from weighbridge.analysis.practices import practices, told
 from weighbridge.analysis.training_kinds import Kind
+from weighbridge.analysis.training_ways import Judged
 from weighbridge.core.check import Audit, check
 from weighbridge.core.finding import Action, Finding
 
@@ -32,7 +33,8 @@ def received_objects(audit: Audit) -> Iterator[Finding]:
     - https://cwe.mitre.org/data/definitions/502.html
     """
     judged = [
-        Judged(p, Action.REVIEW, f"{p.symbol} unpickles what whoever connects has sent")
+        Judged(p, Action.REVIEW, f"{p.symbol} unpickles what whoever connects has sent",
+               who="whoever reaches the port", does=f"{p.symbol} runs what the pickle says")
         for p in practices(audit, Kind.RECEIVED)
-    ]
-    yield from told(judged, "objects are unpickled from a connection")
+    ]  # fmt: skip
+    yield from told(audit, judged, "objects are unpickled from a connection")

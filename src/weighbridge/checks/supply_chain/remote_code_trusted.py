@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from weighbridge.analysis.declared import is_own, own_names
-from weighbridge.analysis.practices import Judged, practices, told
+from weighbridge.analysis.practices import practices, told
 from weighbridge.analysis.training_kinds import Kind
+from weighbridge.analysis.training_ways import Judged, decides
 from weighbridge.core.check import Audit, check
 from weighbridge.core.fact import Practice
 from weighbridge.core.finding import Action, Finding
@@ -42,7 +43,9 @@ def remote_code_trusted(audit: Audit) -> Iterator[Finding]:
         if part not in own:
             own[part] = own_names(audit.blobs, part)
         judged.append(_judge(practice, own[part]))
-    yield from told(judged, "code is let in that is pinned, the repository's own, or not named")
+    yield from told(
+        audit, judged, "code is let in that is pinned, the repository's own, or not named"
+    )
 
 
 def _judge(practice: Practice, own: frozenset[str]) -> Judged:
@@ -57,4 +60,6 @@ def _judge(practice: Practice, own: frozenset[str]) -> Judged:
     if practice.symbol == "torch.hub.load" and is_own(about, own):
         return Judged(practice, Action.NOTE, "the repository's own newest code is let in", about)
     what = "the script of a data set" if script else "code of another repository"
-    return Judged(practice, Action.REVIEW, f"{what} is run, in whatever state it is", about)
+    does = f"{practice.symbol} imports and runs its code"
+    said = f"{what} is run, in whatever state it is"
+    return Judged(practice, Action.REVIEW, said, about, decides(about), does)

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from typing import Final
 
 from weighbridge.analysis.declared import is_own, own_names
-from weighbridge.analysis.practices import NOTEBOOK_SHELL, Judged, practices, told
+from weighbridge.analysis.practices import NOTEBOOK_SHELL, practices, told
 from weighbridge.analysis.shell_kinds import Kind as ShellKind
 from weighbridge.analysis.training_kinds import Kind
+from weighbridge.analysis.training_ways import Judged, decides
 from weighbridge.core.check import Audit, check
 from weighbridge.core.fact import Practice
 from weighbridge.core.finding import Action, Finding
@@ -52,7 +53,9 @@ def run_time_install(audit: Audit) -> Iterator[Finding]:
         found = _judge(practice, own[part])
         if found is not None:
             judged.append(found)
-    yield from told(judged, "packages are installed without a version, or the repository itself is")
+    yield from told(
+        audit, judged, "packages are installed without a version, or the repository itself is"
+    )
 
 
 _TAGGED: Final = re.compile(r"@(?:[0-9a-f]{7,39}|v?\d+(?:\.\d+)+[\w.+-]*)(?:[#&]|$)", re.IGNORECASE)
@@ -60,27 +63,50 @@ _TAGGED: Final = re.compile(r"@(?:[0-9a-f]{7,39}|v?\d+(?:\.\d+)+[\w.+-]*)(?:[#&]
 
 
 def _judge(practice: Practice, own: frozenset[str]) -> Judged | None:
+    found = _weighed(practice, own)
+    if found is None:
+        return None
+    action, how, about = found
+    does = "installing it runs its code"
+    return Judged(practice, action, how, about, _chooses(practice), does)
+
+
+def _chooses(practice: Practice) -> str:
+    """Who decides what an installation brings."""
     about = practice.detail
     if practice.kind == Kind.INSTALL_ANY:
-        return Judged(practice, Action.REVIEW, "a package is installed while the code runs", about)
+        return "whoever names the package"
+    if ShellKind.INSTALL_INDEX.value in practice.traits:
+        return f"whoever can publish a package of that name at {about[:80]}"
+    if ShellKind.INSTALL_UNPINNED.value in practice.traits:
+        return f"whoever publishes {about[:80]}"
+    if about.startswith("the certificate"):
+        return "whoever is on the way to the index"
+    return decides(about)
+
+
+def _weighed(practice: Practice, own: frozenset[str]) -> tuple[Action, str, str] | None:
+    about = practice.detail
+    if practice.kind == Kind.INSTALL_ANY:
+        return Action.REVIEW, "a package is installed while the code runs", about
     kind = next((k for k in _INSTALLS if k.value in practice.traits), None)
     if kind is ShellKind.INSTALL_PLAIN:
         how = "packages are installed without the protection of TLS"
-        return Judged(practice, Action.BLOCK, how, about)
+        return Action.BLOCK, how, about
     if kind is ShellKind.INSTALL_GIT:
         if is_own(about, own):
-            return Judged(practice, Action.NOTE, "the repository installs its own newest state")
+            return Action.NOTE, "the repository installs its own newest state", ""
         if _TAGGED.search(about):
             how = "a package is installed from git by a tag or a shortened commit"
-            return Judged(practice, Action.REVIEW, how, about)
+            return Action.REVIEW, how, about
         how = "a package is installed from git, from the tip of a branch"
-        return Judged(practice, Action.BLOCK, how, about)
+        return Action.BLOCK, how, about
     if kind is ShellKind.INSTALL_INDEX:
         action = Action.NOTE if "vendor" in practice.traits else Action.REVIEW
-        return Judged(practice, action, "a second index is asked for the same names", about)
+        return action, "a second index is asked for the same names", about
     if kind is ShellKind.INSTALL_UNPINNED:
         if practice.symbol == NOTEBOOK_SHELL:
-            return Judged(practice, Action.NOTE, "a notebook installs whatever is newest", about)
+            return Action.NOTE, "a notebook installs whatever is newest", about
         how = "code installs, while it runs, whatever is newest"
-        return Judged(practice, Action.REVIEW, how, about)
+        return Action.REVIEW, how, about
     return None

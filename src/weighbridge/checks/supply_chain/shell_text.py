@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from weighbridge.analysis.practices import Judged, practices, told
+from weighbridge.analysis.practices import practices, told
 from weighbridge.analysis.training_kinds import Kind
+from weighbridge.analysis.training_ways import Judged
 from weighbridge.core.check import Audit, check
 from weighbridge.core.finding import Action, Finding
 
@@ -32,4 +33,4 @@ def shell_text(audit: Audit) -> Iterator[Finding]:
         Judged(p, Action.NOTE, f"{p.symbol}: {p.detail or 'a text that is not spelled here'}")
         for p in practices(audit, Kind.SHELL)
     ]
-    yield from told(judged, "a shell reads a text that is put together at run time")
+    yield from told(audit, judged, "a shell reads a text that is put together at run time")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from weighbridge.analysis.declared import Torch, torch
-from weighbridge.analysis.practices import Judged, practices, told
+from weighbridge.analysis.practices import practices, told
 from weighbridge.analysis.training_kinds import Kind
+from weighbridge.analysis.training_ways import Judged, decides
 from weighbridge.core.check import Audit, check
 from weighbridge.core.fact import Practice
 from weighbridge.core.finding import Action, Finding
@@ -45,7 +46,9 @@ def unsafe_load(audit: Audit) -> Iterator[Finding]:
         if part not in versions:
             versions[part] = torch(audit.blobs, part)
         judged.append(_judge(practice, versions[part]))
-    yield from told(judged, "a download is rebuilt, in a way that is pinned, checked or safe")
+    yield from told(
+        audit, judged, "a download is rebuilt, in a way that is pinned, checked or safe"
+    )
 
 
 def _judge(practice: Practice, admitted: Torch) -> Judged:
@@ -55,12 +58,16 @@ def _judge(practice: Practice, admitted: Torch) -> Judged:
     if "pinned" in traits or "checked" in traits:
         how = "a full commit" if "pinned" in traits else "its digest"
         return Judged(practice, Action.NOTE, f"{does}, which is held to {how}")
+    who, runs = decides(practice.detail), f"{practice.symbol} runs what the file says"
     if "unsafe" in traits:
-        return Judged(practice, Action.BLOCK, f"{does}, running whatever code the file holds")
+        what = f"{does}, running whatever code the file holds"
+        return Judged(practice, Action.BLOCK, what, "", who, runs)
     if admitted.safe:
         return Judged(practice, Action.NOTE, f"{does}; safe by default with {admitted.said}")
     if admitted.unsafe:
         why = f"and runs whatever code the file holds with {admitted.said}"
-        return Judged(practice, Action.BLOCK, f"{does}, {why}")
+        return Judged(practice, Action.BLOCK, f"{does}, {why}", "", who, runs)
     by = f"which the repository admits ({admitted.said})" if admitted.said else "if one is there"
-    return Judged(practice, Action.REVIEW, f"{does}; code in it runs with torch before 2.6, {by}")
+    what = f"{does}; code in it runs with torch before 2.6, {by}"
+    runs += " with torch before 2.6"
+    return Judged(practice, Action.REVIEW, what, "", who, runs)
