@@ -240,7 +240,10 @@ case(
 case(
     "the local action is the pull request's",
     "attack",
-    workflow(PRT, HEAD, "uses: ./.github/actions/build", job=TOKEN),
+    {
+        ".github/workflows/w.yml": workflow(PRT, HEAD, "uses: ./.github/actions/build", job=TOKEN),
+        ".github/actions/build/action.yml": "runs:\n  using: composite\n  steps: []\n",
+    },
     UNTRUSTED + "block",
 )
 case(

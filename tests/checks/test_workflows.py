@@ -166,6 +166,89 @@ def test_five_thousand_jobs() -> None:
     assert gaps == []
 
 
+def gap_of(files: dict[str, str | bytes]) -> str:
+    """What is said not to be seen, one after the other."""
+    return "; ".join(f"{g.message} ({g.at.path})" for g in look(files)[1])
+
+
+CALLER = "on: push\npermissions: {}\njobs:\n"
+SPOKEN = "echo x"
+for _ in range(14):
+    SPOKEN = f"eval {SPOKEN}"
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ({PATH: CALLER + "".join(
+            f"  j{n}:\n    uses: ./.github/workflows/b.yml\n" for n in range(30)),
+          ".github/workflows/b.yml": "on: workflow_call\npermissions: {}\njobs: {}\n"},
+         "more than 24 ways lead into ./.github/workflows/b.yml"),
+        ({PATH: "on: [" + ", ".join(f"push{n}" for n in range(30)) + "]\njobs: {}\n"},
+         "only the first 24 of 30 triggers were judged"),
+        ({PATH: workflow("push:", "uses: ./gone")}, "the action ./gone is not there"),
+        ({PATH: workflow("push:", "uses: ./a0"), **{
+            f"a{n}/action.yml": f"runs:\n  using: composite\n  steps:\n    - uses: ./a{n + 1}\n"
+            for n in range(8)}}, "actions use each other more than 4 deep"),
+        ({PATH: workflow("push:", "run: bash x.sh"), "x.sh": "echo 1\n" * 100_000},
+         "a script that a step calls is too large"),
+        ({PATH: workflow("push:", "run: bash x.sh"), "x.sh": "echo 'open\n"},
+         "a script that a step calls could not be read to its end"),
+        ({PATH: workflow("push:", f"run: {SPOKEN}")}, "shells within shells lie too deep"),
+        ({PATH: CALLER + "  a:\n    runs-on: [" + "x, " * 6_000 + "x]\n    steps: []\n"},
+         "more than 5,000 values in one place"),
+    ],
+)  # fmt: skip
+def test_nothing_is_left_out_silently(files: dict[str, str | bytes], said: str) -> None:
+    assert said in gap_of(files)
+
+
+def test_the_action_of_another_repository_is_no_gap() -> None:
+    other = f"uses: actions/checkout@{SHA}\nwith:\n  repository: other/tools\n  path: tools"
+    files: dict[str, str | bytes] = {PATH: workflow("push:", other, "uses: ./tools/setup")}
+    assert gap_of(files) == ""
+
+
+@pytest.mark.parametrize("outside", [True, False])
+def test_a_workflow_that_is_a_link(tmp_path: Path, outside: bool) -> None:
+    """Inside the target it is read; outside of it is nobody's business, and said."""
+    root = tmp_path / "repository"
+    (root / ".github" / "workflows").mkdir(parents=True)
+    case = case_named("a pull request is tested beside a token")
+    place = tmp_path / "other.yml" if outside else root / "ci" / "w.yml"
+    place.parent.mkdir(exist_ok=True)
+    place.write_text(case.files[PATH])
+    (root / PATH).symlink_to(place)
+    control = next(c for c in audit(root).controls if c.id == "workflows")
+    blocks = [f for f in control.findings if f.action is Action.BLOCK]
+    assert bool(blocks) is not outside
+    assert bool([g for g in control.gaps if "leaves the folder" in g.message]) is outside
+    assert control.verdict.value == ("unknown" if outside else "fail")
+    assert control.given
+
+
+@pytest.mark.parametrize("name", ["5,000 jobs", "deep anchors", "50,000 brackets", "billion laughs",
+                                  "no text", "50,000 braces"])  # fmt: skip
+def test_hostile_workflows_in_a_whole_audit(tmp_path: Path, name: str) -> None:
+    """In the jail, beside a workflow that is read all the same: a gap, or it was read."""
+    hostile = HOSTILE | {
+        "5,000 jobs": CALLER.encode() + b"".join(
+            b"  j%d: {runs-on: x, steps: [{run: make}]}\n" % n for n in range(5_000)),
+        "deep anchors": CALLER.encode() + b"".join(
+            b"  j%d: &a%d {needs: %s}\n" % (n, n, b"*a%d" % (n - 1) if n else b"x")
+            for n in range(3_000)),
+    }  # fmt: skip
+    (tmp_path / ".github" / "workflows").mkdir(parents=True)
+    case = case_named("a pull request is tested beside a token")
+    (tmp_path / PATH).write_text(case.files[PATH])
+    other = ".github/workflows/hostile.yml"
+    (tmp_path / other).write_bytes(hostile[name])
+    control = next(c for c in audit(tmp_path).controls if c.id == "workflows")
+    assert [f.at.path for f in control.findings if f.action is Action.BLOCK] == [PATH]
+    gaps = [g for g in control.gaps if g.at.path == other and "zizmor" not in g.message]
+    assert bool(gaps) is (name not in ("5,000 jobs", "deep anchors"))
+
+
 def test_workflows_that_call_each_other_come_to_an_end() -> None:
     files = {
         f".github/workflows/{a}.yml": "on: [push, workflow_call]\npermissions: {}\njobs:\n"

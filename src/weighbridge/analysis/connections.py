@@ -164,7 +164,7 @@ class Connections:
             if not isinstance(node, ast.Constant) or not isinstance(node.value, str):
                 continue
             text = node.value
-            if "://" not in text or id(node) in quoted or len(text) > 20_000:
+            if "://" not in text or id(node) in quoted:
                 continue
             for found in URL.finditer(text):
                 host = _host(found[2])

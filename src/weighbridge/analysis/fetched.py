@@ -18,6 +18,9 @@ from weighbridge.formats.python_source import Nodes
 from weighbridge.intel.training_calls import lists
 
 DEPTH: Final = 20
+"""How deep an expression is spelled out."""
+CHAIN: Final = 100
+"""How many expressions within each other are followed."""
 UNKNOWN: Final = "{}"
 """Stands in a text for what only running the code tells."""
 SPELLED: Final = 2_000
@@ -94,6 +97,7 @@ class Flow:
     def __init__(self, names: Names, found: list[Scope]) -> None:
         self.names = names
         self.scopes = found
+        self.whole = True
         self.networked = any(p.dotted.partition(".")[0] in _NETWORKED for p in names.paths.values())
         self.attributes: dict[str, Fetched] = {}
         self.returns: dict[str, Fetched] = {}
@@ -197,7 +201,10 @@ class Flow:
 
     def of(self, node: ast.AST, scope: Scope, depth: int = 0) -> Fetched | None:
         """Where an expression's value was fetched from, or None."""
-        if depth > DEPTH or not self.scopes:
+        if not self.scopes:
+            return None
+        if depth > CHAIN:
+            self.whole = False
             return None
         deeper = depth + 1
         if isinstance(node, ast.Constant):

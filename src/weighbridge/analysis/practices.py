@@ -23,6 +23,7 @@ from weighbridge.core.finding import Action, Finding
 from weighbridge.core.location import Location, within
 from weighbridge.formats.notebook import Notebook
 from weighbridge.formats.python_source import PythonSource, nodes
+from weighbridge.formats.shell import Script
 from weighbridge.formats.shell import read as read_shell
 
 QUOTED: Final = 200
@@ -81,8 +82,12 @@ def told(audit: Audit, judged: Iterable[Judged], noted: str) -> Iterator[Finding
             at=min((n.practice for n in notes), key=lambda p: p.aside).at,
             action=Action.NOTE,
             symbol=noted,
-            evidence=(Table("Noted", ("where", "what", "line"), tuple(rows[:LISTED])),),
+            evidence=(Table(_title(len(rows)), ("where", "what", "line"), tuple(rows[:LISTED])),),
         )
+
+
+def _title(number: int) -> str:
+    return f"Noted, the first {LISTED:,} of {number:,}" if number > LISTED else "Noted"
 
 
 def _longest(alike: list[Judged]) -> Judged:
@@ -104,6 +109,8 @@ def _lines(found: list[Practice]) -> str:
     for practice in found[:20]:
         cell = f"{practice.at.inside[-1]} " if practice.at.inside else ""
         shown.append(f"{cell}{practice.at.line:>5}  {practice.text}")
+    if len(found) > len(shown):
+        shown.append(f"      … and {len(found) - len(shown):,} more")
     return "\n".join(shown)
 
 
@@ -123,7 +130,10 @@ def of_notebook(notebook: Notebook) -> Iterator[Practice | Egress]:
     aside = is_aside(within(notebook.where.path)[1])
     for shell in notebook.shells:
         lines = shell.text.split("\n")
-        for act in _shell_acts(shell.text):
+        script = read_shell(shell.text)
+        if script.broken:
+            yield Practice(at=notebook.in_cell(shell.cell), kind=UNREAD, symbol="", text="")
+        for act in _shell_acts(script):
             line = lines[act.line - 1] if act.line <= len(lines) else ""
             yield Practice(
                 at=notebook.in_cell(shell.cell, shell.line + act.line - 1),
@@ -142,8 +152,8 @@ class _Did(msgspec.Struct, frozen=True):
     traits: tuple[str, ...]
 
 
-def _shell_acts(text: str) -> Iterator[_Did]:
-    for act in acts(read_shell(text)):
+def _shell_acts(script: Script) -> Iterator[_Did]:
+    for act in acts(script):
         if act.kind in COMMANDS:
             vendor = ("vendor",) if act.target == "vendor" else ()
             yield _Did(act.line, (act.detail or act.text)[:300], (act.kind.value, *vendor))

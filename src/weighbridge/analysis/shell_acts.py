@@ -12,7 +12,7 @@ from typing import Final
 
 from weighbridge.analysis.shell_kinds import Act, Kind
 from weighbridge.analysis.shell_programs import FETCHERS, of_program
-from weighbridge.analysis.shell_runs import INTERPRETERS, SHELLS, SHOWN, Run, runs
+from weighbridge.analysis.shell_runs import INTERPRETERS, SHELLS, SHOWN, UNREAD, Run, runs
 from weighbridge.formats.shell import Script
 
 _THROUGH: Final = frozenset(("tee", "gunzip", "zcat", "xz", "base64", "cat", "tr", "dos2unix",
@@ -30,6 +30,9 @@ def acts(script: Script) -> Iterator[Act]:
     before: Run | None = None
     source = ""  # what flows through the pipe that is being read
     for run in runs(script):
+        if run.program == UNREAD:
+            yield run.act(Kind.UNREAD)
+            continue
         arguments = run.arguments
         source = source if run.command.piped else ""
         if run.program in FETCHERS:

@@ -35,6 +35,8 @@ class Kind(StrEnum):
     """A language model is asked, with tools of its own."""
     PERMISSION = "permission"
     """The permission of an account is asked for."""
+    UNREAD = "unread"
+    """What is done lies within more shells than are opened."""
 
 
 @dataclass(frozen=True, slots=True)

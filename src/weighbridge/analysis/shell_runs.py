@@ -10,8 +10,10 @@ from typing import Final
 from weighbridge.analysis.shell_kinds import Act, Kind
 from weighbridge.formats.shell import Command, Script, Word, read
 
-DEPTH: Final = 4
+DEPTH: Final = 12
 """How many shells within shells (`bash -c`) are followed."""
+UNREAD: Final = "\0"
+"""Stands for the program of a shell that lies deeper."""
 SHOWN: Final = 160
 SHELLS: Final = frozenset(("sh", "bash", "zsh", "dash", "ksh", "ash", "pwsh", "powershell"))
 INTERPRETERS: Final = re.compile(r"python[\d.]*|pypy[\d.]*|perl|ruby|node|php|deno|bun")
@@ -68,8 +70,11 @@ def runs(script: Script, depth: int = 0) -> Iterator[Run]:
             continue
         run = Run(_base(words[0].text), words, command)
         yield run
-        if depth < DEPTH and (text := _spoken(run)) is not None:
-            yield from runs(read(text.text, text.line), depth + 1)
+        if (text := _spoken(run)) is not None:
+            if depth < DEPTH:
+                yield from runs(read(text.text, text.line), depth + 1)
+            else:
+                yield Run(UNREAD, run.words, run.command)
 
 
 def _base(text: str) -> str:

@@ -103,7 +103,7 @@ class _Reading:
         return Training(
             tuple(dict.fromkeys(self.met)),
             tuple(dict.fromkeys(self.reached)),
-            self.names.steps < STEPS,
+            self.names.steps < STEPS and self.flow.whole,
         )
 
     def _say(

@@ -49,6 +49,8 @@ ENTRIES: Final = 24
 """How many different ways into one workflow are told apart."""
 STEPS: Final = 60_000
 """How many steps of all jobs are looked at, each as often as it is reached."""
+GAPS: Final = 200
+"""How many gaps are listed one by one."""
 SCRIPT_LIMIT: Final = 512 << 10
 """How many bytes a script that a step calls may have."""
 _SECRET: Final = re.compile(r"secrets\.([a-z_][\w-]*)")
@@ -94,6 +96,9 @@ class _Reader:
             ] = workflow
         for workflow in live:
             sources = by_root[root_of(workflow.at.path)]
+            if len(workflow.triggers) > ENTRIES:
+                why = f"only the first {ENTRIES} of {len(workflow.triggers):,} triggers were judged"
+                self._gap(GapKind.TOO_LARGE, why, workflow.at.path, workflow.triggers[ENTRIES].line)
             for trigger in workflow.triggers[:ENTRIES]:
                 if trigger.event != "workflow_call":
                     entry = trigger_entry(trigger, sources)
@@ -177,6 +182,8 @@ class _Reader:
         entry = replace(view.entry, calls=(*view.entry.calls, call))
         alike = sum(1 for e, _, _ in known if e.calls)
         if alike >= ENTRIES:
+            why = f"more than {ENTRIES} ways lead into {job.uses[:120]}; the rest was not judged"
+            self._gap(GapKind.TOO_LARGE, why, workflow.at.path, call[2])
             return
         known.append((entry, given, view))
         self._enter(callee, entry, given, view, depth + 1)
@@ -272,7 +279,7 @@ class _Reader:
         view = StepView(step, file, now, action, done, called, script, guards, through)
         into.append(view)
         outputs = written_outputs(step, script, now)
-        if action is not None and action.tier == "local" and depth < CALLS:
+        if action is not None and action.tier == "local":
             outputs |= self._composite(step, root, now, into, guards, depth)
         if step.id and outputs:
             scope.steps[step.id.lower()] = outputs
@@ -290,13 +297,21 @@ class _Reader:
             ),
             None,
         )
-        if found is None or not found.jobs:
+        at = step.lines.get("uses", step.line)
+        if found is None:
+            if not _fetched(step.uses, into):
+                why = f"the action {step.uses[:120]} is not there or could not be read"
+                self._gap(GapKind.UNREADABLE, why, into[-1].file, at)
+            return {}
+        if depth >= CALLS:
+            why = f"actions use each other more than {CALLS} deep; the rest was not judged"
+            self._gap(GapKind.TOO_LARGE, why, into[-1].file, at)
             return {}
         inputs = {
             name: scope.of(step.inputs.get(name, default)) for name, default in found.inputs.items()
         }
         inner = Scope(scope.event, dict(scope.env), {}, scope.needs, inputs, scope.matrix)
-        for part in found.jobs[0].steps:
+        for part in (s for job in found.jobs for s in job.steps):
             self._step(part, found.at.path, root, inner, into, guards, step.uses, depth + 1)
         return {name.lower(): inner.of(value) for name, value in found.outputs.items()}
 
@@ -329,7 +344,14 @@ class _Reader:
                         script.broken,
                     )
                 self.texts[key] = (script, tuple(acts(script)))
+                self._deep(self.texts[key][1], file)
         return self.texts[key]
+
+    def _deep(self, done: tuple[Act, ...], file: str) -> None:
+        for act in done:
+            if act.kind is Kind.UNREAD:
+                why = "shells within shells lie too deep to be read"
+                self._gap(GapKind.TOO_LARGE, why, file, act.line)
 
     def _called(self, done: tuple[Act, ...], root: str, step: Step) -> Iterator[tuple[str, Act]]:
         """What the scripts of the repository do that a step calls."""
@@ -349,8 +371,19 @@ class _Reader:
         key = (path, "")
         if key not in self.scripts:
             text = self._text(path)
+            if not text and self.audit.blobs[path].size:
+                why = "a script that a step calls is too large or could not be read"
+                self._gap(GapKind.UNREADABLE, why, path)
             python = path.endswith(".py")
-            self.scripts[key] = tuple(python_acts(text, 1) if python else acts(read(text)))
+            if python:
+                self.scripts[key] = tuple(python_acts(text, 1))
+                return self.scripts[key]
+            script = read(text)
+            if script.broken:
+                why = "a script that a step calls could not be read to its end"
+                self._gap(GapKind.MALFORMED, why, path, script.broken)
+            self.scripts[key] = tuple(acts(script))
+            self._deep(self.scripts[key], path)
         return self.scripts[key]
 
     def _beside(self, workflow: str, path: str) -> str:
@@ -361,12 +394,29 @@ class _Reader:
 
     def _gap(self, kind: GapKind, why: str, path: str, line: int | None = None) -> None:
         gap = Gap(kind=kind, message=why, at=Location(path, line=line))
-        if gap not in self.gaps and len(self.gaps) < 200:
-            self.gaps.append(gap)
+        if gap in self.gaps or len(self.gaps) > GAPS:
+            return
+        if len(self.gaps) == GAPS:
+            gap = Gap(kind=GapKind.TOO_LARGE, message="more could not be followed than is listed",
+                      at=Location(path))  # fmt: skip
+        self.gaps.append(gap)
 
 
 def _read(blob: Blob) -> str:
     return read_whole(blob).decode("utf-8", "replace")
+
+
+def _fetched(uses: str, before: list[StepView]) -> bool:
+    """Whether an action lies in a folder into which another repository was checked out: it belongs
+    to that one, as an action that is named by its repository does."""
+    place = posixpath.normpath(uses)
+    for view in before:
+        name = view.action.name.lower() if view.action is not None else ""
+        if name == "actions/checkout" and view.step.inputs.get("repository"):
+            folder = posixpath.normpath(view.step.inputs.get("path", "") or ".")
+            if folder == "." or place == folder or place.startswith(f"{folder}/"):
+                return True
+    return False
 
 
 def _ordered(jobs: tuple[Job, ...]) -> Iterator[Job]:

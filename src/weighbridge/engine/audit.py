@@ -19,7 +19,7 @@ from weighbridge.analysis.ownership import PART, holds_model, is_plain, vouched
 from weighbridge.analysis.references import resolve
 from weighbridge.analysis.repository import is_repository
 from weighbridge.analysis.signature import prepare
-from weighbridge.core.check import Artifact, Audit, Check, domain_of
+from weighbridge.core.check import Artifact, Audit, Check, Domain, domain_of
 from weighbridge.core.document import Malformed
 from weighbridge.core.fact import Automation, Signature
 from weighbridge.core.finding import Finding, Gap, GapKind, Related
@@ -44,6 +44,7 @@ from weighbridge.engine.examine import SEVERITY, UNRECOGNISED, Kept, examine
 from weighbridge.engine.rules import Rules, compile_folder
 from weighbridge.engine.ruleset import Ruleset, load
 from weighbridge.engine.supervisor import Progress, Settings, Supervisor
+from weighbridge.formats.text import is_workflow_path
 from weighbridge.intel.advisories.index import NoIndex, facts_of
 from weighbridge.sources.folder import File
 from weighbridge.sources.joined import Joined
@@ -197,11 +198,12 @@ def _examined(
     gaps: list[Gap] = []
     for met in source.walk():
         if isinstance(met, Gap):
-            gaps.append(msgspec.structs.replace(met, controls=_all_controls(ruleset)))
+            gaps.append(met)
         else:
             blobs.append(met)
     blobs.sort(key=lambda b: b.path)
     repository = is_repository((b.path, b.size) for b in blobs)
+    gaps = [_unopened(gap, ruleset, repository) for gap in gaps]
     examine_one = partial(_examine, ruleset, settings.limits, rules, repository)
     once = [b for b in blobs if not isinstance(b, Copy)]
     earlier = _earlier(ruleset, settings, rules, repository)
@@ -403,6 +405,18 @@ def _raw(examined: Examined, meant: set[Location | None]) -> Examined:
 
 def _all_controls(ruleset: Ruleset) -> tuple[str, ...]:
     return tuple(sorted({*ruleset.content_controls, "integrity"}))
+
+
+def _unopened(gap: Gap, ruleset: Ruleset, repository: bool) -> Gap:
+    """What a source could not hand out leaves open what its content answers, and what is asked of
+    files at its place."""
+    path = gap.at.path
+    controls = {*_all_controls(ruleset)}
+    if any(map(is_workflow_path, (path, f"{path}/w.yml", f"{path}/workflows/w.yml"))):
+        controls |= {"workflows", "release"}
+    if domain_of(path, repository) is Domain.SOURCE:
+        controls.add("training-code")
+    return msgspec.structs.replace(gap, controls=tuple(sorted(controls)))
 
 
 def _concerns(gap: Gap, examined: Examined, ruleset: Ruleset) -> Gap:

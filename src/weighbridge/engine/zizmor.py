@@ -31,6 +31,8 @@ from weighbridge.sources.remote import RemoteFile
 SERIES: Final = "1.32."
 SIZE_LIMIT: Final = 1 << 20
 """How large a file may be that is handed over, in bytes."""
+JOBS_LIMIT: Final = 1_000
+"""How many jobs a file may have: zizmor's time grows with their square."""
 SECONDS: Final = 30.0
 """How long it may take over all files at once, and over one that is tried alone."""
 ALL_SECONDS: Final = 90.0
@@ -97,6 +99,9 @@ class _Stage:
                 continue
             if isinstance(blob, RemoteFile):
                 yield path, "zizmor reads no files over a network"
+                continue
+            if len(automation.jobs) > JOBS_LIMIT:
+                yield path, f"it has more than {JOBS_LIMIT:,} jobs, which zizmor takes minutes for"
                 continue
             if blob.size > SIZE_LIMIT:
                 yield path, "it is too large for zizmor"

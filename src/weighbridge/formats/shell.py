@@ -258,7 +258,7 @@ class _Reader:
                 if not text and self.text[self.at : self.at + 1] == "(":
                     self.at += 1  # an array: its values are the words up to the bracket
                     self.depth += 1
-                    inner = self.script(")") if self.depth < DEPTH else Script(())
+                    inner = self.script(")") if self._deeper() else Script(())
                     self.depth -= 1
                     self.at += 1
                     words = [w for c in inner.commands for w in c.words]
@@ -389,7 +389,7 @@ class _Reader:
             if name := _NAME.match(text, start + 2 + (text[start + 2 : start + 3] in "!#")):
                 parts.variables.append(name[0])
             inside = text[start + 2 : end]
-            if ("$(" in inside or "`" in inside) and self.depth < DEPTH:
+            if ("$(" in inside or "`" in inside) and self._deeper():
                 self.depth += 1
                 inner = _Reader(inside, self.line, self.backticks, 0, self.depth)
                 word = inner._quoted_part()
@@ -432,6 +432,12 @@ class _Reader:
             if letter == "\n" and level > DEPTH:
                 break
         return -1
+
+    def _deeper(self) -> bool:
+        """Whether one more level is read; what is not leaves the script unread from there."""
+        if self.depth >= DEPTH:
+            self.broken = self.broken or self.line
+        return self.depth < DEPTH
 
     def _verbatim(self, parts: _Parts, end: int, closing: int) -> None:
         if end < 0:
@@ -486,7 +492,7 @@ class _Reader:
                 self.broken = self.broken or line
             text = "\n".join(lines)
             word = Word(text, line, bare=False)
-            if expands and self.depth < DEPTH and ("$" in text or "`" in text):
+            if expands and ("$" in text or "`" in text) and self._deeper():
                 inner = _Reader(text.replace('"', " "), line, self.backticks, 0, self.depth + 1)
                 read = inner._quoted_part()
                 word = Word(text, line, read.variables, read.inner, False)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import yaml
 
@@ -121,18 +121,16 @@ class _Reader:
 
     def texts(self, value: Any) -> tuple[str, ...]:
         """A scalar or a list of them."""
-        values = value if isinstance(value, list) else [value]
-        return tuple(self.text(v) for v in values[:VALUES] if isinstance(v, str) and v)
+        values = _bounded(value) if isinstance(value, list) else [value]
+        return tuple(self.text(v) for v in values if isinstance(v, str) and v)
 
     def mapping(self, value: Any) -> dict[str, str]:
         """A mapping of scalars; a list as a value is joined by lines."""
         if not isinstance(value, dict):
             return {}
-        if len(value) > VALUES:
-            raise Malformed(f"a mapping of more than {VALUES:,} values")
         return {
             str.__str__(k): "\n".join(self.texts(v)) if isinstance(v, list) else self.text(v)
-            for k, v in value.items()
+            for k, v in _bounded(value).items()
         }
 
     def line(self, value: Any, default: int = 1) -> int:
@@ -185,13 +183,13 @@ class _Reader:
             return {}
         return {
             str.__str__(name): self.text(said.get(key)) if isinstance(said, dict) else ""
-            for name, said in list(value.items())[:VALUES]
+            for name, said in _bounded(value).items()
         }
 
     def triggers(self, value: Any) -> Iterator[Trigger]:
         """`on`: a name, a list of names, or a mapping with filters."""
         if isinstance(value, dict):
-            for event, filters in list(value.items())[:VALUES]:
+            for event, filters in _bounded(value).items():
                 said = filters if isinstance(filters, dict) else {}
                 yield Trigger(
                     event=self.text(event),
@@ -202,7 +200,7 @@ class _Reader:
                     workflows=self.texts(said.get("workflows")),
                 )
         else:
-            for event in value if isinstance(value, list) else [value]:
+            for event in _bounded(value) if isinstance(value, list) else [value]:
                 if isinstance(event, str) and event:
                     yield Trigger(event=self.text(event), line=self.line(event))
 
@@ -264,7 +262,7 @@ class _Reader:
             return {}
         made: dict[str, tuple[str, ...]] = {}
         include = said.get("include")
-        rows = include[:VALUES] if isinstance(include, list) else []
+        rows = _bounded(include) if isinstance(include, list) else []
         for name, values in [
             *said.items(),
             *(i for r in rows if isinstance(r, dict) for i in r.items()),
@@ -277,9 +275,9 @@ class _Reader:
         """The texts among the values of a variable; one level of lists and mappings is opened."""
         listed = values if isinstance(values, list) else [values]
         inner = [
-            v for value in listed[:VALUES] for v in (value if isinstance(value, list) else [value])
+            v for value in _bounded(listed) for v in (value if isinstance(value, list) else [value])
         ]
-        return self.texts(inner[:VALUES])
+        return self.texts(inner)
 
     def images(self, said: dict[str, Any]) -> Iterator[str]:
         """The images that a job runs in and beside."""
@@ -321,6 +319,16 @@ class _Reader:
             inputs=self.mapping(said.get("with")),
             lines=lines,
         )
+
+
+Values = TypeVar("Values", list[Any], dict[str, Any])
+
+
+def _bounded(values: Values) -> Values:
+    """The same, unless there are more of them than any workflow has: nothing is cut silently."""
+    if len(values) > VALUES:
+        raise Malformed(f"more than {VALUES:,} values in one place")
+    return values
 
 
 WORKFLOW = Format(

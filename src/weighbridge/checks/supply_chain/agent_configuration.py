@@ -72,6 +72,9 @@ def agent_configuration(audit: Audit) -> Iterator[Finding | Gap]:
             why = "this file for coding assistants could not be read"
             yield Gap(kind=GapKind.UNREADABLE, message=why, at=Location(path))
             continue
+        if blob.size > READ:
+            why = f"only the first {READ:,} bytes of this file for coding assistants were read"
+            yield Gap(kind=GapKind.TOO_LARGE, message=why, at=Location(path))
         hidden = _HIDDEN.search(text)
         if hidden is not None:
             line = text.count("\n", 0, hidden.start()) + 1

@@ -19,6 +19,7 @@ from weighbridge.formats.shell import read
 
 BUDGET: Final = 32 << 20
 """How many bytes of scripts are read in all."""
+DEEP: Final = "shells within shells lie too deep to be read"
 SAID: Final = {
     Kind.REMOTE_SCRIPT: "what was just downloaded is run unchecked, from",
     Kind.INSTALL_GIT: "a package is installed from git, from no fixed commit:",
@@ -59,9 +60,6 @@ def build_script(audit: Audit) -> Iterator[Finding | Gap]:
     - https://cwe.mitre.org/data/definitions/494.html
     - https://pip.pypa.io/en/stable/topics/secure-installs/
     """
-    if not any(is_script(path) or system_of(path) for path in audit.blobs):
-        why = "no script that builds or trains is among the files"
-        yield Gap(kind=GapKind.NOT_GIVEN, message=why, at=Location("."))
     left = BUDGET
     for path, blob in audit.blobs.items():
         if not is_script(path) and system_of(path) is None:
@@ -104,6 +102,8 @@ def _of(path: str, text: str) -> Iterator[Finding | Gap]:
             why = "a script could not be read to its end"
             yield Gap(kind=GapKind.MALFORMED, message=why, at=Location(path, line=script.broken))
         for act in acts(script):
+            if act.kind is Kind.UNREAD:
+                yield Gap(kind=GapKind.TOO_LARGE, message=DEEP, at=Location(path, line=act.line))
             symbol = f"{act.kind.value}: {act.detail[:100]}"
             if act.kind not in SAID or symbol in seen:
                 continue
@@ -123,6 +123,7 @@ def _of(path: str, text: str) -> Iterator[Finding | Gap]:
             )
     if loose:
         lines = "\n".join(f"{a.line}: {a.text}" for a in loose[:20])
+        lines += f"\n… and {len(loose) - 20:,} more" if len(loose) > 20 else ""
         yield Finding(
             message=f"{SAID[Kind.INSTALL_UNPINNED]} {loose[0].detail[:120]}",
             at=Location(path, line=loose[0].line),

@@ -13,7 +13,7 @@ from weighbridge.core.fact import Egress, Practice
 from weighbridge.core.finding import Action, Finding, Gap, GapKind
 from weighbridge.core.location import Location
 
-SHOWN: Final = 500
+SHOWN: Final = 5_000
 _HOW: Final = {"reports": 0, "calls": 1, "names": 2}
 
 
@@ -55,10 +55,11 @@ def training_egress(audit: Audit) -> Iterator[Finding | Gap]:
     called = sorted(row[0] for row in rows if row[1] != "names" and row[4] == "code")
     first = min((f for found in hosts.values() for f in found), key=_near)
     named = f": {', '.join(called[:8])}" + (" …" if len(called) > 8 else "") if called else ""
+    cut = f"; the first {SHOWN:,} are listed" if len(rows) > SHOWN else ""
     columns = ("host", "how", "sends", "times", "where", "first")
     yield Finding(
         message=f"the code connects or reports to {len(called):,} hosts{named}; "
-        f"{len(hosts) - len(called):,} more are only named, or stand in tests and examples",
+        f"{len(hosts) - len(called):,} more are only named, or stand in tests and examples{cut}",
         at=first.at,
         action=Action.NOTE,
         symbol="egress",
