@@ -109,6 +109,9 @@ UNPINNED = "workflow-unpinned-action: review"
 DOWNLOAD = "workflow-download: review"
 CACHE = "release-cache: review"
 SECRET = "release-secret: review"
+TOKENED = "release-credential: review"
+UNSIGNED = "release-attestation: review"
+UNTRACED = "release-publishing: review"
 RUNNER = "workflow-runner: review"
 AGENT = "workflow-agent: review"
 RIGHTS = "workflow-permissions: review"
@@ -623,6 +626,8 @@ case(
         "run: twine upload dist/*\nenv:\n  TWINE_PASSWORD: ${{ secrets.PYPI }}",
     ),
     INJECTION + "block",
+    TOKENED,
+    UNSIGNED,
 )
 case(
     "a comment in a script of JavaScript",
@@ -733,6 +738,8 @@ case(
         "run: twine upload dist/*\nenv:\n  TWINE_PASSWORD: ${{ secrets.PYPI }}",
     ),
     INJECTION + "review",
+    TOKENED,
+    UNSIGNED,
 )
 case(
     "the title behind a variable",
@@ -860,78 +867,227 @@ case(
 )
 
 # -- releases -------------------------------------------------------------------------------------
+TAG = "push:\n  tags: ['v*']"
 UPLOAD = "run: hf upload our-lab/model out\nenv:\n  HF_TOKEN: ${{ secrets.HF_TOKEN }}"
+SIGN = "run: python -m model_signing sign sigstore out"
+PYPI = f"uses: pypa/gh-action-pypi-publish@{SHA}"
+OIDC = "environment: pypi\npermissions:\n  id-token: write"
+TWO_JOBS = """
+on:
+  push: {tags: ['v*']}
+permissions: {}
+jobs:
+  build:
+    runs-on: ubuntu-latest
+    steps:
+      - uses: actions/checkout@SHA
+      - CACHE
+      - run: python -m build
+      - uses: actions/upload-artifact@SHA
+  publish:
+    needs: build
+    runs-on: ubuntu-latest
+    environment: pypi
+    permissions: {id-token: write}
+    steps:
+      - uses: actions/download-artifact@SHA
+      - uses: pypa/gh-action-pypi-publish@SHA
+"""
+case(
+    "a package by a password that lives on",
+    "attack",
+    workflow(TAG, f"{PYPI}\nwith:\n  password: ${{{{ secrets.PYPI_API_TOKEN }}}}"),
+    TOKENED,
+    UNSIGNED,
+)
+case("a package by the identity of the run", "fixed", workflow(TAG, PYPI, job=OIDC))
+case(
+    "attestations are switched off",
+    "attack",
+    workflow(TAG, f"{PYPI}\nwith:\n  attestations: false", job=OIDC),
+    UNSIGNED,
+)
+case(
+    "an action from before there were attestations",
+    "attack",
+    workflow(TAG, "uses: pypa/gh-action-pypi-publish@v1.8.14", job=OIDC),
+    UNSIGNED,
+    UNPINNED,
+)
+case(
+    "the provenance of an image is stated",
+    "fixed",
+    workflow(
+        TAG,
+        f"uses: docker/login-action@{SHA}\nwith:\n  registry: ghcr.io\n"
+        "  password: ${{ secrets.GITHUB_TOKEN }}",
+        f"uses: docker/build-push-action@{SHA}\nwith:\n  push: true",
+        f"uses: actions/attest-build-provenance@{SHA}\nwith:\n  push-to-registry: true",
+        job="permissions:\n  packages: write\n  id-token: write\n  attestations: write",
+    ),
+)
+case(
+    "an image that says nothing of itself",
+    "attack",
+    workflow(
+        TAG,
+        f"uses: docker/build-push-action@{SHA}\nwith:\n  push: true",
+        job="permissions:\n  packages: write",
+    ),
+    UNSIGNED,
+)
+case(
+    "any branch publishes",
+    "attack",
+    workflow("push:", CHECKOUT, PYPI, job="permissions:\n  id-token: write"),
+    UNTRACED,
+)
+case(
+    "any branch starts it, and a tag publishes",
+    "fixed",
+    workflow(
+        "push:",
+        CHECKOUT,
+        f"if: startsWith(github.ref, 'refs/tags/v')\n{PYPI}",
+        job="permissions:\n  id-token: write",
+    ),
+)
+case("any branch publishes behind an environment", "guarded", workflow("push:", PYPI, job=OIDC))
+case(
+    "what another run has built is published",
+    "attack",
+    workflow(
+        "workflow_dispatch:\n  inputs:\n    run: {}",
+        f"uses: actions/download-artifact@{SHA}\nwith:\n  run-id: ${{{{ inputs.run }}}}",
+        "run: twine upload dist/*\nenv:\n  TWINE_PASSWORD: ${{ secrets.PYPI }}",
+    ),
+    UNTRACED,
+    TOKENED,
+    UNSIGNED,
+)
+case(
+    "a cache in the job that builds what another one publishes",
+    "attack",
+    TWO_JOBS.replace("CACHE", "uses: actions/cache@SHA").replace("SHA", SHA),
+    CACHE,
+)
+case(
+    "two jobs without a cache",
+    "fixed",
+    TWO_JOBS.replace("CACHE", "run: pip install build==1.2.2").replace("SHA", SHA),
+)
+case(
+    "a cache in a job whose artifact nobody publishes",
+    "fixed",
+    TWO_JOBS.replace("CACHE", "uses: actions/cache@SHA")
+    .replace("    needs: build\n", "")
+    .replace("SHA", SHA),
+)
+case(
+    "the signature is only printed",
+    "attack",
+    workflow(TAG, UPLOAD, "run: echo 'cosign sign out'"),
+    UNSIGNED,
+)
+case(
+    "a called workflow states the provenance",
+    "fixed",
+    """
+on:
+  push: {tags: ['v*']}
+permissions: {}
+jobs:
+  release:
+    runs-on: ubuntu-latest
+    permissions: {contents: write}
+    steps:
+      - run: gh release upload v1 out
+  provenance:
+    needs: release
+    permissions: {id-token: write, contents: write}
+    uses: slsa-framework/slsa-github-generator/.github/workflows/generator_generic_slsa3.yml@SHA
+""".replace("SHA", SHA),
+)
 case(
     "a cache before a model is uploaded",
     "attack",
-    workflow("push:", f"uses: actions/cache@{SHA}\nwith:\n  path: out\n  key: out", UPLOAD),
+    workflow(TAG, f"uses: actions/cache@{SHA}\nwith:\n  path: out\n  key: out", UPLOAD),
     CACHE,
+    UNSIGNED,
 )
 case(
     "a cache of packages before a release",
     "attack",
     workflow(
-        "push:",
+        TAG,
         f"uses: actions/setup-python@{SHA}\nwith:\n  cache: pip",
         "run: twine upload dist/*\nenv:\n  TWINE_PASSWORD: ${{ secrets.PYPI }}",
     ),
     CACHE,
+    TOKENED,
+    UNSIGNED,
 )
 case(
     "a cache before an upload in a script of the repository",
     "attack",
     {
         ".github/workflows/w.yml": workflow(
-            "push:",
+            TAG,
             f"uses: actions/cache@{SHA}\nwith:\n  path: out\n  key: out",
             "run: python tools/push.py\nenv:\n  HF_TOKEN: ${{ secrets.HF_TOKEN }}",
         ),
         "tools/push.py": "from huggingface_hub import HfApi\nHfApi().upload_folder(folder_path='out', repo_id='a/b')\n",
     },
     CACHE,
+    UNSIGNED,
 )
 case(
     "a token for the whole workflow beside an upload",
     "attack",
     workflow(
-        "push:",
+        TAG,
         CHECKOUT,
         "run: pip install -r requirements.txt && make model",
         "run: hf upload our-lab/model out",
         top="permissions:\n  contents: read\n" + TOKEN,
     ),
     SECRET,
+    UNSIGNED,
 )
 case(
     "a token for the whole job beside a release",
     "attack",
     workflow(
-        "push:",
+        TAG,
         CHECKOUT,
         "run: make dist",
         "run: twine upload dist/*",
         job="env:\n  TWINE_PASSWORD: ${{ secrets.PYPI_TOKEN }}",
     ),
     SECRET,
+    TOKENED,
+    UNSIGNED,
 )
 case(
     "a cache where nothing is published",
     "fixed",
-    workflow("push:", f"uses: actions/cache@{SHA}\nwith:\n  path: out\n  key: out", "run: make"),
+    workflow(TAG, f"uses: actions/cache@{SHA}\nwith:\n  path: out\n  key: out", "run: make"),
 )
 case(
     "the cache of uv is off",
     "fixed",
-    workflow("push:", f"uses: astral-sh/setup-uv@{SHA}\nwith:\n  enable-cache: false", UPLOAD),
+    workflow(TAG, f"uses: astral-sh/setup-uv@{SHA}\nwith:\n  enable-cache: false", UPLOAD, SIGN),
 )
 case(
-    "the token is the last step's", "fixed", workflow("push:", CHECKOUT, "run: make model", UPLOAD)
+    "the token is the last step's",
+    "fixed",
+    workflow(TAG, CHECKOUT, "run: make model", UPLOAD, SIGN),
 )
 case(
     "the upload is only printed",
     "fixed",
     workflow(
-        "push:",
+        TAG,
         f"uses: actions/cache@{SHA}\nwith:\n  path: out\n  key: out",
         "run: echo 'now run hf upload our-lab/model out'",
     ),

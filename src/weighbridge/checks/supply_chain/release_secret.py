@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Final
 
-from weighbridge.analysis.expressions import expressions
 from weighbridge.analysis.shell_kinds import Kind
 from weighbridge.analysis.workflow_jobs import automations
 from weighbridge.analysis.workflow_levels import path, worst
+from weighbridge.analysis.workflow_release import OPENS, named
 from weighbridge.analysis.workflow_views import JobView, StepView
 from weighbridge.core.check import Audit, check
 from weighbridge.core.finding import Action, Finding
@@ -49,34 +48,25 @@ def _environment(view: JobView) -> Iterator[Finding]:
         return
     scopes = ((view.workflow.env, "workflow", 1), (view.job.env, "job", view.job.line))
     for env, scope, line in scopes:
-        named = sorted({s for value in env.values() for s in _secrets(value)})
+        held = sorted({s for value in env.values() for s in named(value)})
         others = [s for s in view.steps if _runs_others(s)]
-        if not named or not others:
+        if not held or not others:
             continue
         at = Location(view.path, line=line)
         target = view.publishes[0][1]
         yield Finding(
             message=f"job {view.job.id} builds and publishes ({', '.join(kinds)}) while "
-            f"{', '.join(named[:4])} stands in the environment of the whole {scope}",
+            f"{', '.join(held[:4])} stands in the environment of the whole {scope}",
             at=at,
-            action=Action.REVIEW if any(map(_OPENS.search, named)) else Action.NOTE,
-            symbol=f"{view.job.id}: {scope}: {' '.join(named[:4])}",
+            action=Action.REVIEW if any(map(OPENS.search, held)) else Action.NOTE,
+            symbol=f"{view.job.id}: {scope}: {' '.join(held[:4])}",
             evidence=(path("A secret in the environment of a build", view,
-                           (f"the {scope} hands out {', '.join(named[:4])}", at),
+                           (f"the {scope} hands out {', '.join(held[:4])}", at),
                            (f"code of others runs: {others[0].label}", others[0].at()),
                            (f"publishes: {target.label}", target.at("uses"))),),
         )  # fmt: skip
 
 
-def _secrets(value: str) -> Iterator[str]:
-    for expression in expressions(value):
-        for name in expression.tree.paths():
-            if name.startswith("secrets.") and name != "secrets.github_token":
-                yield name.removeprefix("secrets.").upper()
-
-
-_OPENS: Final = re.compile(r"TOKEN|KEY|PASS|SECRET|CRED|WEBHOOK|AUTH|PWD|SIGN|CERT")
-"""What the name of a secret says that opens something; others hold a channel or a user's name."""
 _BUILDING: Final = (Kind.LOCAL_CODE, Kind.REMOTE_SCRIPT, Kind.INSTALL_GIT, Kind.INSTALL_UNPINNED)
 
 
