@@ -155,16 +155,9 @@ class Connections:
         called = {(r.host, r.line) for r in self.reached}
         hosts = {r.host for r in self.reached}
         spoken = {m.detail for m in self.met if m.kind is Kind.COLLECTOR}
-        quoted = {
-            id(n.value)
-            for n in self.nodes.all
-            if isinstance(n, ast.Expr) and isinstance(n.value, ast.Constant)
-        }
-        for node in self.nodes.all:
-            if not isinstance(node, ast.Constant) or not isinstance(node.value, str):
-                continue
+        for node in reversed(self.nodes.texts):
             text = node.value
-            if "://" not in text or id(node) in quoted:
+            if type(text) is not str or "://" not in text or id(node) in self.nodes.bare:
                 continue
             for found in URL.finditer(text):
                 host = _host(found[2])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterable
+from functools import cache
 from typing import Final
 
 import msgspec
@@ -91,6 +92,12 @@ def scopes(nodes: Nodes) -> list[Scope]:
     ]
 
 
+@cache
+def _writers() -> frozenset[str]:
+    """The last parts of the names of what downloads into a file."""
+    return frozenset(n.rpartition(".")[2] for n, where in lists().downloads.items() if where)
+
+
 class Flow:
     """What is fetched in one file. `of(node, scope)` asks it of an expression."""
 
@@ -103,7 +110,8 @@ class Flow:
         self.returns: dict[str, Fetched] = {}
         self.files: dict[str, Fetched] = {}
         """By the path as it is spelled: what one function writes, another one reads."""
-        self.hashing = {id(s) for s in found if self._hashes(s)}
+        hashes = any(p.dotted.startswith("hashlib") for p in names.paths.values())
+        self.hashing = {id(s) for s in found if hashes and self._hashes(s)}
         self.values: dict[int, dict[str, Fetched]] = {id(s): {} for s in found}
         for _ in range(4):  # functions use what stands below them
             before = self._known()
@@ -156,15 +164,18 @@ class Flow:
 
     def _written(self, node: ast.Call, scope: Scope) -> None:
         """The file that a download writes, or that is written with what was fetched."""
-        path = self.names.callee(node)
-        where = lists().downloads.get(path.dotted, "") if path is not None else ""
+        last = _last(node.func)
+        where = ""
+        if last in _writers() or last in self.names.paths:
+            path = self.names.callee(node)
+            where = lists().downloads.get(path.dotted, "") if path is not None else ""
         if where:
             position, _, keyword = where.partition(":")
             target = argument(node, int(position), keyword)
             met = self.of(node, scope)
             if target is not None and met is not None:
                 self._mark_file(target, met.on(node, f"writes it to {self._shown(target)}"), scope)
-        elif isinstance(node.func, ast.Attribute) and node.func.attr == "write" and node.args:
+        elif last == "write" and isinstance(node.func, ast.Attribute) and node.args:
             met = self.of(node.args[0], scope)
             file = self._opened(node.func.value, scope)
             if met is not None and file is not None:

@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 from weighbridge.core.document import Malformed
 from weighbridge.core.fact import Installs
@@ -48,10 +48,8 @@ class PythonSource(Written):
     def walk(self) -> Iterator[Blob | Gap]:
         """What its constants hide: pickles, archives, compiled code, also in base64."""
         kept = 0
-        for node in nodes(self).all:
-            if not isinstance(node, ast.Constant) or not isinstance(node.value, str | bytes):
-                continue
-            data = node.value if isinstance(node.value, bytes) else _raw(node.value)
+        for node in nodes(self).texts:
+            data = node.value if isinstance(node.value, bytes) else _raw(str(node.value))
             if len(data) < 22:
                 continue
             for payload in payloads(data, node.lineno):
@@ -65,7 +63,7 @@ class PythonSource(Written):
         if self.role or not _RELATIVE.search(self.text):
             return
         for node in nodes(self).all:
-            if not isinstance(node, ast.ImportFrom) or not node.level:
+            if type(node) is not ast.ImportFrom or not node.level:
                 continue
             up = "../" * (node.level - 1)
             if node.module:
@@ -93,24 +91,33 @@ class PythonSource(Written):
 _RELATIVE: Final = re.compile(r"\bfrom\s*\\?\s*\.")
 
 
-_LEAVES: Final = frozenset(
-    kind
-    for base in (ast.expr_context, ast.boolop, ast.operator, ast.unaryop, ast.cmpop)
-    for kind in base.__subclasses__()
-) | {int, str, type(None)}
-"""What a node holds that is no node, or one without content."""
-_ENDS: Final = frozenset({ast.Constant, ast.Name})
-"""Nodes that hold no others."""
+_BARE: Final = frozenset({
+    "ctx", "op", "ops", "id", "attr", "arg", "module", "level", "type_comment", "kind",
+    "conversion", "str", "simple", "is_async", "asname", "name", "type_ignores", "rest",
+    "kwd_attrs", "tag",
+})  # fmt: skip
+"""Fields that hold no node, or one without content (an operator, a context)."""
+_HOLED: Final = frozenset({"keys", "kw_defaults", "names"})
+"""Fields that hold lists in which something else can stand than nodes."""
+_CHILDREN: Final = {
+    kind: tuple(field for field in kind._fields if field not in _BARE)
+    for kind in vars(ast).values()
+    if isinstance(kind, type) and issubclass(kind, ast.AST)
+}
+_FUNCTIONS: Final = frozenset({ast.FunctionDef, ast.AsyncFunctionDef})
 
 
 @dataclass(frozen=True, slots=True)
 class Nodes:
-    """Every node of a tree but those without content. The nodes of a function's body stand
-    together, without those of functions within it: `scopes` says from where to where, the module
-    (without a name) first."""
+    """The nodes of a tree, without names, constants, operators and contexts. Those of a function's
+    body stand together, without those of functions within it: `scopes` says from where to where,
+    the module (without a name) first. `texts` are the constants that are texts or bytes, `bare` the
+    identities of those that are statements of their own, as documentation is."""
 
     all: tuple[ast.AST, ...]
     scopes: tuple[tuple[str, int, int], ...]
+    texts: tuple[ast.Constant, ...]
+    bare: frozenset[int]
 
 
 @lru_cache(maxsize=1)
@@ -120,33 +127,43 @@ def nodes(source: PythonSource) -> Nodes:
 
 
 def gather(tree: ast.Module) -> Nodes:
-    """The nodes of a tree."""
+    """The nodes of a tree, in one walk."""
     found: list[ast.AST] = []
+    texts: list[ast.Constant] = []
+    bare: set[int] = set()
     scopes: list[tuple[str, int, int]] = []
     functions: deque[tuple[str, list[ast.stmt]]] = deque([("", tree.body)])
     while functions:
         name, body = functions.popleft()
         start = len(found)
-        waiting: list[ast.AST] = list(body)
+        waiting: list[Any] = list(body)
         while waiting:
             node = waiting.pop()
-            found.append(node)
-            if type(node) in _ENDS:
+            kind = type(node)
+            if kind is ast.Name:
                 continue
-            inner = vars(node)
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            if kind is ast.Constant:
+                if type(node.value) is str or type(node.value) is bytes:
+                    texts.append(node)
+                continue
+            found.append(node)
+            fields = _CHILDREN[kind]
+            if kind in _FUNCTIONS:
                 functions.append((node.name, node.body))
-                inner = {**inner, "body": None}
-            for value in inner.values():
-                kind = type(value)
-                if kind in _LEAVES:
-                    continue
-                if kind is list:
-                    waiting += [item for item in value if isinstance(item, ast.AST)]
-                elif isinstance(value, ast.AST):
+                fields = tuple(field for field in fields if field != "body")
+            elif kind is ast.Expr and type(node.value) is ast.Constant:
+                bare.add(id(node.value))
+            for field in fields:
+                value = getattr(node, field, None)
+                if type(value) is list:
+                    if field in _HOLED:
+                        waiting += [item for item in value if isinstance(item, ast.AST)]
+                    else:
+                        waiting += value
+                elif value is not None:
                     waiting.append(value)
         scopes.append((name, start, len(found)))
-    return Nodes(tuple(found), tuple(scopes))
+    return Nodes(tuple(found), tuple(scopes), tuple(texts), frozenset(bare))
 
 
 def _raw(text: str) -> bytes:
