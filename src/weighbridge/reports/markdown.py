@@ -176,10 +176,7 @@ def _listing(evidence: AnyEvidence) -> tuple[list[str], int]:
                 for edge in evidence.edges
             ]
         case AttackPath():
-            rows = [
-                f"{number}. {printable(step.label, LIMIT)}"
-                for number, step in enumerate(evidence.steps, 1)
-            ]
+            rows = [printable(step, LIMIT) for step in reading.steps(evidence)]
     return rows[:ROWS], max(0, len(rows) - ROWS)
 
 

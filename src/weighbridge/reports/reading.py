@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from weighbridge.core.control import ControlVerdict, Verdict
+from weighbridge.core.evidence import AttackPath
 from weighbridge.core.finding import Action, Finding, Gap
 from weighbridge.core.location import Location
 from weighbridge.core.report import AppliedWaiver, CheckDoc, ControlResult, Report
@@ -128,6 +129,19 @@ def by_group(report: Report) -> dict[str, list[ControlResult]]:
     for control in report.controls:
         headed.setdefault(control.group, []).append(control)
     return headed
+
+
+def steps(path: AttackPath) -> Iterator[str]:
+    """The steps of an attack path in words, numbered, each with its place. Safe to print."""
+    before = ""
+    for number, step in enumerate(path.steps, 1):
+        where = ""
+        if step.at is not None:
+            where = place(step.at)
+            if where.startswith(f"{before}, ") and step.at.line is not None:
+                where = f"line {step.at.line:,}"
+            before = place(Location(step.at.path, step.at.inside))
+        yield f"{number}. {printable(step.label)}" + (f"  ({where})" if where else "")
 
 
 def place(at: Location) -> str:

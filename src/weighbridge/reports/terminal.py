@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, TextIO
 
 from weighbridge.core.evidence import (
@@ -234,10 +235,7 @@ class _Page:
                 ]
                 self.listing(drawn, len(evidence.edges) - len(drawn))
             case AttackPath():
-                steps = [
-                    f"{number}. {printable(step.label)}"
-                    for number, step in enumerate(evidence.steps[:ROWS], 1)
-                ]
+                steps = list(islice(reading.steps(evidence), ROWS))
                 self.listing(steps, len(evidence.steps) - len(steps))
 
     def call_tree(self, evidence: CallTree) -> None:
