@@ -31,6 +31,7 @@ CLASSES = {
     "workflow-agent": {"template-injection"},
     "release-cache": {"cache-poisoning"},
     "release-secret": {"secrets-inherit", "overprovisioned-secrets"},
+    "release-credential": {"use-trusted-publishing"},
 }
 ALL = {id for ids in CLASSES.values() for id in ids}
 
