@@ -243,7 +243,7 @@ def acts(script: Script) -> Iterator[Act]:
         if run.program in _FETCHERS:
             source = _address(run) or "an address"
             if place := _saved(run):
-                fetched[place] = source
+                fetched[place.removeprefix("./")] = source
         elif run.program in _CHECKING and not (
             run.program == "openssl" and "dgst" not in arguments
         ):
@@ -255,10 +255,9 @@ def acts(script: Script) -> Iterator[Act]:
             source = ""
         yield from _substituted(run)
         if not checked and (started := _started(run)) is not None:
-            for name, address in fetched.items():
-                if _same(started, name):
-                    yield _act(Kind.REMOTE_SCRIPT, run, run.text, address)
-                    break
+            address = fetched.get(started.removeprefix("./"))
+            if address is not None:
+                yield _act(Kind.REMOTE_SCRIPT, run, run.text, address)
         yield from _of_program(run)
         before = run
 
@@ -342,10 +341,6 @@ def _started(run: Run) -> str | None:
     ):
         return next((a for a in run.arguments if not a.startswith("-")), None)
     return run.words[0].text if "/" in run.words[0].text else None
-
-
-def _same(place: str, name: str) -> bool:
-    return place.removeprefix("./") == name.removeprefix("./")
 
 
 def _of_program(run: Run) -> Iterator[Act]:
