@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from weighbridge.analysis.dependencies import dependencies
 from weighbridge.analysis.image_installs import installs
-from weighbridge.checks.runtime.base_image import parsed
+from weighbridge.analysis.image_names import parsed
 from weighbridge.core.check import Audit
 from weighbridge.core.fact import ImageBuild, Installs
 from weighbridge.core.finding import Action, Finding, Gap

@@ -29,7 +29,7 @@ _PIP: Final = re.compile(r"(?:.*/)?pip[\d.]*")
 _PYTHON: Final = re.compile(r"(?:.*/)?python[\d.]*")
 _CONDA: Final = frozenset(("conda", "mamba", "micromamba"))
 _SYSTEM: Final = {"apt-get": "Debian", "apt": "Debian", "aptitude": "Debian", "apk": "Alpine",
-                  "dnf": "RPM", "yum": "RPM", "microdnf": "RPM", "zypper": "RPM"}  # fmt: skip
+                  "dnf": "rpm", "yum": "rpm", "microdnf": "rpm", "zypper": "rpm"}  # fmt: skip
 _SYSTEM_PACKAGE: Final = re.compile(
     r"([a-zA-Z0-9][a-zA-Z0-9+._-]*)(?::[a-z0-9]+)?(?:=([^\s*$=]+))?"
 )

@@ -24,7 +24,7 @@ from weighbridge.core.location import Location, within
 from weighbridge.core.tree import Blob, Held, Reference
 from weighbridge.formats import jinja, tfjs
 from weighbridge.formats.git import is_lfs_hook
-from weighbridge.formats.inventory import bill_of_materials
+from weighbridge.formats.inventory import bill_of_materials, skops_environment
 from weighbridge.formats.named_code import NamedCode, mappings, named_code
 from weighbridge.formats.token_ids import statements
 
@@ -166,9 +166,12 @@ class Json(Configuration):
     def facts(self) -> Iterator[Installs | Settings | SpecialTokens]:
         """What is declared in a configuration of a known kind and of special tokens; what a bill of
         materials lists."""
-        listed = bill_of_materials(self.value, self.where)
-        if listed is not None:
-            yield listed
+        for listed in (
+            bill_of_materials(self.value, self.where),
+            skops_environment(self.value, self.where),
+        ):
+            if listed is not None:
+                yield listed
         kind = _kind(self.value) if self.size <= SETTINGS_LIMIT else None
         if kind is not None:
             yield Settings(at=self.where, kind=kind, values=plain(self.value, SETTINGS_VALUES))

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from weighbridge.analysis.dependencies import dependencies, shown
+from weighbridge.analysis.dependencies import dependencies, lies_aside, shown, weighed
 from weighbridge.core.check import Audit, check
 from weighbridge.core.evidence import Table
 from weighbridge.core.fact import Firmness, Installs, PackageIndex
@@ -50,13 +50,14 @@ def index_confusion(audit: Audit) -> Iterator[Finding]:
     - https://cwe.mitre.org/data/definitions/319.html
     """
     for fact in dependencies(audit).files:
+        aside = lies_aside(fact, audit)
         for index in fact.indexes:
             why, action = _judged(index, fact)
             if why:
                 yield Finding(
                     message=why,
                     at=msgspec.structs.replace(fact.at, line=index.line or None),
-                    action=action,
+                    action=weighed(action, aside),
                     symbol=f"{index.kind} {shown(index.said)}",
                     evidence=_open_names(fact) if index.kind in ("extra", "strategy") else (),
                 )

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from weighbridge.analysis.dependencies import Wanted, dependencies, shown
+from weighbridge.analysis.dependencies import Wanted, dependencies, shown, weighed
 from weighbridge.core.check import Audit, check
 from weighbridge.core.fact import Firmness
 from weighbridge.core.finding import Action, Finding
@@ -47,7 +47,9 @@ def unpinned_source(audit: Audit) -> Iterator[Finding]:
             message=f"{one.said.name[:80] or 'a package'} is installed from {_what(one)}: "
             f"{shown(url)}",
             at=one.at,
-            action=Action.NOTE if one.said.firm is Firmness.HASH else Action.REVIEW,
+            action=Action.NOTE
+            if one.said.firm is Firmness.HASH
+            else weighed(Action.REVIEW, one.aside),
             symbol=one.key or shown(url),
         )
 
