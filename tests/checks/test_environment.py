@@ -352,7 +352,37 @@ def test_a_model_cannot_pretend_to_be_an_environment(tmp_path: Path) -> None:
     assert not [f for f in report.files if f.formats == (INSTALLED,)]
     assert any(f.check.startswith("source-") for f in report.findings)
     joined = run(spoofed, access=Access(parts=(("env", str(tmp_path / "model")),)))
-    assert any(g.at.path == "env:evil.py" and "another part" in g.message for g in joined.gaps)
+    accused = {f.at.path for f in joined.findings if f.check.startswith("source-")}
+    assert "target:env:evil.py" in accused
+
+
+@pytest.mark.parametrize("parts", [(), ("env",), ("source", "env")])
+def test_names_that_look_like_parts_are_the_models_own(
+    parts: tuple[str, ...], tmp_path: Path
+) -> None:
+    """Whatever is beside the target: its own files are judged as its own, by every check."""
+    line = b"import os; os.system('true')\n"
+    named = {"env:x.pth": line, "source:a/x.pth": line, "target:x.pth": line, "a-b:x.pth": line,
+             "env:a/weights.pkl": HOSTILE, "source:README.md": b"x"}  # fmt: skip
+    write(tmp_path / "model", {**named, "config.json": b'{"model_type": "a"}'})
+    write(tmp_path / "other", {"notes.txt": b"words"})
+    access = Access(parts=tuple((name, str(tmp_path / "other")) for name in parts))
+    report = run(tmp_path / "model", access=access)
+    blocked = {(f.check, f.at.path) for f in report.findings if f.action is Action.BLOCK}
+    assert blocked == {("runs-by-itself", "target:env:x.pth"),
+                       ("runs-by-itself", "target:source:a/x.pth"),
+                       ("runs-by-itself", "target:target:x.pth"),
+                       ("runs-by-itself", "target:a-b:x.pth"),
+                       ("pickle-acting-call", "target:env:a/weights.pkl")}  # fmt: skip
+    assert {f.path for f in report.files if f.path.startswith("target:")} == {
+        f"target:{name}" for name in named
+    }
+
+
+def test_an_index_finds_the_shards_of_a_folder_that_looks_like_a_part(tmp_path: Path) -> None:
+    index = b'{"metadata": {}, "weight_map": {"a": "env:w/a.pkl"}}'
+    write(tmp_path, {"model.index.json": index, "env:w/a.pkl": HOSTILE})
+    assert not any("a.pkl" in g.message and "there" in g.message for g in run(tmp_path).gaps)
 
 
 def test_without_digests_nothing_is_vouched_for(environment: Path) -> None:

@@ -25,7 +25,7 @@ from weighbridge.core.fact import (
     Settings,
 )
 from weighbridge.core.finding import Action, Gap, GapKind
-from weighbridge.core.location import Location, within
+from weighbridge.core.location import Location, joined, within
 from weighbridge.core.tree import Blob
 from weighbridge.formats.requirements import SIZE_LIMIT, installs, read_lines
 from weighbridge.intel.advisories.osv import normalised
@@ -42,8 +42,6 @@ _CI_FOLDER: Final = re.compile(
 )
 _RUN_ELSEWHERE: Final = frozenset({"image", "script", "ci", "notebook"})
 """Places whose commands name files from a folder that is not told."""
-_PART: Final = re.compile(r"[a-z]+:(?!/)")
-"""What belongs to a target bears the name of its part before the path."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,13 +196,11 @@ class _Reading:
 def _beside(path: str, other: str) -> str | None:
     """Where a file that is named by one at `path` lies, or None where that is outside of the part
     of the target that it belongs to."""
-    own = _PART.match(path)
-    part = own[0] if own else ""
-    inner = posixpath.dirname(path.removeprefix(part))
-    found = posixpath.normpath(posixpath.join(inner, other.replace("\\", "/")))
+    part, inner = within(path)
+    found = posixpath.normpath(posixpath.join(posixpath.dirname(inner), other.replace("\\", "/")))
     if posixpath.isabs(found) or found.partition("/")[0] == "..":
         return None
-    return part + found
+    return joined(part, found)
 
 
 def _wanted(reading: _Reading, audit: Audit) -> Iterator[Wanted]:
