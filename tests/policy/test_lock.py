@@ -332,4 +332,4 @@ def test_what_belongs_to_the_target_is_not_locked_with_it(model: Path, tmp_path:
     (model / "source:evil.txt").write_text("words\n")
     report = weighbridge.audit(model, access=access, lock=lock)
     assert control(report, "integrity") is ControlVerdict.FAIL
-    assert report.verdict is Verdict.INCOMPLETE
+    assert report.verdict is Verdict.BLOCK

@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 
 from weighbridge.analysis.image_installs import installs as image_installs
+from weighbridge.analysis.image_layers import installed_now
 from weighbridge.analysis.repository import is_aside
 from weighbridge.core.check import Audit, Domain
 from weighbridge.core.document import Malformed
@@ -80,7 +81,7 @@ class Dependencies:
 
 def dependencies(audit: Audit) -> Dependencies:
     """What the files of a target have installed."""
-    said = [fact for fact in audit.facts if isinstance(fact, Installs)]
+    said = installed_now((f for f in audit.facts if isinstance(f, Installs)), audit)
     builds = (image_installs(fact) for fact in audit.facts if isinstance(fact, ImageBuild))
     said += [made for made in builds if made is not None]
     reading = _Reading(said, audit.blobs)

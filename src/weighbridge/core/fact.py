@@ -269,12 +269,28 @@ class ImageReferences(Fact, frozen=True, tag="image-references"):
     unread: tuple[str, ...] = ()
 
 
+class ImageLayers(Fact, frozen=True, tag="image-layers"):
+    """The layers of an image, the lowest first: their digests (`sha256:…`), or their names beside
+    the list that says so."""
+
+    layers: tuple[str, ...]
+
+
+class Whiteouts(Fact, frozen=True, tag="whiteouts"):
+    """What a layer takes away of those below it. `removed` are paths, with all that is in them;
+    `opaque` are folders of which nothing below shows through."""
+
+    removed: tuple[str, ...]
+    opaque: tuple[str, ...]
+
+
 AnyFact = (
     Automation
     | Card
     | Checksums
     | Egress
     | ImageBuild
+    | ImageLayers
     | ImageReferences
     | Installs
     | Practice
@@ -283,4 +299,5 @@ AnyFact = (
     | SpecialTokens
     | ToolRun
     | Weights
+    | Whiteouts
 )
