@@ -312,3 +312,57 @@ def test_an_image_that_is_put_together_is_a_gap(
 def test_any_manifest_is_read(text: str) -> None:
     for path in ("pod.yaml", "values.yaml", "chart/templates/x.yaml", "bentofile.yaml", "cog.yaml"):
         looked_at(path, f"apiVersion: v1\nkind: Pod\n{text}")
+
+
+# -- what would cry wolf ---------------------------------------------------------------------------
+
+
+def test_the_folder_that_a_script_or_step_runs_in_is_followed(tmp_path: Path) -> None:
+    steps = "on: push\njobs:\n  a:\n    runs-on: x\n    steps:\n"
+    write(tmp_path, {
+        ".github/workflows/a.yml": steps + "    - working-directory: docs\n      run: |\n"
+        "        pip install -r requirements.txt\n"
+        "    - run: git clone https://example.org/x && cd x && pip install -r requirements.txt\n",
+        "docs/requirements.txt": "a==1\n", "requirements.txt": "b==1\n",
+        "setup.sh": "cd server\npip install -r deps.in\n", "server/deps.in": "c==1\n",
+    })  # fmt: skip
+    missing = [g.message for g in run(tmp_path).gaps if "not there" in g.message]
+    assert missing == ["line 9 names x/requirements.txt, which is not there"]
+
+
+def test_an_index_that_is_named_in_many_lines_is_one_finding(tmp_path: Path) -> None:
+    line = "pip install x==1 -i https://mirror.example.net/simple\n"
+    said = run(write(tmp_path, {"a.sh": line * 3}))
+    (found,) = [f for f in said.findings if f.check == "index-confusion"]
+    assert [found.at.line, *(r.at.line for r in found.related)] == [1, 2, 3]
+
+
+def test_what_a_project_is_worked_on_with_is_one_step_lower(known: Path, tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        {
+            "pyproject.toml": '[project]\nname = "a"\nversion = "1"\n'
+            '[project.optional-dependencies]\ndev = ["ray==2.9"]\nserve = ["ray==2.8"]\n'
+        },
+    )
+    said = run(tmp_path, advisories=known)
+    assert findings(said, "affected-version") == {
+        ("note", "pyproject.toml", "ray 2.9"), ("review", "pyproject.toml", "ray 2.8"),
+    }  # fmt: skip
+
+
+def test_a_repository_that_installs_itself(tmp_path: Path) -> None:
+    write(tmp_path, {
+        "pyproject.toml": '[project]\nname = "a"\n[project.urls]\nHomepage = '
+        '"https://github.com/own/a"\n',
+        "b.ipynb": notebook("!pip install git+https://github.com/own/a.git",
+                            "!pip install git+https://github.com/else/b.git"),
+    })  # fmt: skip
+    actions = {f.at.inside: f.action for f in run(tmp_path).findings
+               if f.check == "unpinned-source"}  # fmt: skip
+    assert actions == {("cell 1",): Action.NOTE, ("cell 2",): Action.REVIEW}
+
+
+def test_a_script_whose_commands_were_read_leaves_nothing_open_here() -> None:
+    (gap,) = looked_at("start.sh", SHELL + "true\n").gaps
+    assert "dependencies" not in gap.controls

@@ -41,6 +41,12 @@ _LOWER: Final = {Action.BLOCK: Action.REVIEW, Action.REVIEW: Action.NOTE, Action
 _CI_FOLDER: Final = re.compile(
     r"(?:.*/)?(?:\.github|\.gitlab|\.circleci|\.buildkite|\.azure[\w-]*|\.jenkins|\.?ci)/"
 )
+_ASIDE_GROUPS: Final = frozenset({
+    "dev", "develop", "development", "test", "tests", "testing", "doc", "docs", "documentation",
+    "lint", "linting", "format", "typing", "type", "types", "mypy", "style", "quality", "ci",
+    "examples", "benchmark", "benchmarks", "release",
+})  # fmt: skip
+"""Extras and groups that are asked for by those who work on a project."""
 _RUN_ELSEWHERE: Final = frozenset({"image", "script", "ci", "notebook"})
 """Places whose commands name files from a folder that is not told."""
 
@@ -85,7 +91,11 @@ def dependencies(audit: Audit) -> Dependencies:
     builds = (image_installs(fact) for fact in audit.facts if isinstance(fact, ImageBuild))
     said += [made for made in builds if made is not None]
     reading = _Reading(said, audit.blobs)
-    gaps = [_gap(GapKind.MALFORMED, why, fact.at) for fact in reading.files for why in fact.unread]
+    gaps = [
+        _gap(GapKind.NOT_GIVEN if f.place in _RUN_ELSEWHERE else GapKind.MALFORMED, why, f.at)
+        for f in reading.files
+        for why in f.unread
+    ]
     gaps += [gap for fact in reading.files for gap in _of_systems(fact)]
     return Dependencies(
         tuple(_wanted(reading, audit)), tuple(reading.files), (*gaps, *reading.gaps)
@@ -250,7 +260,7 @@ def _judged(fact: Installs, said: Requirement, bounds: list[Requirement], aside:
         specifier=said.specifier,
         version=said.version,
         assumed=assumed,
-        aside=aside,
+        aside=aside or said.group.lower() in _ASIDE_GROUPS,
     )
     if said.url:
         return made

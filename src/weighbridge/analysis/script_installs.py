@@ -98,4 +98,6 @@ def _step(found: ShellInstalls, job: Job, step: Step, outer: dict[str, str]) -> 
     shell = (step.shell or job.shell).lower()
     if step.run and not shell.startswith(_OTHER_SHELLS):
         environment = {**outer, **job.env, **step.env}
-        found.script(read(step.run, step.lines.get("run", step.line)), environment)
+        folder = step.folder or job.folder
+        script = read(step.run, step.lines.get("run", step.line))
+        found.script(script, environment, "" if "$" in folder else folder)

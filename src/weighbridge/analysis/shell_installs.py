@@ -85,6 +85,7 @@ class ShellInstalls:
     files: list[IncludedFile] = field(default_factory=list)
     told_later: list[int] = field(default_factory=list)
     expanded: int = 0
+    folder: str = ""
 
     def fact(self, at: Location, place: str) -> Installs | None:
         """All of it as a fact, or None where nothing is installed that is known here."""
@@ -115,8 +116,10 @@ class ShellInstalls:
         for said in value.split():
             self._index(kind, said, line)
 
-    def script(self, script: Script, environment: dict[str, str]) -> None:
-        """What one script installs; `environment` are the variables that are set where it runs."""
+    def script(self, script: Script, environment: dict[str, str], folder: str = "") -> None:
+        """What one script installs; `environment` are the variables that are set where it runs,
+        `folder` is where it begins."""
+        self.folder = folder
         known = ChainMap({}, environment)  # never written to: every script begins anew
         for command in script.everything():
             for name, word in command.assignments:
@@ -128,10 +131,19 @@ class ShellInstalls:
                     if value and not word.inner:
                         self._set(known, name, value, command.line)
         for run in runs(script):
-            if run.program in _PROGRAMS or _PIP.fullmatch(run.program) or (
+            if run.program in ("cd", "pushd") and len(run.words) == 2:
+                self._enter(run.words[1].text)
+            elif run.program in _PROGRAMS or _PIP.fullmatch(run.program) or (
                 _PYTHON.fullmatch(run.program) or "$" in run.program
             ):  # fmt: skip
                 self._command(run, known)
+
+    def _enter(self, folder: str) -> None:
+        """Another folder, as far as the script says which."""
+        plain = "$" not in folder and not folder.startswith(("/", "~", "-"))
+        self.folder = posixpath.normpath(posixpath.join(self.folder, folder)) if plain else ""
+        if self.folder.startswith("..") or self.folder == ".":
+            self.folder = ""
 
     def _set(self, known: ChainMap[str, str], name: str, value: str, line: int) -> None:
         known[name] = self._replaced(value, known)
@@ -250,7 +262,8 @@ class ShellInstalls:
         if "$" in path:
             self.told_later.append(line)
         elif path and path not in ("-", "/dev/stdin"):
-            path = self.copied.get(posixpath.basename(path), path).lstrip("/")
+            copied = self.copied.get(posixpath.basename(path))
+            path = (copied or posixpath.join(self.folder, path)).lstrip("/")
             self.files.append(IncludedFile(path=path[:500], line=line, constraint=constraint))
 
     def _package(self, text: str, line: int) -> None:

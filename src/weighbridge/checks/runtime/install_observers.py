@@ -18,7 +18,7 @@ def notebook_installs(notebook: Notebook) -> Iterator[Installs]:
     return of_notebook(notebook)
 
 
-@observe("script-installs", control="dependencies", reads=Written)
+@observe("script-installs", control="dependencies", reads=Written, tells_gaps=True)
 def script_installs(document: Written) -> Iterator[Installs]:
     """A shell script, or the configuration of a system of CI."""
     return of_script(document)

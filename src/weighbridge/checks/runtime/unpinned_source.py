@@ -6,10 +6,12 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
+from weighbridge.analysis.declared import is_own, own_names
 from weighbridge.analysis.dependencies import Wanted, dependencies, shown, weighed
 from weighbridge.core.check import Audit, check
 from weighbridge.core.fact import Firmness
 from weighbridge.core.finding import Action, Finding
+from weighbridge.core.location import within
 from weighbridge.formats.requirements import reference_of
 
 _REMOTE: Final = re.compile(r"(?:git|hg|svn|bzr)(?:\+|@|://)|(?:https?|ftp)://", re.IGNORECASE)
@@ -31,25 +33,29 @@ def unpinned_source(audit: Audit) -> Iterator[Finding]:
 
     ## Limits
     Whether the commit belongs to the repository that is named (a fork's commits answer under the
-    same address) is not asked. Paths of this machine are left out.
+    same address) is not asked. Paths of this machine are left out. A repository's own address, as
+    its project files declare it, is a note.
 
     ## References
     - https://pip.pypa.io/en/stable/topics/vcs-support/
     - https://cwe.mitre.org/data/definitions/829.html
     """
     told: set[tuple[str, str]] = set()
+    own: dict[str, frozenset[str]] = {}
     for one in dependencies(audit).wanted:
         url = one.said.url
         if not _REMOTE.match(url) or (one.at.path, url) in told:
             continue
         told.add((one.at.path, url))
+        part = within(one.at.path)[0]
+        if part not in own:
+            own[part] = own_names(audit.blobs, part)
+        aside = one.aside or is_own(url, own[part])
         yield Finding(
             message=f"{one.said.name[:80] or 'a package'} is installed from {_what(one)}: "
             f"{shown(url)}",
             at=one.at,
-            action=Action.NOTE
-            if one.said.firm is Firmness.HASH
-            else weighed(Action.REVIEW, one.aside),
+            action=Action.NOTE if one.said.firm is Firmness.HASH else weighed(Action.REVIEW, aside),
             symbol=one.key or shown(url),
         )
 
