@@ -337,6 +337,13 @@ def test_an_index_that_is_named_in_many_lines_is_one_finding(tmp_path: Path) -> 
     assert [found.at.line, *(r.at.line for r in found.related)] == [1, 2, 3]
 
 
+def test_an_address_that_many_files_name_is_one_finding(tmp_path: Path) -> None:
+    line = "git+https://example.org/a@main\n"
+    said = run(write(tmp_path, {"requirements.txt": line, "b/requirements.txt": line}))
+    (found,) = [f for f in said.findings if f.check == "unpinned-source"]
+    assert [r.at.path for r in found.related] == ["requirements.txt"]
+
+
 def test_what_a_project_is_worked_on_with_is_one_step_lower(known: Path, tmp_path: Path) -> None:
     write(
         tmp_path,
