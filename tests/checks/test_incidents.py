@@ -23,6 +23,7 @@ from __future__ import annotations
 import importlib.util
 import marshal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,7 +33,7 @@ from weighbridge.core.finding import Action
 from weighbridge.engine.audit import run
 from wheels import FILES, HOSTILE, package, wheel
 
-GRAVE = {"database_specific": {"severity": "CRITICAL"}}
+GRAVE: dict[str, Any] = {"database_specific": {"severity": "CRITICAL"}}
 NIGHTLY = "https://download.pytorch.org/whl/nightly/cu118"
 DIGEST = "sha256:" + "ab" * 32
 HARMLESS = b"\x80\x04]."

@@ -9,7 +9,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from advisories import advisory, index, since
@@ -308,6 +308,7 @@ def test_an_image_that_is_put_together_is_a_gap(
     assert any(why in g.message for g in said.gaps)
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="apiVersionkd: imgecotr{}[]$-\n/@.01\"'|&*", max_size=300))
 def test_any_manifest_is_read(text: str) -> None:
     for path in ("pod.yaml", "values.yaml", "chart/templates/x.yaml", "bentofile.yaml", "cog.yaml"):
@@ -373,3 +374,22 @@ def test_a_repository_that_installs_itself(tmp_path: Path) -> None:
 def test_a_script_whose_commands_were_read_leaves_nothing_open_here() -> None:
     (gap,) = looked_at("start.sh", SHELL + "true\n").gaps
     assert "dependencies" not in gap.controls
+
+
+# -- hostile texts ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("a.ipynb", notebook("!pip install hostile==1 git+https://example.org/\ud800")),
+        (".gitlab-ci.yml", 't:\n  script: ["pip install hostile==1 git+https://x.org/\\uD800"]\n'),
+        ("cog.yaml", 'build:\n  python_packages: ["hostile==1", "git+https://x.org/\\uD800"]\n'),
+        ("config.json", '{"sklearn": {"environment": ["hostile=1", "\\ud800"]}}'),
+    ],
+)
+def test_half_a_character_hides_nothing(path: str, text: str, known: Path, tmp_path: Path) -> None:
+    """JSON and YAML can spell what UTF-8 cannot say; what else the file asks for is judged."""
+    said = run(write(tmp_path, {path: text}), advisories=known)
+    assert [f.action for f in said.findings if f.check == "malicious-package"] == [Action.BLOCK]
+    assert [g for g in said.gaps if g.kind.value == "crashed"] == []
