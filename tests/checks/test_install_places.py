@@ -228,6 +228,8 @@ def images(path: str, text: str) -> list[tuple[str, str, int]]:
         ("chart/values.yaml", "image:\n  registry: ghcr.io\n  repository: a/b\n  tag: 1.2\n"
          "sidecarImage: busybox:1.36\n",
          [("helm", "ghcr.io/a/b:1.2", 3), ("helm", "busybox:1.36", 5)]),
+        ("chart/values.yaml", "agent:\n  image: a/agent\n  tag: v1.2.3\n",
+         [("helm", "a/agent:v1.2.3", 2)]),
         ("chart/templates/a.yaml", "spec:\n{{- if .Values.a }}\n  containers:\n"
          "  - image: busybox:1.36\n{{- end }}\n", [("helm", "busybox:1.36", 4)]),
         (".github/workflows/a.yml", "on: push\njobs:\n  a:\n    container: nvidia/cuda:12.1.0\n"
@@ -296,6 +298,7 @@ def test_images_of_ci_are_notes(tmp_path: Path) -> None:
     [
         ("pod.yaml", POD.format("$IMAGE"), "told when it is deployed: line 6"),
         ("values.yaml", "image:\n  repository: a/b\n  tag: ''\n", "it is deployed: line 2"),
+        ("values.yaml", "agent:\n  image: a/agent\n", "it is deployed: line 2"),
         ("chart/templates/a.yaml", "a:\n{{- if .V }}\n  image: {{ .V }}\n{{- end }}\n", "of Helm"),
         (".github/workflows/a.yml", "on: push\njobs:\n  a:\n    container: ${{ matrix.i }}\n",
          "told when it runs"),

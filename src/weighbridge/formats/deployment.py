@@ -147,7 +147,14 @@ def _of_values(found: _Found, value: dict[str, Any]) -> None:
         if not key.lower().endswith("image"):
             continue
         if isinstance(said, str) and ("/" in said or ":" in said):
-            found.image(said)
+            tag = next((t for k in ("tag", "imageTag") if isinstance(t := value.get(k), str)), None)
+            line = getattr(said, "line", 0)
+            if ":" in said.rpartition("/")[2] or "@" in said:
+                found.image(said)
+            elif tag:
+                found.add(f"{said}:{tag}", line)
+            else:
+                found.later.append(line)  # the version of the chart, if its templates say so
         elif isinstance(said, dict) and isinstance(said.get("repository"), str):
             repository, tag, digest = said["repository"], said.get("tag"), said.get("digest")
             registry = said.get("registry")
