@@ -12,6 +12,9 @@ from weighbridge.core.check import Audit
 from weighbridge.core.fact import ImageLayers, Installs, Whiteouts
 from weighbridge.core.location import Location
 
+IMAGES: Final = 200
+"""How many images of one target are put together; what lies in others counts as seen."""
+FOLDERS: Final = 64
 _STREAMS: Final = (".tar", "data")
 """What a compressed layer expands to, by the names that its format gives it."""
 
@@ -19,14 +22,25 @@ _STREAMS: Final = (".tar", "data")
 def installed_now(said: Iterable[Installs], audit: Audit) -> list[Installs]:
     """What is said to be installed, without what upper layers hide in every image that holds it."""
     said = list(said)
-    images = [_Image(fact, audit) for fact in audit.facts if isinstance(fact, ImageLayers)]
-    if not images:
+    listed = [fact for fact in audit.facts if isinstance(fact, ImageLayers)][:IMAGES]
+    if not listed:
         return said
-    for image in images:
-        for fact in said:
-            if fact.place == "installed":
+    facts: dict[str, list[Installs | Whiteouts]] = defaultdict(list)
+    for fact in audit.facts:
+        if isinstance(fact, Whiteouts):
+            facts[fact.at.path].append(fact)
+    for installed in said:
+        if installed.place == "installed":
+            facts[installed.at.path].append(installed)
+    digests = {f.sha256: f.path for f in audit.files if f.sha256}
+    images: dict[str, list[_Image]] = defaultdict(list)
+    for one in listed:
+        image = _Image(one, digests)
+        for path in image.paths:
+            images[path].append(image)
+            for fact in facts[path]:
                 image.add(fact)
-    return [fact for fact in said if fact.place != "installed" or _is_seen(fact, images)]
+    return [f for f in said if f.place != "installed" or _is_seen(f, images[f.at.path])]
 
 
 def _is_seen(fact: Installs, images: list[_Image]) -> bool:
@@ -42,21 +56,18 @@ class _Layer:
     opaque: set[str] = field(default_factory=set)
     holds: set[str] = field(default_factory=set)
 
-    def hides(self, path: str) -> bool:
-        """Whether a path of a lower layer is not seen through this one."""
-        if path in self.holds:
+    def hides(self, path: str, folders: list[str]) -> bool:
+        """Whether a path of a lower layer, in these folders, is not seen through this one."""
+        if path in self.holds or path in self.removed:
             return True
-        parts = path.split("/")
-        folders = ["/".join(parts[:n]) for n in range(len(parts))]
-        return path in self.removed or any(f in self.removed or f in self.opaque for f in folders)
+        return any(f in self.removed or f in self.opaque for f in folders)
 
 
 class _Image:
     """An image by its list of layers."""
 
-    def __init__(self, listed: ImageLayers, audit: Audit) -> None:
+    def __init__(self, listed: ImageLayers, digests: dict[str, str]) -> None:
         self.order: dict[tuple[str, ...], list[int]] = defaultdict(list)
-        digests = {f.sha256: f.path for f in audit.files if f.sha256}
         at = listed.at
         for number, name in enumerate(listed.layers):
             hexadecimal = name.removeprefix("sha256:")
@@ -71,17 +82,17 @@ class _Image:
                 self.order[place].append(number)
         self.depth = len(at.inside) + 1 if at.inside else 1
         self.layers = [_Layer() for _ in listed.layers]
-        for fact in audit.facts:
-            if isinstance(fact, Whiteouts):
-                for number in self.order.get((fact.at.path, *fact.at.inside)[: self.depth], ()):
-                    self.layers[number].removed.update(fact.removed)
-                    self.layers[number].opaque.update(fact.opaque)
+        self.paths = {place[0] for place in self.order}
 
-    def add(self, fact: Installs) -> None:
-        """Note where something is said to be installed."""
-        found = self.place(fact.at)
-        for number in found[0] if found is not None else ():
-            self.layers[number].holds.add(found[1] if found is not None else "")
+    def add(self, fact: Installs | Whiteouts) -> None:
+        """Note what a layer takes away, or where something is said to be installed."""
+        if isinstance(fact, Whiteouts):
+            for number in self.order.get((fact.at.path, *fact.at.inside)[: self.depth], ()):
+                self.layers[number].removed.update(fact.removed)
+                self.layers[number].opaque.update(fact.opaque)
+        elif (found := self.place(fact.at)) is not None:
+            for number in found[0]:
+                self.layers[number].holds.add(found[1])
 
     def place(self, at: Location) -> tuple[list[int], str] | None:
         """The layers that a place is in, and its path within the image; None where it is in none
@@ -101,4 +112,8 @@ class _Image:
         if found is None:
             return False
         numbers, path = found
-        return not any(layer.hides(path) for layer in self.layers[max(numbers) + 1 :])
+        parts = path.split("/")
+        if len(parts) > FOLDERS:
+            return True  # deeper than files lie: nothing is looked for that could hide it
+        folders = ["/".join(parts[:n]) for n in range(len(parts))]
+        return not any(layer.hides(path, folders) for layer in self.layers[max(numbers) + 1 :])
