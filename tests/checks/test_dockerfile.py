@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from weighbridge.analysis.dependencies import dependencies
 from weighbridge.analysis.image_installs import installs
-from weighbridge.checks.runtime.base_image import parsed
+from weighbridge.analysis.image_names import parsed
 from weighbridge.core.check import Audit
 from weighbridge.core.fact import ImageBuild, Installs
 from weighbridge.core.finding import Action, Finding, Gap
@@ -197,8 +197,11 @@ def test_image_names() -> None:
 
 def test_ends_of_life_are_dated() -> None:
     for cycle in listed().end_of_life.values():
-        for day in cycle.dates.values():
+        for day in (cycle.reviewed, *cycle.dates.values()):
             date.fromisoformat(day)
+        assert cycle.source.startswith("https://")
+        assert cycle.note
+        assert set(cycle.names.values()) <= set(cycle.dates)
     assert [(e[0], e[1]) for e in ends("nvidia/cuda", "11.7.1-cudnn8-runtime-ubuntu20.04")] == [
         ("Ubuntu", "20.04"), ("CUDA", "11.7"),
     ]  # fmt: skip

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import io
-import os
-import pickle
 import tarfile
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -27,46 +22,9 @@ from weighbridge.engine.examine import examine
 from weighbridge.engine.ruleset import load
 from weighbridge.formats.installed import read_record
 from weighbridge.sources.target import Access
+from wheels import FILES, HOSTILE, METADATA, digest, package, wheel
 
-METADATA = (
-    "Metadata-Version: 2.4\nName: demo\nVersion: 1.0\nRequires-Dist: torch>=2.6\n"
-    'Requires-Dist: pytest; extra == "test"\nRequires-Dist: numpy ; python_version < "3.13"\n\n'
-    "Name: not a header\n"
-)
 SITE = "lib/python3.11/site-packages"
-
-
-class Acting:
-    def __reduce__(self) -> tuple[object, tuple[str]]:
-        return os.system, ("true",)
-
-
-HOSTILE = pickle.dumps(Acting())
-
-
-def digest(data: bytes, algorithm: str = "sha256") -> str:
-    raw = hashlib.new(algorithm, data).digest()
-    return f"{algorithm}={base64.urlsafe_b64encode(raw).decode().rstrip('=')}"
-
-
-def record(files: dict[str, bytes], name: str = "demo-1.0") -> bytes:
-    rows = [f"{path},{digest(data)},{len(data)}" for path, data in files.items()]
-    return "\n".join([*rows, f"{name}.dist-info/RECORD,,", ""]).encode()
-
-
-def package(files: dict[str, bytes], name: str = "demo-1.0") -> dict[str, bytes]:
-    """Files with the metadata and the record that belong to them."""
-    made = {**files, f"{name}.dist-info/METADATA": METADATA.encode(),
-            f"{name}.dist-info/WHEEL": b"Wheel-Version: 1.0\n"}  # fmt: skip
-    return {**made, f"{name}.dist-info/RECORD": record(made, name)}
-
-
-def wheel(files: dict[str, bytes]) -> bytes:
-    made = io.BytesIO()
-    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
-        for path, data in files.items():
-            archive.writestr(path, data)
-    return made.getvalue()
 
 
 def of_wheel(data: bytes, check: str, name: str = "demo-1.0-py3-none-any.whl") -> list[Finding]:
@@ -76,8 +34,6 @@ def of_wheel(data: bytes, check: str, name: str = "demo-1.0-py3-none-any.whl") -
 
 
 # -- wheels ----------------------------------------------------------------------------------------
-
-FILES = {"demo/__init__.py": b"x = 1\n", "demo/data.txt": b"words\n"}
 
 
 def test_a_wheel_as_it_was_built() -> None:
@@ -352,7 +308,37 @@ def test_a_model_cannot_pretend_to_be_an_environment(tmp_path: Path) -> None:
     assert not [f for f in report.files if f.formats == (INSTALLED,)]
     assert any(f.check.startswith("source-") for f in report.findings)
     joined = run(spoofed, access=Access(parts=(("env", str(tmp_path / "model")),)))
-    assert any(g.at.path == "env:evil.py" and "another part" in g.message for g in joined.gaps)
+    accused = {f.at.path for f in joined.findings if f.check.startswith("source-")}
+    assert "target:env:evil.py" in accused
+
+
+@pytest.mark.parametrize("parts", [(), ("env",), ("source", "env")])
+def test_names_that_look_like_parts_are_the_models_own(
+    parts: tuple[str, ...], tmp_path: Path
+) -> None:
+    """Whatever is beside the target: its own files are judged as its own, by every check."""
+    line = b"import os; os.system('true')\n"
+    named = {"env:x.pth": line, "source:a/x.pth": line, "target:x.pth": line, "a-b:x.pth": line,
+             "env:a/weights.pkl": HOSTILE, "source:README.md": b"x"}  # fmt: skip
+    write(tmp_path / "model", {**named, "config.json": b'{"model_type": "a"}'})
+    write(tmp_path / "other", {"notes.txt": b"words"})
+    access = Access(parts=tuple((name, str(tmp_path / "other")) for name in parts))
+    report = run(tmp_path / "model", access=access)
+    blocked = {(f.check, f.at.path) for f in report.findings if f.action is Action.BLOCK}
+    assert blocked == {("runs-by-itself", "target:env:x.pth"),
+                       ("runs-by-itself", "target:source:a/x.pth"),
+                       ("runs-by-itself", "target:target:x.pth"),
+                       ("runs-by-itself", "target:a-b:x.pth"),
+                       ("pickle-acting-call", "target:env:a/weights.pkl")}  # fmt: skip
+    assert {f.path for f in report.files if f.path.startswith("target:")} == {
+        f"target:{name}" for name in named
+    }
+
+
+def test_an_index_finds_the_shards_of_a_folder_that_looks_like_a_part(tmp_path: Path) -> None:
+    index = b'{"metadata": {}, "weight_map": {"a": "env:w/a.pkl"}}'
+    write(tmp_path, {"model.index.json": index, "env:w/a.pkl": HOSTILE})
+    assert not any("a.pkl" in g.message and "there" in g.message for g in run(tmp_path).gaps)
 
 
 def test_without_digests_nothing_is_vouched_for(environment: Path) -> None:

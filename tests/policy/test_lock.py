@@ -331,5 +331,5 @@ def test_what_belongs_to_the_target_is_not_locked_with_it(model: Path, tmp_path:
     # A file of the target cannot pretend to belong to the other part.
     (model / "source:evil.txt").write_text("words\n")
     report = weighbridge.audit(model, access=access, lock=lock)
-    assert control(report, "integrity") is ControlVerdict.UNKNOWN
-    assert report.verdict is Verdict.INCOMPLETE
+    assert control(report, "integrity") is ControlVerdict.FAIL
+    assert report.verdict is Verdict.BLOCK

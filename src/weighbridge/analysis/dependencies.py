@@ -13,11 +13,20 @@ from typing import Final
 import msgspec
 
 from weighbridge.analysis.image_installs import installs as image_installs
-from weighbridge.core.check import Audit
+from weighbridge.analysis.image_layers import installed_now
+from weighbridge.analysis.repository import is_aside
+from weighbridge.core.check import Audit, Domain
 from weighbridge.core.document import Malformed
-from weighbridge.core.fact import ImageBuild, IncludedFile, Installs, Requirement, Settings
-from weighbridge.core.finding import Gap, GapKind
-from weighbridge.core.location import Location
+from weighbridge.core.fact import (
+    ImageBuild,
+    ImageReferences,
+    IncludedFile,
+    Installs,
+    Requirement,
+    Settings,
+)
+from weighbridge.core.finding import Action, Gap, GapKind
+from weighbridge.core.location import Location, joined, within
 from weighbridge.core.tree import Blob
 from weighbridge.formats.requirements import SIZE_LIMIT, installs, read_lines
 from weighbridge.intel.advisories.osv import normalised
@@ -28,8 +37,18 @@ FILES: Final = 2_000
 """How many files that are named by others are read."""
 LOOKED_UP: Final = frozenset({"PyPI", "conda"})
 """The ecosystems whose packages advisories are kept for."""
-_PART: Final = re.compile(r"[a-z]+:(?!/)")
-"""What belongs to a target bears the name of its part before the path."""
+_LOWER: Final = {Action.BLOCK: Action.REVIEW, Action.REVIEW: Action.NOTE, Action.NOTE: Action.NOTE}
+_CI_FOLDER: Final = re.compile(
+    r"(?:.*/)?(?:\.github|\.gitlab|\.circleci|\.buildkite|\.azure[\w-]*|\.jenkins|\.?ci)/"
+)
+_ASIDE_GROUPS: Final = frozenset({
+    "dev", "develop", "development", "test", "tests", "testing", "doc", "docs", "documentation",
+    "lint", "linting", "format", "typing", "type", "types", "mypy", "style", "quality", "ci",
+    "examples", "benchmark", "benchmarks", "release",
+})  # fmt: skip
+"""Extras and groups that are asked for by those who work on a project."""
+_RUN_ELSEWHERE: Final = frozenset({"image", "script", "ci", "notebook"})
+"""Places whose commands name files from a folder that is not told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +67,7 @@ class Wanted:
     specifier: str
     version: str | None
     assumed: bool = False
+    aside: bool = False
 
     @property
     def told(self) -> str:
@@ -67,13 +87,36 @@ class Dependencies:
 
 def dependencies(audit: Audit) -> Dependencies:
     """What the files of a target have installed."""
-    said = [fact for fact in audit.facts if isinstance(fact, Installs)]
+    said = installed_now((f for f in audit.facts if isinstance(f, Installs)), audit)
     builds = (image_installs(fact) for fact in audit.facts if isinstance(fact, ImageBuild))
     said += [made for made in builds if made is not None]
     reading = _Reading(said, audit.blobs)
-    gaps = [_gap(GapKind.MALFORMED, why, fact.at) for fact in reading.files for why in fact.unread]
+    gaps = [
+        _gap(GapKind.NOT_GIVEN if f.place in _RUN_ELSEWHERE else GapKind.MALFORMED, why, f.at)
+        for f in reading.files
+        for why in f.unread
+    ]
     gaps += [gap for fact in reading.files for gap in _of_systems(fact)]
-    return Dependencies(tuple(_wanted(reading)), tuple(reading.files), (*gaps, *reading.gaps))
+    return Dependencies(
+        tuple(_wanted(reading, audit)), tuple(reading.files), (*gaps, *reading.gaps)
+    )
+
+
+def lies_aside(fact: Installs | ImageReferences, audit: Audit) -> bool:
+    """Whether what a file asks for serves CI, or tests, examples and documentation of a repository
+    of source code: there it is judged one step lower."""
+    path = fact.at.path
+    if fact.place == "ci":
+        return True
+    inner = within(path)[1]
+    return audit.domain(path) is Domain.SOURCE and (
+        is_aside(inner) or _CI_FOLDER.match(inner) is not None
+    )
+
+
+def weighed(action: Action, aside: bool) -> Action:
+    """An action, one step lower for what lies aside."""
+    return _LOWER[action] if aside else action
 
 
 def _of_systems(fact: Installs) -> Iterator[Gap]:
@@ -115,7 +158,7 @@ class _Reading:
         if "://" in named.path:
             self.gaps.append(_gap(GapKind.UNSUPPORTED, f"{told}, an address: not read", at))
             return None
-        if at.inside:
+        if at.inside and not (fact.place == "notebook" and len(at.inside) == 1):
             self.gaps.append(_gap(GapKind.UNSUPPORTED, f"{told}, inside an archive: not read", at))
             return None
         path = self._place(fact, named.path)
@@ -143,10 +186,10 @@ class _Reading:
         return installs(Location(path), "requirements", tuple(read_lines(text)))
 
     def _place(self, fact: Installs, named: str) -> str | None:
-        """Where a file that is named lies. The build of an image takes files from a folder that it
-        does not name: the one that its own file is in, or one above."""
+        """Where a file that is named lies. The build of an image, and scripts, take files from a
+        folder that they do not name: the one that their own file is in, or one above."""
         path = _beside(fact.at.path, named)
-        if fact.place != "image" or path in self.blobs or path in self.known:
+        if fact.place not in _RUN_ELSEWHERE or path in self.blobs or path in self.known:
             return path
         above = [fact.at.path]
         while "/" in above[-1]:
@@ -164,16 +207,14 @@ class _Reading:
 def _beside(path: str, other: str) -> str | None:
     """Where a file that is named by one at `path` lies, or None where that is outside of the part
     of the target that it belongs to."""
-    own = _PART.match(path)
-    part = own[0] if own else ""
-    inner = posixpath.dirname(path.removeprefix(part))
-    found = posixpath.normpath(posixpath.join(inner, other.replace("\\", "/")))
+    part, inner = within(path)
+    found = posixpath.normpath(posixpath.join(posixpath.dirname(inner), other.replace("\\", "/")))
     if posixpath.isabs(found) or found.partition("/")[0] == "..":
         return None
-    return part + found
+    return joined(part, found)
 
 
-def _wanted(reading: _Reading) -> Iterator[Wanted]:
+def _wanted(reading: _Reading, audit: Audit) -> Iterator[Wanted]:
     bounds: dict[tuple[str, str], list[Requirement]] = defaultdict(list)
     locked: set[tuple[str, str]] = set()
     for fact in reading.files:
@@ -188,6 +229,7 @@ def _wanted(reading: _Reading) -> Iterator[Wanted]:
         if _bounds(reading, fact):
             continue
         folder, group = posixpath.dirname(fact.at.path), reading.group(fact.at.path)
+        aside = lies_aside(fact, audit)
         for requirement in fact.requirements:
             key = normalised(requirement.name)
             if requirement.ecosystem not in LOOKED_UP:
@@ -196,7 +238,7 @@ def _wanted(reading: _Reading) -> Iterator[Wanted]:
                 (folder, key) in locked
             ):  # fmt: skip
                 continue
-            yield _judged(fact, requirement, bounds[group, key])
+            yield _judged(fact, requirement, bounds[group, key], aside)
 
 
 def _bounds(reading: _Reading, fact: Installs) -> bool:
@@ -205,7 +247,7 @@ def _bounds(reading: _Reading, fact: Installs) -> bool:
     return path not in reading.asking and (path in reading.bounding or fact.place == "constraints")
 
 
-def _judged(fact: Installs, said: Requirement, bounds: list[Requirement]) -> Wanted:
+def _judged(fact: Installs, said: Requirement, bounds: list[Requirement], aside: bool) -> Wanted:
     key, assumed = normalised(said.name), False
     if said.ecosystem == "conda":
         mapped = packages().conda.get(said.name.lower())
@@ -218,6 +260,7 @@ def _judged(fact: Installs, said: Requirement, bounds: list[Requirement]) -> Wan
         specifier=said.specifier,
         version=said.version,
         assumed=assumed,
+        aside=aside or said.group.lower() in _ASIDE_GROUPS,
     )
     if said.url:
         return made

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from weighbridge.core.document import Malformed
 from weighbridge.core.location import within
-from weighbridge.formats.workflow import Marked, MarkedComposer
+from weighbridge.formats.yaml import Marked, MarkedComposer
 
 LIMIT: Final = 1 << 20
 """How many bytes of one file are read."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from weighbridge.core.location import Location
+from weighbridge.core.location import Location, joined, within
 from weighbridge.core.tree import Reference
 
 _ABSOLUTE: Final = re.compile(r"[/\\]|[A-Za-z]:|\w[\w+.-]*://|~")
@@ -27,7 +27,8 @@ def resolve(reference: Reference) -> Location | None:
     at, path = reference.at, reference.path
     if _ABSOLUTE.match(path) or "\0" in path:
         return None
-    own = (at.inside[-1] if at.inside else at.path).split("/")[:-1]
+    of, inner = within(at.path)
+    own = (at.inside[-1] if at.inside else inner).split("/")[:-1]
     for part in re.split(r"[/\\]", path):
         if part == "..":
             if not own:
@@ -36,4 +37,4 @@ def resolve(reference: Reference) -> Location | None:
         elif part not in ("", "."):
             own.append(part)
     meant = "/".join(own)
-    return Location(at.path, (*at.inside[:-1], meant)) if at.inside else Location(meant)
+    return Location(at.path, (*at.inside[:-1], meant)) if at.inside else Location(joined(of, meant))

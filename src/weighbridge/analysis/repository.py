@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
+from weighbridge.core.location import within
+
 _WEIGHTS: Final = re.compile(
     r"\.(?:safetensors|bin|ckpt|pth?|gguf|ggml|onnx|h5|hdf5|keras|pb|tflite|pkl|pickle|joblib"
     r"|msgpack|npz|npy|nemo|mar|pdparams|params|mlmodel|mlpackage|engine|llamafile|pte|ot|t7"
@@ -40,8 +42,9 @@ def is_repository(files: Iterable[tuple[str, int]]) -> bool:
     no weights but small ones in its folders."""
     marked = False
     for path, size in files:
-        if ":" in path.partition("/")[0]:
-            continue  # of a part beside the target
+        part, path = within(path)
+        if part:
+            continue
         top = "/" not in path
         if size >= HUGE or (_WEIGHTS.search(path) and (top or size >= LARGE)):
             return False

@@ -38,7 +38,7 @@ def acts(script: Script) -> Iterator[Act]:
         if run.program in FETCHERS:
             source = _address(run) or "an address"
             if place := _saved(run):
-                fetched[place] = source
+                fetched[place.removeprefix("./")] = source
         elif run.program in _CHECKING and not (
             run.program == "openssl" and "dgst" not in arguments
         ):
@@ -50,10 +50,9 @@ def acts(script: Script) -> Iterator[Act]:
             source = ""
         yield from _substituted(run)
         if not checked and (started := _started(run)) is not None:
-            for name, address in fetched.items():
-                if _same(started, name):
-                    yield run.act(Kind.REMOTE_SCRIPT, run.text, address)
-                    break
+            address = fetched.get(started.removeprefix("./"))
+            if address is not None:
+                yield run.act(Kind.REMOTE_SCRIPT, run.text, address)
         yield from of_program(run)
         before = run
 
@@ -133,7 +132,3 @@ def _started(run: Run) -> str | None:
     ):
         return next((a for a in run.arguments if not a.startswith("-")), None)
     return run.words[0].text if "/" in run.words[0].text else None
-
-
-def _same(place: str, name: str) -> bool:
-    return place.removeprefix("./") == name.removeprefix("./")

@@ -143,21 +143,28 @@ def check(
 @dataclass(frozen=True, slots=True)
 class Observer:
     """Reads a document and says facts, for checks across files that need of each file what only
-    analysis tells. What it cannot read leaves `control` open."""
+    analysis tells. What cannot be read of a document leaves `control` open, unless its facts say
+    themselves what they lack (`tells_gaps`)."""
 
     id: str
     control: str
     reads: type[Document]
     run: Callable[[Any], Iterator[AnyFact]]
     domain: Domain | None = None
+    tells_gaps: bool = False
 
 
 def observe(
-    id: str, *, control: str, reads: type[Read], domain: Domain | None = None
+    id: str,
+    *,
+    control: str,
+    reads: type[Read],
+    domain: Domain | None = None,
+    tells_gaps: bool = False,
 ) -> Callable[[Callable[[Read], Iterator[AnyFact]]], Observer]:
     """Declare an observer; `domain` where that is all it concerns."""
 
     def declare(run: Callable[[Read], Iterator[AnyFact]]) -> Observer:
-        return Observer(id, control, reads, run, domain)  # type: ignore[arg-type]
+        return Observer(id, control, reads, run, domain, tells_gaps)  # type: ignore[arg-type]
 
     return declare

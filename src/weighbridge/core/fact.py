@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from weighbridge.core.image import Stage
+from weighbridge.core.image import ImageReference, Stage
 from weighbridge.core.location import Location
 from weighbridge.core.workflow import Job, Trigger
 
@@ -249,9 +249,9 @@ class Installs(Fact, frozen=True, tag="installs"):
     """What a file says is to be installed.
 
     `place` is `requirements`, `constraints`, `project` (what a package of its own asks for),
-    `lock` (what a resolver chose), `conda`, `image` (what a build installs), `installed` (what is
-    there already) or `inventory` (a bill of materials). `unread` says what of it could not be
-    read.
+    `lock` (what a resolver chose), `conda`, `image` (what a build installs), `script` (what a start
+    script installs), `notebook`, `ci` (what its steps install), `installed` (what is there already)
+    or `inventory` (a bill of materials). `unread` says what of it could not be read.
     """
 
     place: str
@@ -269,12 +269,38 @@ class ImageBuild(Fact, frozen=True, tag="image-build"):
     syntax: str = ""
 
 
+class ImageReferences(Fact, frozen=True, tag="image-references"):
+    """The images that a file has run. `place` is `kubernetes`, `compose`, `helm` or `ci`; `unread`
+    says what of it could not be told."""
+
+    place: str
+    images: tuple[ImageReference, ...]
+    unread: tuple[str, ...] = ()
+
+
+class ImageLayers(Fact, frozen=True, tag="image-layers"):
+    """The layers of an image, the lowest first: their digests (`sha256:…`), or their names beside
+    the list that says so."""
+
+    layers: tuple[str, ...]
+
+
+class Whiteouts(Fact, frozen=True, tag="whiteouts"):
+    """What a layer takes away of those below it. `removed` are paths, with all that is in them;
+    `opaque` are folders of which nothing below shows through."""
+
+    removed: tuple[str, ...]
+    opaque: tuple[str, ...]
+
+
 AnyFact = (
     Automation
     | Card
     | Checksums
     | Egress
     | ImageBuild
+    | ImageLayers
+    | ImageReferences
     | Installs
     | Practice
     | Settings
@@ -282,4 +308,5 @@ AnyFact = (
     | SpecialTokens
     | ToolRun
     | Weights
+    | Whiteouts
 )

@@ -1,4 +1,4 @@
-"""The parts of an image's build: its stages and their instructions.
+"""The parts of an image's build, its stages and their instructions, and names of images.
 
 Terms: https://docs.docker.com/reference/dockerfile/. Lines count from 1.
 """
@@ -46,3 +46,12 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     name: str = ""
     base: int | None = None
     instructions: tuple[Instruction, ...] = ()
+
+
+class ImageReference(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An image that is named to be run. `image` is its name with what is known filled in, `said` as
+    it is written where that differs; `line` counts from 1 (0: not known)."""
+
+    image: str
+    line: int = 0
+    said: str = ""

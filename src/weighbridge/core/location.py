@@ -10,11 +10,27 @@ import msgspec
 _PART: Final = re.compile(r"[a-z][a-z-]*:(?!//)")
 
 
+OWN: Final = "target"
+"""What the target itself is called where one of its own files begins with what could be taken for
+the name of a part: `env:a.pth` of the target is `target:env:a.pth`."""
+
+
 def within(path: str) -> tuple[str, str]:
     """The name of the part of the target that a path belongs to (`source`), empty where it is the
     target itself, and the path within that part."""
     found = _PART.match(path)
-    return (found[0][:-1], path[found.end() :]) if found else ("", path)
+    if found is None:
+        return "", path
+    part = found[0][:-1]
+    return ("" if part == OWN else part), path[found.end() :]
+
+
+def joined(part: str, inner: str) -> str:
+    """The path of a file that belongs to a part of the target, empty for the target itself: what
+    `within` takes apart again."""
+    if part:
+        return f"{part}:{inner}"
+    return f"{OWN}:{inner}" if _PART.match(inner) else inner
 
 
 class Location(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -15,7 +15,7 @@ from weighbridge.core.check import Audit, Check, Need
 from weighbridge.core.finding import Finding, Gap, GapKind
 from weighbridge.core.location import Location
 from weighbridge.core.tree import Blob
-from weighbridge.engine.supervisor import Lost, Supervisor
+from weighbridge.engine.supervisor import Lost, Supervisor, encoded
 from weighbridge.sources.folder import File
 
 
@@ -64,7 +64,7 @@ def _answer(check: Check, audit: Audit, blobs: Sequence[Blob]) -> bytes:
     except Exception as error:  # a bug of ours must not end the audit, nor pass as clean
         why = f"{check.id}: Weighbridge failed here ({type(error).__name__}: {error})"
         gaps.append(Gap(kind=GapKind.CRASHED, message=why[:500], at=Location(".")))
-    return msgspec.msgpack.encode(Said(tuple(findings), tuple(gaps)))
+    return encoded(Said(tuple(findings), tuple(gaps)))
 
 
 class _Released(msgspec.Struct, frozen=True, eq=False):

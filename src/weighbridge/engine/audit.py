@@ -49,7 +49,7 @@ from weighbridge.intel.advisories.index import NoIndex, facts_of
 from weighbridge.sources.folder import File
 from weighbridge.sources.joined import Joined
 from weighbridge.sources.remote import RemoteFile, SourceError
-from weighbridge.sources.target import Access, Source, open_base, open_with_parts, shown
+from weighbridge.sources.target import Access, open_base, open_with_parts, shown
 
 INSTALLED: Final = "installed-file"
 """What a file is called that its package vouches for, and that was hashed only."""
@@ -165,7 +165,7 @@ class _Part:
     """A source and what came of examining it; `blobs` and `examined` are sorted by path.
     `repository`: it is a repository of source code, not a model."""
 
-    source: Source
+    source: Joined
     blobs: list[Blob]
     examined: list[Examined]
     gaps: list[Gap]
@@ -188,7 +188,7 @@ class _Part:
 
 
 def _examined(
-    source: Source,
+    source: Joined,
     ruleset: Ruleset,
     settings: Settings,
     rules: Rules | None,
@@ -231,10 +231,10 @@ def _examined(
     )
 
 
-def _vouched(source: Source, blobs: list[Blob], settings: Settings) -> dict[str, str]:
+def _vouched(source: Joined, blobs: list[Blob], settings: Settings) -> dict[str, str]:
     """The files of an installed environment whose digests need only be computed. A target that has
     none cannot pretend to by the names of its files."""
-    if not settings.digest or not (isinstance(source, Joined) and PART in source.parts):
+    if not settings.digest or PART not in source.parts:
         return {}
     return vouched({b.path: b for b in blobs}, _head)
 
@@ -317,7 +317,7 @@ def _with_parts(
         base = open_base(access, main.source.origin, declared_bases(audit.facts))
         if base is None:
             return audit, []
-        part = _examined(base, ruleset, settings, None, None)
+        part = _examined(Joined(base, {}), ruleset, settings, None, None)
     except SourceError as error:
         return replace(audit, missing={"base": error.why}), []
     except (OSError, ValueError) as error:

@@ -68,7 +68,8 @@ class Ruleset:
     def controls_of(self, document: type[Document]) -> tuple[str, ...]:
         """The controls that documents of this type help to answer."""
         checks = {c.control for c in self.checks_of(document)}
-        return tuple(sorted(checks | {o.control for o in self.observers_of(document)}))
+        observers = (o for o in self.observers_of(document) if not o.tells_gaps)
+        return tuple(sorted(checks | {o.control for o in observers}))
 
     def _concerns(self, domain: Domain | None) -> bool:
         return domain is None or domain is self.domain

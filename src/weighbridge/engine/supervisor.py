@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -119,6 +119,28 @@ class Lost(NamedTuple):
 
     kind: GapKind
     why: str
+
+
+_encoder: Final = msgspec.msgpack.Encoder()
+
+
+def encoded(answer: msgspec.Struct) -> bytes:
+    """An answer as it crosses. Halves of characters, which JSON and YAML can spell and UTF-8 cannot
+    say, are replaced: one of them must not cost all that was found in a file."""
+    try:
+        return _encoder.encode(answer)
+    except UnicodeEncodeError:
+        return _encoder.encode(_sayable(msgspec.to_builtins(answer, builtin_types=(bytes,))))
+
+
+def _sayable(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, dict):
+        return {_sayable(k): _sayable(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_sayable(v) for v in value]
+    return value
 
 
 @dataclass
@@ -435,12 +457,11 @@ class Supervisor:
     def _serve(self, reads: int, writes: int, line: Line | None) -> None:
         held = self._confine(line)
         _send(writes, msgspec.msgpack.encode(Answer(-1, None, held)))
-        encoder = msgspec.msgpack.Encoder()
         while (message := _receive(reads)) is not None:
             task = _tasks.decode(message)
             for number in task.numbers:
                 examined = self._one(self._reached(number), task.hash_only)
-                _send(writes, encoder.encode(Answer(number, examined)))
+                _send(writes, encoded(Answer(number, examined)))
         os._exit(0)
 
     def _one(self, blob: Blob, hash_only: bool) -> Examined:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -31,6 +31,11 @@ REPLACED_LIMIT: Final = 4 << 20
 line."""
 HEREDOCS: Final = 100
 """How many here-documents of one instruction are read."""
+STAGES: Final = 500
+BUILT: Final = 20_000
+"""How many instructions of one file are read, of all stages."""
+VARIABLES: Final = 5_000
+"""How many variables one file may set: each stage has those of the one that it begins with."""
 INSTRUCTIONS: Final = frozenset({
     "ADD", "ARG", "CMD", "COPY", "ENTRYPOINT", "ENV", "EXPOSE", "FROM", "HEALTHCHECK", "LABEL",
     "MAINTAINER", "ONBUILD", "RUN", "SHELL", "STOPSIGNAL", "USER", "VOLUME", "WORKDIR",
@@ -41,7 +46,7 @@ _DIRECTIVE: Final = re.compile(r"#\s*([A-Za-z]+)\s*=\s*(.+?)\s*")
 _HEREDOC: Final = re.compile(r"\d*<<(-?)(['\"]?)([A-Za-z_]\w*)\2")
 _FLAG: Final = re.compile(r"\s*--([a-z][\w-]*)(?:=(\S*))?(?=\s|$)")
 _VARIABLE: Final = re.compile(
-    r"\\\$|\$\{([A-Za-z_]\w*)(?::?([-+])((?:[^{}$]|\$\{\w+\}|\$\w+)*))?\}|\$([A-Za-z_]\w*)"
+    r"\\\$|\$\{([A-Za-z_]\w*)(?::?([-+])((?:[^{}$]|\$\{\w+\}|\$\w++)*+))?\}|\$([A-Za-z_]\w*)"
 )
 
 
@@ -56,7 +61,7 @@ class Dockerfile(Written):
         yield self.build
 
 
-def replaced(text: str, known: dict[str, str], depth: int = 0) -> str:
+def replaced(text: str, known: Mapping[str, str], depth: int = 0) -> str:
     """A text with the variables that are known in place of their names; others stay as they are
     written, `${NAME:-default}` becomes the default."""
 
@@ -132,6 +137,9 @@ class _Reader:
     known: dict[str, str] = field(default_factory=dict)
     ends: list[dict[str, str]] = field(default_factory=list)
     produced: int = 0
+    names: dict[str, int] = field(default_factory=dict)
+    instructions: int = 0
+    variables: int = 0
 
     def read(self) -> None:
         """All of it."""
@@ -203,6 +211,9 @@ class _Reader:
         if logical.name not in INSTRUCTIONS:
             self._fault(logical.line, f"{logical.name[:40]!r} is no instruction")
             return
+        self.instructions += 1
+        if self.instructions > BUILT:
+            raise Malformed(f"more than {BUILT:,} instructions")
         flags, rest = _flags(logical.rest)
         made = Instruction(
             name=logical.name,
@@ -272,10 +283,11 @@ class _Reader:
         said = words[0] if words else ""
         name = words[2] if len(words) >= 3 and words[1].upper() == "AS" else ""
         image = replaced(said, self.globals)
-        base = next(
-            (n for n in reversed(range(len(self.stages)))
-             if self.stages[n].name and self.stages[n].name.lower() == image.lower()), None,
-        )  # fmt: skip
+        base = self.names.get(image.lower())
+        if len(self.stages) == STAGES:
+            raise Malformed(f"more than {STAGES:,} stages")
+        if name:
+            self.names[name.lower()] = len(self.stages)
         self.stages.append(Stage(line=made.line, image=image, said=said, name=name, base=base))
         self.known = {} if base is None else dict(self.ends[base])
 
@@ -290,6 +302,9 @@ class _Reader:
                 name, given, value = word.partition("=")
                 pairs.append((name, self._value(value) if given else None))
         known = self.known if self.stages else self.globals
+        self.variables += len(pairs)
+        if self.variables > VARIABLES:
+            raise Malformed(f"more than {VARIABLES:,} variables are set")
         for name, value_set in pairs:
             if made.name == "ARG" and value_set is None and self.stages and name in self.globals:
                 known[name] = self.globals[name]

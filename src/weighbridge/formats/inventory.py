@@ -106,3 +106,34 @@ def _requirement(read: re.Match[str]) -> Requirement:
         version=version,
         firm=Firmness.INSTALLED if version else Firmness.NONE,
     )
+
+
+_SKOPS: Final = re.compile(r"([A-Za-z0-9][\w.-]*)\s*(?:(={1,3}|[<>~!]=?)\s*([\w.!+*-]+))?")
+
+
+def skops_environment(value: Any, where: Location) -> Installs | None:
+    """What a model of scikit-learn asks for in the `config.json` that skops writes (its
+    hub_utils, `sklearn.environment`), with `=` as conda has it."""
+    said = value.get("sklearn") if isinstance(value, dict) else None
+    listed = said.get("environment") if isinstance(said, dict) else None
+    if not isinstance(listed, list):
+        return None
+    made, unread = [], []
+    for one in listed[:COMPONENTS]:
+        found = _SKOPS.fullmatch(one.strip()) if isinstance(one, str) else None
+        if found is None:
+            unread.append(f"no requirement: {str(one)[:80]}")
+            continue
+        sign, version = found[2] or "", found[3] or ""
+        exact = sign.strip("=") == "" and bool(version) and not version.endswith("*")
+        made.append(
+            Requirement(
+                name=found[1],
+                specifier=f"=={version}" if exact else f"{sign}{version}",
+                version=version if exact else None,
+                firm=Firmness.EXACT if exact else Firmness.RANGE if sign else Firmness.NONE,
+            )
+        )
+    return Installs(
+        at=where, place="requirements", requirements=tuple(made), unread=tuple(unread[:20])
+    )

@@ -352,6 +352,8 @@ def setup_script(tree: ast.Module, text: str, where: Location) -> Installs | Non
     }
     for call in calls:
         for keyword in call.keywords:
+            if keyword.arg is None:
+                found.unread.append(f"line {call.lineno:,}: what setup() is given is computed")
             for group, value in _asked(keyword, known):
                 _written(found, value, group, known, bool(named))
     for path in sorted(named):

@@ -171,10 +171,11 @@ class _Reader:
                 if self.commands >= COMMANDS and self.at < len(self.text):
                     self.broken = self.broken or self.line
                     self.at = len(self.text)
-                for index, (_, _, _, owner, _) in enumerate(self.waiting):
-                    if owner is now:
-                        place = self.waiting[index]
-                        self.waiting[index] = (*place[:4], len(commands) - 1)
+                for index in range(len(self.waiting) - 1, -1, -1):
+                    place = self.waiting[index]
+                    if place[3] is not now:
+                        break  # of the commands before it on this line
+                    self.waiting[index] = (*place[:4], len(commands) - 1)
             now = _Command(self.line, piped)
 
         while self.at < len(self.text):
@@ -476,7 +477,7 @@ class _Reader:
     def _here(self, commands: list[Command]) -> None:
         """The here-documents that the line before has begun."""
         waiting, self.waiting = self.waiting, []
-        counts: dict[int, int] = {}
+        texts: dict[int, list[Word]] = {}
         for mark, tabs, expands, _, index in waiting:
             line, lines = self.line, []
             while self.at < len(self.text):
@@ -496,13 +497,16 @@ class _Reader:
                 inner = _Reader(text.replace('"', " "), line, self.backticks, 0, self.depth + 1)
                 read = inner._quoted_part()
                 word = Word(text, line, read.variables, read.inner, False)
+            texts.setdefault(index, []).append(word)
+        for index, words in texts.items():
             if 0 <= index < len(commands):
                 owner = commands[index]
-                places = [n for n, r in enumerate(owner.redirects) if r.operator == "<<"]
-                place = places[min(counts.get(index, 0), len(places) - 1)]
-                counts[index] = counts.get(index, 0) + 1
-                redirects = list(owner.redirects)
-                redirects[place] = Redirect("<<", word)
+                given = iter(words)
                 commands[index] = Command(
-                    owner.words, owner.line, owner.assignments, tuple(redirects), owner.piped
-                )
+                    owner.words, owner.line, owner.assignments,
+                    tuple(
+                        Redirect("<<", next(given, r.target)) if r.operator == "<<" else r
+                        for r in owner.redirects
+                    ),
+                    owner.piped,
+                )  # fmt: skip

@@ -64,7 +64,7 @@ def _parse(blob: Blob, where: Location, limits: Limits) -> Document:
     if blob.size > SIZE_LIMIT:
         raise Malformed(f"a list of packages of more than {SIZE_LIMIT:,} bytes")
     written = blob.read(0, blob.size).decode("utf-8", "replace")
-    debian = where.path.endswith("status") or (where.inside or ("",))[-1].endswith("status")
+    debian = "dpkg/status" in (where.inside or (where.path,))[-1]
     keys = ("Package", "Version", "Status") if debian else ("P", "V", "")
     return SystemPackages(
         where=where,
@@ -84,6 +84,7 @@ SYSTEM_PACKAGES = Format(
     sniff=lambda sample: text_kind(sample) == "system-packages",
     parse=_parse,
     document=SystemPackages,
-    limits="Told by their places (`var/lib/dpkg/status`, `lib/apk/db/installed`). No advisories of "
+    limits="Told by their places (`var/lib/dpkg/status`, `status.d` of images without a "
+    "shell, `lib/apk/db/installed`). No advisories of "
     "these are kept, which is a gap; rpm's database is not read.",
 )

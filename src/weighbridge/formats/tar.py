@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from weighbridge.core.document import Document, Malformed
+from weighbridge.core.fact import Whiteouts
 from weighbridge.core.finding import Gap, GapKind
 from weighbridge.core.format import Format, Limits, Loading, Sample
 from weighbridge.core.location import Location
 from weighbridge.core.tree import Blob, Piece
+from weighbridge.formats.text import encodable
 
 BLOCK: Final = 512
 MEMBERS_LIMIT: Final = 200_000
@@ -37,6 +39,25 @@ class Tar(Document):
 
     blob: Blob
     members: tuple[TarMember, ...]
+
+    def facts(self) -> Iterator[Whiteouts]:
+        """What it takes away of the layers below it, where it is one of an image (OCI image-spec,
+        layer.md, "Whiteouts")."""
+        removed: list[str] = []
+        opaque: list[str] = []
+        for member in self.members:
+            if "/.wh." in f"/{member.name}":
+                folder, _, name = member.name.removeprefix("./").rpartition("/")
+                if name == ".wh..wh..opq":
+                    opaque.append(folder)
+                elif name.startswith(".wh.") and not name.startswith(".wh..wh."):
+                    removed.append(f"{folder}/{name[4:]}" if folder else name[4:])
+        if removed or opaque:
+            yield Whiteouts(
+                at=self.where,
+                removed=tuple(map(encodable, removed)),
+                opaque=tuple(map(encodable, opaque)),
+            )
 
     def walk(self) -> Iterator[Blob | Gap]:
         """The regular files; a sparse one is a gap."""

@@ -17,14 +17,15 @@ from typing import Any, Final
 import msgspec
 
 from weighbridge.core.document import Document, Malformed
-from weighbridge.core.fact import Installs, Settings, SpecialTokens
+from weighbridge.core.fact import ImageLayers, Installs, Settings, SpecialTokens
 from weighbridge.core.finding import Gap, GapKind
 from weighbridge.core.format import Format, Limits, Loading, Sample
 from weighbridge.core.location import Location, within
 from weighbridge.core.tree import Blob, Held, Reference
 from weighbridge.formats import jinja, tfjs
 from weighbridge.formats.git import is_lfs_hook
-from weighbridge.formats.inventory import bill_of_materials
+from weighbridge.formats.image_manifest import layers_of
+from weighbridge.formats.inventory import bill_of_materials, skops_environment
 from weighbridge.formats.named_code import NamedCode, mappings, named_code
 from weighbridge.formats.token_ids import statements
 
@@ -68,7 +69,9 @@ _IMAGE: Final = re.compile(
     r".*/(?:(?:dockerfile|containerfile)(?:[._-][\w.-]*)?|[\w.-]+\.(?:dockerfile|containerfile))"
     r"(?<!\.jinja)(?<!\.jinja2)(?<!\.j2)(?<!\.tmpl)(?<!\.template)(?<!\.md)(?<!ignore)"
 )
-_SYSTEM: Final = re.compile(r"(?:/|:)(?:var/lib/dpkg/status|(?:usr/)?lib/apk/db/installed)$")
+_SYSTEM: Final = re.compile(
+    r"(?:/|:)(?:var/lib/dpkg/status(?:\.d/[^/]+(?<!\.md5sums))?|(?:usr/)?lib/apk/db/installed)$"
+)
 _STANZA: Final = re.compile(rb"^(?:Package|P):[ \t]*\S", re.MULTILINE)
 _PACKAGE: Final = re.compile(r"\.dist-info/metadata$|/pkg-info$")
 _FROM: Final = re.compile(rb"\s*(?:#[^\n]*\n\s*)*(?:FROM|ARG)\s", re.IGNORECASE)
@@ -163,12 +166,16 @@ class Json(Configuration):
         yield "", self.value
         yield from self.shadowed
 
-    def facts(self) -> Iterator[Installs | Settings | SpecialTokens]:
+    def facts(self) -> Iterator[ImageLayers | Installs | Settings | SpecialTokens]:
         """What is declared in a configuration of a known kind and of special tokens; what a bill of
-        materials lists."""
-        listed = bill_of_materials(self.value, self.where)
-        if listed is not None:
-            yield listed
+        materials and the manifest of an image list."""
+        for listed in (
+            bill_of_materials(self.value, self.where),
+            skops_environment(self.value, self.where),
+            layers_of(self.value, self.where),
+        ):
+            if listed is not None:
+                yield listed
         kind = _kind(self.value) if self.size <= SETTINGS_LIMIT else None
         if kind is not None:
             yield Settings(at=self.where, kind=kind, values=plain(self.value, SETTINGS_VALUES))

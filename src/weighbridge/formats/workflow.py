@@ -12,8 +12,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
-import yaml
-
 from weighbridge.core.document import Document, Malformed
 from weighbridge.core.fact import Automation
 from weighbridge.core.format import Format, Limits, Loading
@@ -21,7 +19,7 @@ from weighbridge.core.location import Location
 from weighbridge.core.tree import Blob
 from weighbridge.core.workflow import Job, Step, Trigger
 from weighbridge.formats.text import Written, is_action_path, read_text, text_kind
-from weighbridge.formats.yaml import Composer
+from weighbridge.formats.yaml import Marked, MarkedComposer
 
 SIZE_LIMIT: Final = 1 << 20
 """In bytes. GitHub takes no workflow that is nearly as long."""
@@ -31,31 +29,6 @@ TEXT: Final = 1 << 20
 """How many characters all texts of a workflow may have, each as often as an alias repeats it."""
 _SILENCE: Final = re.compile(r"\b(?:zizmor: ?ignore|poutine: ?ignore|nosemgrep)", re.IGNORECASE)
 COMMENTS: Final = 200
-
-
-class Marked(str):
-    """A scalar with the line on which its text begins."""
-
-    __slots__ = ("line",)
-    line: int
-
-    @classmethod
-    def at(cls, text: str, line: int) -> Marked:
-        """A text that knows its line."""
-        made = cls(text)
-        made.line = line
-        return made
-
-
-class MarkedComposer(Composer):
-    """Composes values whose scalars know their lines."""
-
-    def event(self, event: Any) -> None:
-        """Take the next event. Raises `Malformed`."""
-        if isinstance(event, yaml.ScalarEvent):
-            line = event.start_mark.line + 1 + (event.style in ("|", ">"))
-            event.value = Marked.at(event.value, line)
-        super().event(event)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -6,26 +6,30 @@ an alias refers to what it names without a copy, so that a document cannot grow 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import yaml
 
 from weighbridge.core.document import Malformed
-from weighbridge.core.fact import Installs
+from weighbridge.core.fact import ImageReferences, Installs
 from weighbridge.core.finding import Gap, GapKind
 from weighbridge.core.format import Format, Limits, Loading
-from weighbridge.core.location import Location
+from weighbridge.core.location import Location, within
 from weighbridge.core.tree import Blob
-from weighbridge.formats import conda
+from weighbridge.formats import conda, deployment, packing
 from weighbridge.formats.text import YAML_NAMES, Configuration, Text, read_text, text_kind
 
 SIZE_LIMIT: Final = 2 << 20
 """In bytes: the parser is pure Python and takes some seconds for so much."""
 NODES_LIMIT: Final = 500_000
 DEPTH_LIMIT: Final = 200
-_CONDA: Final = frozenset({"channels", "dependencies", "package", "channel_priority"})
+_INSTALLS: Final = frozenset({"channels", "dependencies", "package", "channel_priority", "build",
+                              "python", "requirements"})  # fmt: skip
+_TEMPLATED: Final = re.compile(r"(?:.*/)?templates/(?:.*/)?[^/]+\.ya?ml")
 CORE: Final = "tag:yaml.org,2002:"
 
 
@@ -58,11 +62,21 @@ class Yaml(Configuration):
         for node in self.tagged:
             yield "", node.value
 
-    def facts(self) -> Iterator[Installs]:
-        """What conda is to install, where it is a file of conda's."""
-        if any(isinstance(d, dict) and not _CONDA.isdisjoint(d) for d in self.documents):
+    def facts(self) -> Iterator[Installs | ImageReferences]:
+        """What conda or a tool that packs models is to install, where it is a file of theirs; the
+        images that a deployment runs."""
+        if any(isinstance(d, dict) and not _INSTALLS.isdisjoint(d) for d in self.documents):
             text = self.blob.read(0, self.size).decode("utf-8-sig", "replace")
             yield from conda.environment(self.documents, text, self.where)
+            yield from packing.asked(self.documents, text, self.where)
+        if _is_templated(self.blob, self.where):
+            text = self.blob.read(0, self.size).decode("utf-8-sig", "replace")
+            yield from deployment.templated(text, self.where)
+        elif place := deployment.place_of(self.documents, self.where):
+            marked = MarkedComposer()  # a deployment is small, and its images must have lines
+            with suppress(Malformed):
+                marked.read(self.blob.read(0, self.size))
+            yield from deployment.images(marked.documents, place, self.where)
 
 
 @dataclass
@@ -156,6 +170,31 @@ class Composer:
             raise Malformed(f"no YAML ({type(error).__name__})") from None
 
 
+class Marked(str):
+    """A scalar with the line on which its text begins."""
+
+    __slots__ = ("line",)
+    line: int
+
+    @classmethod
+    def at(cls, text: str, line: int) -> Marked:
+        """A text that knows its line."""
+        made = cls(text)
+        made.line = line
+        return made
+
+
+class MarkedComposer(Composer):
+    """Composes values whose scalars know their lines."""
+
+    def event(self, event: Any) -> None:
+        """Take the next event. Raises `Malformed`."""
+        if isinstance(event, yaml.ScalarEvent):
+            line = event.start_mark.line + 1 + (event.style in ("|", ">"))
+            event.value = Marked.at(event.value, line)
+        super().event(event)
+
+
 class _Events(yaml.reader.Reader, yaml.scanner.Scanner, yaml.parser.Parser):  # type: ignore[misc]
     """PyYAML up to its events: what resolves tags and makes objects is not part of it."""
 
@@ -163,6 +202,12 @@ class _Events(yaml.reader.Reader, yaml.scanner.Scanner, yaml.parser.Parser):  # 
         yaml.reader.Reader.__init__(self, stream)
         yaml.scanner.Scanner.__init__(self)
         yaml.parser.Parser.__init__(self)
+
+
+def _is_templated(blob: Blob, where: Location) -> bool:
+    """Whether a file is a template of a Helm chart."""
+    path = (where.inside or (within(where.path)[1],))[-1]
+    return _TEMPLATED.fullmatch(path) is not None and b"{{" in blob.read(0, SIZE_LIMIT)
 
 
 def _parse(blob: Blob, where: Location, limits: Limits) -> Yaml | Text:
@@ -178,7 +223,13 @@ def _parse(blob: Blob, where: Location, limits: Limits) -> Yaml | Text:
     except Malformed as error:
         if not f"/{blob.path.lower()}".endswith(YAML_NAMES):
             return text  # prose that quotes a configuration
-        gaps += (Gap(kind=GapKind.MALFORMED, message=error.why, at=where),)
+        kind, why = GapKind.MALFORMED, error.why
+        if _is_templated(blob, where):
+            kind, why = (
+                GapKind.UNSUPPORTED,
+                "a template of Helm: what its values put into it is not known",
+            )
+        gaps += (Gap(kind=kind, message=why, at=where),)
     return Yaml(
         where=where,
         size=blob.size,

@@ -17,9 +17,13 @@ _FILE: Final = Path(__file__).with_suffix(".json")
 class Cycle(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The life of a product: `dates` say for each version the last day on which the public gets
     security fixes (ISO 8601). `images` are those whose tag begins with the version, `tags` tells it
-    in the tags of other images, `names` are code names of versions."""
+    in the tags of other images, `names` are code names of versions. `source` is where the product's
+    own makers say so, `note` what the dates were held against, on the day `reviewed`; what no
+    public source substantiates is left out."""
 
     source: str
+    reviewed: str
+    note: str
     images: frozenset[str]
     dates: dict[str, str]
     tags: str = ""

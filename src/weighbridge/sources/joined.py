@@ -1,7 +1,8 @@
 """A target with what belongs to it: the repository that built it, the place where it will run.
 
 What belongs to it is audited like the target itself. Its files bear the name of the part before
-their path (`source:train.py`), so that a report says where each of them is.
+their path (`source:train.py`), so that a report says where each of them is. A file of the target
+whose own name begins like that bears the target's name, so that it passes for nothing else.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ from typing import Any
 
 import msgspec
 
-from weighbridge.core.finding import Gap, GapKind
-from weighbridge.core.location import Location
+from weighbridge.core.finding import Gap
+from weighbridge.core.location import Location, joined
 from weighbridge.core.origin import Origin, Transfer
 from weighbridge.core.report import LeftOut
-from weighbridge.core.tree import Blob, Link
+from weighbridge.core.tree import Blob, Copy, Link
 from weighbridge.sources.target import Source
 
 
@@ -41,25 +42,29 @@ class Joined:
     @property
     def left_out(self) -> list[LeftOut]:
         """What is by design not audited, of all."""
-        return [*self.main.left_out] + [
-            msgspec.structs.replace(entry, path=f"{name}:{entry.path}")
-            for name, part in self.parts.items()
+        return [
+            msgspec.structs.replace(entry, path=joined(name, entry.path))
+            for name, part in self._all()
             for entry in part.left_out
         ]
 
     @property
     def links(self) -> list[Link]:
         """The symbolic links that leave, of all."""
-        return [*self.main.links] + [
-            msgspec.structs.replace(link, path=f"{name}:{link.path}")
-            for name, part in self.parts.items()
+        return [
+            msgspec.structs.replace(link, path=joined(name, link.path))
+            for name, part in self._all()
             for link in part.links
         ]
 
     @property
     def origin(self) -> Origin | None:
         """What the main source knows beyond the bytes."""
-        return self.main.origin
+        origin = self.main.origin
+        if origin is None or all(joined("", d.path) is d.path for d in origin.files):
+            return origin
+        files = (msgspec.structs.replace(d, path=joined("", d.path)) for d in origin.files)
+        return msgspec.structs.replace(origin, files=tuple(files))
 
     @property
     def transfer(self) -> Transfer | None:
@@ -69,19 +74,25 @@ class Joined:
             return None
         return Transfer(bytes=sum(t.bytes for t in known), requests=sum(t.requests for t in known))
 
+    def _all(self) -> Iterator[tuple[str, Source]]:
+        yield "", self.main
+        yield from self.parts.items()
+
     def walk(self) -> Iterator[Blob | Gap]:
         """The files of the main source, then those of its parts under their names."""
-        for met in self.main.walk():
-            if isinstance(met, Gap) or met.path.partition(":")[0] not in self.parts:
-                yield met
-            else:
-                why = "its name could be taken for one of another part of the target; not read"
-                yield Gap(kind=GapKind.UNREADABLE, message=why, at=Location(met.path))
-        for name, part in self.parts.items():
+        for name, part in self._all():
             for met in part.walk():
                 if isinstance(met, Gap):
-                    at = Location(f"{name}:{met.at.path}", met.at.inside)
+                    at = Location(joined(name, met.at.path), met.at.inside)
                     yield msgspec.structs.replace(met, at=at)
                 else:
-                    named: Any = met
-                    yield replace(named, path=f"{name}:{met.path}")
+                    yield _named(met, name)
+
+
+def _named(blob: Any, part: str) -> Blob:
+    """A file under its name within the whole target."""
+    path = joined(part, blob.path)
+    if isinstance(blob, Copy):
+        return Copy(path, _named(blob.first, part))
+    renamed: Blob = blob if path == blob.path else replace(blob, path=path)
+    return renamed

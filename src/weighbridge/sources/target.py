@@ -16,6 +16,7 @@ from weighbridge.sources import folder
 
 if TYPE_CHECKING:
     from weighbridge.sources.http import Session
+    from weighbridge.sources.joined import Joined
 
 
 class Declaration(Protocol):
@@ -182,14 +183,12 @@ def _session(access: Access) -> Session:
     return Session(endpoint, token(endpoint))
 
 
-def open_with_parts(text: str, access: Access) -> Source:
+def open_with_parts(text: str, access: Access) -> Joined:
     """The source of a target with those of its parts. Raises `OSError` where one of them cannot be
     audited, and says which."""
-    main = open_target(text, access)
-    if not access.parts:
-        return main
     from weighbridge.sources.joined import Joined
 
+    main = open_target(text, access)
     parts: dict[str, Source] = {}
     for name, place in access.parts:
         try:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from weighbridge.analysis.advised import Advised, Hold, weaknesses
-from weighbridge.analysis.dependencies import Wanted, dependencies, role
+from weighbridge.analysis.dependencies import Wanted, dependencies, role, weighed
 from weighbridge.core.check import Audit, check
 from weighbridge.core.evidence import Table
 from weighbridge.core.finding import Action, Confidence, Finding, Gap, GapKind, Related
@@ -102,9 +102,12 @@ def _unknown(wanted: tuple[Wanted, ...]) -> Iterator[Gap]:
     """What cannot be looked up, or not as one version."""
     nameless: dict[str, list[Wanted]] = defaultdict(list)
     opened: Counter[str] = Counter()
+    aside: list[Wanted] = []
     for one in wanted:
         if not one.key or (one.said.url and one.version is None):
             nameless[one.at.path].append(one)
+        elif one.version is None and one.aside:
+            aside.append(one)
         elif one.version is None:
             opened[one.at.path] += 1
     for path, those in sorted(nameless.items()):
@@ -124,12 +127,21 @@ def _unknown(wanted: tuple[Wanted, ...]) -> Iterator[Gap]:
             "to was not given (a lock was not)",
             at=Location(path),
         )
+    if aside:
+        files = len({one.at.path for one in aside})
+        yield Gap(
+            kind=GapKind.NOT_GIVEN,
+            message=f"{len(aside):,} requirements of CI, tests, examples and documentation, in "
+            f"{files:,} files, are open: which versions they resolve to was not given",
+            at=Location(aside[0].at.path),
+        )
 
 
 def _judged(group: list[Advised], part: str) -> Iterator[Finding]:
     """One finding for all that is said of one version, or of one range."""
+    group = sorted(group, key=lambda a: a.wanted.aside)
     wanted = group[0].wanted
-    each = list({a.merged.ids: a for a in group}.values())
+    each = list({a.merged.ids: a for a in reversed(group)}.values())
     for hold in (Hold.AFFECTED, Hold.ONLY, Hold.MAY, Hold.WITHDRAWN, Hold.UNDECIDED):
         those = sorted((a for a in each if a.hold is hold), key=_gravest)
         if those:
@@ -167,7 +179,7 @@ def _finding(hold: Hold, those: list[Advised], part: str, places: tuple[Related,
     return Finding(
         message=f"{told}{by_name} {_SAYS[hold]} {worst.ids[0]}{grave}{more}{summary}{free}",
         at=wanted.at,
-        action=_action(hold, those, part),
+        action=weighed(_action(hold, those, part), wanted.aside),
         symbol=f"{wanted.key} {wanted.version or wanted.specifier}".strip()[:200],
         confidence=Confidence.LIKELY if wanted.assumed else Confidence.CONFIRMED,
         related=places,

@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from weighbridge.analysis.build_secrets import is_secret, is_secret_file, names_secret
 from weighbridge.analysis.dependencies import shown
 from weighbridge.analysis.image_installs import scripts
 from weighbridge.analysis.shell_acts import acts
@@ -18,21 +19,6 @@ from weighbridge.core.finding import Action, Finding, Gap, GapKind
 from weighbridge.core.image import Instruction
 from weighbridge.formats.dockerfile import Dockerfile
 
-_SECRET: Final = re.compile(
-    r"(?:.*_)?(?:API_?KEY|ACCESS_KEY|SECRET(?:_KEY|_ACCESS_KEY)?|(?<!PUBLIC_)TOKEN|AUTH_?TOKEN"
-    r"|PASSWORD|PASSWD|PRIVATE_KEY|CREDENTIALS)",
-    re.IGNORECASE,
-)
-_NO_SECRET: Final = re.compile(
-    r"|\$.*|.*\$\{?\w+\}?|none|null|true|false|\d{1,4}|changeme|dummy|empty|xxx+|[<{\[].*|/.*"
-    r"|your.*|placeholder|example.*|test|fake.*",
-    re.IGNORECASE | re.DOTALL,
-)
-_SECRET_FILE: Final = re.compile(
-    r"(?:.*/)?(?:id_(?:rsa|dsa|ecdsa|ed25519)|\.netrc|_netrc|\.git-credentials|\.pypirc"
-    r"|\.aws/credentials|\.aws|\.ssh|\.kube/config|\.docker/config\.json|\.env(?:\.(?:prod|local"
-    r"|production))?|\.huggingface/token|service[-_]account[\w-]*\.json)/?"
-)
 _WITH_DIGEST: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
@@ -88,9 +74,7 @@ def image_build(document: Dockerfile) -> Iterator[Finding | Gap]:
 def _kept(document: Dockerfile, one: Instruction) -> Iterator[Finding]:
     at = msgspec.structs.replace(document.where, line=one.line)
     for name, value in one.pairs:
-        if not _SECRET.fullmatch(name):
-            continue
-        if value is not None and not _NO_SECRET.fullmatch(value):
+        if value is not None and is_secret(name, value):
             yield Finding(
                 message=f"{one.name} {name[:80]} keeps a credential in the image "
                 f"({len(value):,} characters)",
@@ -98,7 +82,7 @@ def _kept(document: Dockerfile, one: Instruction) -> Iterator[Finding]:
                 action=Action.REVIEW,
                 symbol=f"{one.name} {name[:80]}",
             )
-        elif one.name == "ARG" and value is None:
+        elif one.name == "ARG" and value is None and names_secret(name):
             yield Finding(
                 message=f"ARG {name[:80]}: what is handed in stays in the image's history",
                 at=at,
@@ -107,7 +91,7 @@ def _kept(document: Dockerfile, one: Instruction) -> Iterator[Finding]:
             )
     if one.name in ("COPY", "ADD") and one.flag("from") is None:
         for path in one.words[:-1]:
-            if _SECRET_FILE.fullmatch(path):
+            if is_secret_file(path):
                 yield Finding(
                     message=f"a file of credentials is copied into the image: {path[:160]}",
                     at=at,

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import ipaddress
+from collections import defaultdict
 from collections.abc import Iterator
 from typing import Final
 from urllib.parse import urlsplit
 
 import msgspec
 
-from weighbridge.analysis.dependencies import dependencies, shown
+from weighbridge.analysis.dependencies import dependencies, lies_aside, shown, weighed
 from weighbridge.core.check import Audit, check
 from weighbridge.core.evidence import Table
 from weighbridge.core.fact import Firmness, Installs, PackageIndex
-from weighbridge.core.finding import Action, Finding
+from weighbridge.core.finding import Action, Finding, Related
+from weighbridge.core.location import Location
 from weighbridge.formats.default_index import is_default_index
 
 SHOWN: Final = 50
@@ -50,15 +52,21 @@ def index_confusion(audit: Audit) -> Iterator[Finding]:
     - https://cwe.mitre.org/data/definitions/319.html
     """
     for fact in dependencies(audit).files:
+        aside = lies_aside(fact, audit)
+        told: dict[tuple[str, str], list[Location]] = defaultdict(list)
         for index in fact.indexes:
-            why, action = _judged(index, fact)
+            at = msgspec.structs.replace(fact.at, line=index.line or None)
+            told[index.kind, index.said].append(at)
+        for (kind, said), (at, *others) in told.items():
+            why, action = _judged(PackageIndex(kind=kind, said=said), fact)
             if why:
                 yield Finding(
                     message=why,
-                    at=msgspec.structs.replace(fact.at, line=index.line or None),
-                    action=action,
-                    symbol=f"{index.kind} {shown(index.said)}",
-                    evidence=_open_names(fact) if index.kind in ("extra", "strategy") else (),
+                    at=at,
+                    action=weighed(action, aside),
+                    symbol=f"{kind} {shown(said)}",
+                    related=tuple(Related("also named here", other) for other in others[:SHOWN]),
+                    evidence=_open_names(fact) if kind in ("extra", "strategy") else (),
                 )
 
 
