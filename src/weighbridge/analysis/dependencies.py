@@ -38,7 +38,8 @@ class Wanted:
 
     `key` is the name that advisories know it by (normalised; empty where it has none), `assumed`
     whether that is only taken to be the same package. `specifier` and `version` have the
-    constraints applied.
+    constraints applied. `index` is the index that it is taken from, where one is named in place of
+    the default one; `beside`: other places are asked as well.
     """
 
     said: Requirement
@@ -48,6 +49,8 @@ class Wanted:
     specifier: str
     version: str | None
     assumed: bool = False
+    index: str = ""
+    beside: bool = False
 
     @property
     def told(self) -> str:
@@ -184,6 +187,7 @@ def _wanted(reading: _Reading) -> Iterator[Wanted]:
                 bounds[reading.group(fact.at.path), key].append(requirement)
             elif fact.place == "lock":
                 locked.add((folder, key))
+    places = _places(reading)
     for fact in reading.files:
         if _bounds(reading, fact):
             continue
@@ -196,7 +200,28 @@ def _wanted(reading: _Reading) -> Iterator[Wanted]:
                 (folder, key) in locked
             ):  # fmt: skip
                 continue
-            yield _judged(fact, requirement, bounds[group, key])
+            made = _judged(fact, requirement, bounds[group, key])
+            index, beside = places.get(group, places.get("", ("", False)))
+            yield replace(made, index=requirement.source or index, beside=beside)
+
+
+def _places(reading: _Reading) -> dict[str, tuple[str, bool]]:
+    """For each group of files the index that is named in place of the default one, and whether
+    other places are asked as well. Settings by themselves (`pip.conf`) hold for every group, and
+    stand under the empty name."""
+    named: dict[str, str] = {}
+    beside: dict[str, bool] = defaultdict(bool)
+    for fact in reading.files:
+        group = "" if not fact.requirements and not fact.files else reading.group(fact.at.path)
+        for index in fact.indexes:
+            if index.kind == "index":
+                named[group] = index.said
+            beside[group] |= index.kind in ("extra", "find-links", "no-index", "strategy")
+    groups = {"", *named, *beside}
+    return {
+        g: (named.get(g) or named.get("", ""), beside.get(g, False) or beside.get("", False))
+        for g in groups
+    }
 
 
 def _bounds(reading: _Reading, fact: Installs) -> bool:

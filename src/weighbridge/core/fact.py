@@ -197,7 +197,8 @@ class Requirement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     (0: not known). `specifier` are version clauses in the form of PEP 440; `version` is the only
     one that satisfies it. `url` is an address, path or working copy (`git+https://…@ref`) in place
     of an index, `source` the index or channel that it is taken from, where it says so. `group` is
-    the extra or group that asks for it, `marker` the environment that it is for (PEP 508).
+    the extra or group that asks for it, `marker` the environment that it is for (PEP 508). `hashes`
+    are the digests of the files that may be installed, as `algorithm:hexadecimal`.
     """
 
     name: str
@@ -212,6 +213,7 @@ class Requirement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     source: str = ""
     group: str = ""
     editable: bool = False
+    hashes: tuple[str, ...] = ()
 
 
 class PackageIndex(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -50,7 +50,7 @@ def _answer(check: Check, audit: Audit, blobs: Sequence[Blob]) -> bytes:
     findings: list[Finding] = []
     gaps: list[Gap] = []
     try:
-        for result in check.run(_with_blobs(audit, blobs)):
+        for result in check.run(reading(audit, blobs)):
             if isinstance(result, Gap):
                 gaps.append(result)
             else:
@@ -97,8 +97,9 @@ class _Released(msgspec.Struct, frozen=True, eq=False):
                 self.whole.close()
 
 
-def _with_blobs(audit: Audit, blobs: Sequence[Blob]) -> Audit:
-    """The audit with its files to be read, and those of its parts."""
+def reading(audit: Audit, blobs: Sequence[Blob]) -> Audit:
+    """The audit with its files to be read, those of its parts, and the remote ones that an index
+    of packages named, in this order."""
     reached = iter(blobs)
     own: dict[str, Blob]
     theirs: dict[str, Blob]
@@ -107,7 +108,10 @@ def _with_blobs(audit: Audit, blobs: Sequence[Blob]) -> Audit:
     for role, part in audit.parts.items():
         theirs = {blob.path: _Released(blob) for blob in islice(reached, len(part.files))}
         parts[role] = replace(part, blobs=theirs)
-    return replace(audit, blobs=own, parts=parts)
+    index = audit.index
+    if index is not None:
+        index = replace(index, wheels=dict(zip(index.wheels, reached, strict=True)))
+    return replace(audit, blobs=own, parts=parts, index=index)
 
 
 def _stamped(check: Check, said: Said) -> Said:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -44,7 +44,7 @@ from weighbridge.engine.examine import SEVERITY, UNRECOGNISED, Kept, examine
 from weighbridge.engine.rules import Rules, compile_folder
 from weighbridge.engine.ruleset import Ruleset, load
 from weighbridge.engine.supervisor import Progress, Settings, Supervisor
-from weighbridge.intel.advisories.index import NoIndex, facts_of
+from weighbridge.intel.advisories.index import NoIndex, facts_of, home
 from weighbridge.sources.folder import File
 from weighbridge.sources.joined import Joined
 from weighbridge.sources.remote import RemoteFile, SourceError
@@ -52,6 +52,8 @@ from weighbridge.sources.target import Access, Source, open_base, open_with_part
 
 INSTALLED: Final = "installed-file"
 """What a file is called that its package vouches for, and that was hashed only."""
+LISTINGS: Final = "listings"
+"""The folder in which answers of indexes of packages are kept."""
 COPIES: Final = 10
 """How many further names of a file its findings list."""
 
@@ -120,7 +122,9 @@ def run(
         readable = [path for part in (main, *parts) for path in part.source.readable]
         if across.advisories is not None:
             readable.append(Path(across.advisories))
-        asked = Supervisor(blobs, readable, _nothing, settings)
+        across, wheels, told = _with_indexes(across, blobs, readable, settings, access or Access())
+        transfers.append(told)
+        asked = Supervisor([*blobs, *wheels], readable, _nothing, settings)
         with asked:
             for check, said in zip(
                 ruleset.audit_checks, ask(asked, ruleset.audit_checks, across), strict=True
@@ -340,6 +344,25 @@ def _with_advisories(audit: Audit, path: Path | None) -> tuple[Audit, tuple[Inte
     except NoIndex as error:
         return replace(audit, missing={**audit.missing, "advisories": str(error)}), ()
     return replace(audit, advisories=os.fspath(path.absolute())), (known,)
+
+
+def _with_indexes(
+    audit: Audit, blobs: list[Blob], readable: list[Path], settings: Settings, access: Access
+) -> tuple[Audit, Sequence[Blob], Transfer | None]:
+    """The audit with what the indexes of packages say, if any may be asked; the remote wheels that
+    they name, and what was fetched."""
+    if not access.indexes:
+        return audit, (), None
+    if access.offline:
+        why = "no network is used (--offline)"
+        return replace(audit, missing={**audit.missing, "index": why}), (), None
+    from weighbridge.engine.indexes import ask_indexes
+
+    supervisor = Supervisor(blobs, readable, _nothing, settings)
+    try:
+        return ask_indexes(audit, supervisor, access.indexes, home() / LISTINGS)
+    except SourceError as error:
+        return replace(audit, missing={**audit.missing, "index": error.why}), (), None
 
 
 def _nothing(blob: Blob) -> Examined:
