@@ -28,6 +28,8 @@ FILES: Final = 2_000
 """How many files that are named by others are read."""
 LOOKED_UP: Final = frozenset({"PyPI", "conda"})
 """The ecosystems whose packages advisories are kept for."""
+SYSTEMS: Final = frozenset({"Debian", "Alpine"})
+"""The kinds of packages whose lists say what a system has installed."""
 _PART: Final = re.compile(r"[a-z]+:(?!/)")
 """What belongs to a target bears the name of its part before the path."""
 
@@ -80,10 +82,16 @@ def dependencies(audit: Audit) -> Dependencies:
 
 
 def _of_systems(fact: Installs) -> Iterator[Gap]:
-    """What is installed from a system's own packages, of which no advisories are kept."""
+    """What is installed from elsewhere than Python's packages. What a system has installed, the
+    check `affected-system-package` answers."""
     others = Counter(r.ecosystem for r in fact.requirements if r.ecosystem not in LOOKED_UP)
     for ecosystem, count in sorted(others.items()):
-        why = f"{count:,} packages of {ecosystem} are named here: no advisories of those are kept"
+        if ecosystem in SYSTEMS and fact.place == "installed":
+            continue
+        what = "of which release is not told" if ecosystem in SYSTEMS else (
+            "no advisories of those are kept"
+        )  # fmt: skip
+        why = f"{count:,} packages of {ecosystem} are named here: {what}"
         yield _gap(GapKind.NOT_GIVEN, why, fact.at)
 
 

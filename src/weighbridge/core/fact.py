@@ -198,7 +198,8 @@ class Requirement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     one that satisfies it. `url` is an address, path or working copy (`git+https://…@ref`) in place
     of an index, `source` the index or channel that it is taken from, where it says so. `group` is
     the extra or group that asks for it, `marker` the environment that it is for (PEP 508). `hashes`
-    are the digests of the files that may be installed, as `algorithm:hexadecimal`.
+    are the digests of the files that may be installed, as `algorithm:hexadecimal`; `built_from` is
+    the source package of a system's package and its version, where they are others.
     """
 
     name: str
@@ -214,6 +215,7 @@ class Requirement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     group: str = ""
     editable: bool = False
     hashes: tuple[str, ...] = ()
+    built_from: tuple[str, str] = ("", "")
 
 
 class PackageIndex(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -254,6 +256,15 @@ class Installs(Fact, frozen=True, tag="installs"):
     unread: tuple[str, ...] = ()
 
 
+class OperatingSystem(Fact, frozen=True, tag="operating-system"):
+    """Which system a root file system is of, as its `os-release` says: `id` (`debian`), `version`
+    (`12`, empty where none is told) and its name for a reader."""
+
+    id: str
+    version: str
+    name: str
+
+
 class ImageBuild(Fact, frozen=True, tag="image-build"):
     """How an image is built (a Dockerfile). `syntax` is the image that reads the file itself, where
     it names one."""
@@ -269,6 +280,7 @@ AnyFact = (
     | Egress
     | ImageBuild
     | Installs
+    | OperatingSystem
     | Practice
     | Settings
     | Signature

@@ -69,6 +69,7 @@ _IMAGE: Final = re.compile(
     r"(?<!\.jinja)(?<!\.jinja2)(?<!\.j2)(?<!\.tmpl)(?<!\.template)(?<!\.md)(?<!ignore)"
 )
 _SYSTEM: Final = re.compile(r"(?:/|:)(?:var/lib/dpkg/status|(?:usr/)?lib/apk/db/installed)$")
+_RELEASE: Final = re.compile(r"(?:/|:)(?:etc|usr/lib)/os-release$")
 _STANZA: Final = re.compile(rb"^(?:Package|P):[ \t]*\S", re.MULTILINE)
 _PACKAGE: Final = re.compile(r"\.dist-info/metadata$|/pkg-info$")
 _FROM: Final = re.compile(rb"\s*(?:#[^\n]*\n\s*)*(?:FROM|ARG)\s", re.IGNORECASE)
@@ -295,8 +296,8 @@ def text_kind(sample: Sample) -> str | None:
     """Which text a blob is (`text`, `json`, `yaml`, `python`, `script`, `template`, `model-card`,
     `requirements`, `workflow`, `notebook`, `toml`, `ini`, `pipfile-lock`, `conda-explicit`,
     `lightgbm`, `ncnn`, `prototxt`, `dockerfile`, `package-metadata`, `entry-points`,
-    `system-packages`), or None where it is none; asked by each of the text formats, worked out
-    once."""
+    `system-packages`, `os-release`), or None where it is none; asked by each of the text formats,
+    worked out once."""
     if "text" not in sample.notes:
         sample.notes["text"] = _work_out(sample)
     return sample.notes["text"]
@@ -330,6 +331,8 @@ def _work_out(sample: Sample) -> str | None:
         return "package-metadata"
     if _SYSTEM.search(name) and _STANZA.search(head):
         return "system-packages"
+    if _RELEASE.search(name):
+        return "os-release"
     if name.endswith(".dist-info/entry_points.txt"):
         return "entry-points"
     if _IMAGE.fullmatch(name) and _FROM.match(head):

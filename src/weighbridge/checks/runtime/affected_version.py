@@ -9,6 +9,7 @@ from typing import Final
 
 from weighbridge.analysis.advised import Advised, Hold, weaknesses
 from weighbridge.analysis.dependencies import Wanted, dependencies, role
+from weighbridge.analysis.systems import systems
 from weighbridge.core.check import Audit, check
 from weighbridge.core.evidence import Table
 from weighbridge.core.finding import Action, Confidence, Finding, Gap, GapKind, Related
@@ -49,7 +50,7 @@ def affected_version(audit: Audit) -> Iterator[Finding | Gap]:
     found = dependencies(audit)
     yield from found.gaps
     if not found.wanted:
-        if not found.gaps:
+        if not found.gaps and not any(systems(audit)):
             why = "nothing in the target says what it is installed with"
             yield Gap(kind=GapKind.NOT_GIVEN, message=why, at=Location("."))
         return
