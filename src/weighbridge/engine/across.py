@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 
@@ -32,7 +32,8 @@ def ask(supervisor: Supervisor, checks: Sequence[Check], audit: Audit) -> Iterat
     The supervisor's blobs are those of the audit, then those of its parts in their order. A check
     that fails or is lost becomes a gap of its control, and the others go on.
     """
-    questions = [partial(_answer, check, audit) for check in checks]
+    read = _Once(audit)
+    questions = [partial(_answer, check, read) for check in checks]
     needed = any(Need.TENSOR_BYTES in c.needs for c in checks) and comparable(audit)
     for number, answer in supervisor.ask(questions, prepare if needed else None):
         check = checks[number]
@@ -46,11 +47,25 @@ def ask(supervisor: Supervisor, checks: Sequence[Check], audit: Audit) -> Iterat
         yield _stamped(check, Said(gaps=(gap,)))
 
 
-def _answer(check: Check, audit: Audit, blobs: Sequence[Blob]) -> bytes:
+@dataclass
+class _Once:
+    """The audit as its checks read it, made once in each child that is asked."""
+
+    audit: Audit
+    made: Audit | None = None
+
+    def of(self, blobs: Sequence[Blob]) -> Audit:
+        """See `reading`."""
+        if self.made is None:
+            self.made = reading(self.audit, blobs)
+        return self.made
+
+
+def _answer(check: Check, read: _Once, blobs: Sequence[Blob]) -> bytes:
     findings: list[Finding] = []
     gaps: list[Gap] = []
     try:
-        for result in check.run(reading(audit, blobs)):
+        for result in check.run(read.of(blobs)):
             if isinstance(result, Gap):
                 gaps.append(result)
             else:

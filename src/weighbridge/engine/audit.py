@@ -252,7 +252,8 @@ def _head(blob: Blob) -> bytes:
 
 
 def _held(blob: Blob, held: dict[str, str]) -> Blob:
-    return Vouched(blob, held[blob.path]) if blob.path in held else blob
+    known = held.get(blob.path)
+    return blob if known is None else Vouched(blob, known, is_plain(blob.path))
 
 
 def _with_copies(blobs: list[Blob], found: dict[str, Examined]) -> list[Examined]:
@@ -384,12 +385,11 @@ def _sum(*transfers: Transfer | None) -> Transfer | None:
 def _examine(
     ruleset: Ruleset, limits: Limits, rules: Rules | None, repository: bool, blob: Blob
 ) -> Examined:
-    of_domain = ruleset.of(domain_of(blob.path, repository))
-    if not isinstance(blob, Vouched):
-        return examine(blob, of_domain, limits, rules)
-    if not is_plain(blob.path):
-        found = examine(blob.whole, of_domain, limits, rules)
-        if holds_model(found.record.formats):
+    if not (isinstance(blob, Vouched) and blob.plain):
+        of_domain = ruleset.of(domain_of(blob.path, repository))
+        whole = blob.whole if isinstance(blob, Vouched) else blob
+        found = examine(whole, of_domain, limits, rules)
+        if whole is blob or holds_model(found.record.formats):
             return found
     record = FileRecord(path=blob.path, size=blob.size, sha256=None, formats=(INSTALLED,))
     return Examined(record=record)

@@ -18,6 +18,7 @@ from weighbridge.core.location import Location
 from weighbridge.core.origin import Origin, Transfer
 from weighbridge.core.report import LeftOut
 from weighbridge.core.tree import Blob, Link
+from weighbridge.sources.folder import File
 from weighbridge.sources.target import Source
 
 
@@ -82,6 +83,9 @@ class Joined:
                 if isinstance(met, Gap):
                     at = Location(f"{name}:{met.at.path}", met.at.inside)
                     yield msgspec.structs.replace(met, at=at)
+                elif isinstance(met, File):  # nearly all of them, and nobody else's
+                    met.path = f"{name}:{met.path}"
+                    yield met
                 else:
                     named: Any = met
                     yield replace(named, path=f"{name}:{met.path}")
