@@ -23,6 +23,7 @@ from weighbridge.core.format import Format, Limits, Loading, Sample
 from weighbridge.core.location import Location, within
 from weighbridge.core.tree import Blob, Held, Reference
 from weighbridge.formats import jinja, tfjs
+from weighbridge.formats.conda_installed import installed
 from weighbridge.formats.git import is_lfs_hook
 from weighbridge.formats.inventory import bill_of_materials
 from weighbridge.formats.named_code import NamedCode, mappings, named_code
@@ -167,7 +168,7 @@ class Json(Configuration):
     def facts(self) -> Iterator[Installs | Settings | SpecialTokens]:
         """What is declared in a configuration of a known kind and of special tokens; what a bill of
         materials lists."""
-        listed = bill_of_materials(self.value, self.where)
+        listed = bill_of_materials(self.value, self.where) or installed(self.value, self.where)
         if listed is not None:
             yield listed
         kind = _kind(self.value) if self.size <= SETTINGS_LIMIT else None
