@@ -113,7 +113,7 @@ def _neighbours() -> frozenset[str]:
     for row, below in zip(_KEYS, (*_KEYS[1:], ""), strict=True):
         pairs |= {a + b for a, b in pairwise(row)}
         pairs |= {a + b for i, b in enumerate(below) for a in row[i : i + 2]}
-    return frozenset(pairs | {b + a for a, b in pairs})
+    return frozenset(pairs | {pair[::-1] for pair in pairs})
 
 
 _BESIDE: Final = _neighbours()
