@@ -59,8 +59,8 @@ class Names:
             self._plain.setdefault(name.replace("-", ""), name)
             self._tokens.setdefault(tuple(sorted(name.split("-"))), name)
             self._glyphs.setdefault(_seen(name), name)
-            for key in _thirds(name):
-                self._thirds.setdefault(key, []).append(name)
+            for third in _thirds(name):
+                self._thirds.setdefault(third, []).append(name)
 
     def like(self, name: str) -> LookAlike | None:
         """What a name can be taken for, or None; a well-known name is itself."""
