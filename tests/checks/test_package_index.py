@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import hashlib
+from argparse import Namespace
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from checks.test_environment import FILES, SITE, package, record, wheel, write
 from index_server import TYPE, PackageIndex, Project, serve
+from weighbridge.apps.cli import UsageError
+from weighbridge.apps.cli.audit import access
+from weighbridge.core.document import Malformed
 from weighbridge.core.finding import Action, Finding, Gap, GapKind
+from weighbridge.core.tree import Held
 from weighbridge.engine.audit import Audited, run
+from weighbridge.formats import default_index
+from weighbridge.formats.zip import read_member
 from weighbridge.sources import package_index
 from weighbridge.sources.package_index import Index
 from weighbridge.sources.remote import SourceError
@@ -274,6 +284,55 @@ def test_files_are_read_from_safe_places_only() -> None:
                       ("file:///etc/passwd", False), ("https:///a.whl", False)):  # fmt: skip
         assert (index.remote(ListedFile("a.whl", "1", url, size=9)) is not None) is good
     assert index.remote(ListedFile("a.whl", "1", "https://example.org/a", size=-1)) is None
+
+
+def test_a_state_by_either_name() -> None:
+    for key in ("status", "state"):
+        body = '{"name": "a", "files": [], "project-status": {"%s": "quarantined"}}' % key
+        assert (
+            package_index.read(body.encode(), "a", "https://example.org/").status == "quarantined"
+        )
+
+
+@given(
+    st.binary(max_size=200)
+    | st.builds(
+        lambda name, url, extra: (
+            b'{"name": "a", "files": [{"filename": "%s", "url": "%s"%s}]}'
+            % (name.encode(), url.encode(), extra)
+        ),
+        st.text("a-1.0whl", max_size=20),
+        st.text("htps:/.[]@\\u0000", max_size=20),
+        st.sampled_from([b"", b', "yanked": 1', b', "size": -5', b', "hashes": {"sha256": ""}']),
+    )
+)
+def test_any_answer_is_a_listing_or_refused(data: bytes) -> None:  # fmt: skip
+    with suppress(SourceError):
+        package_index.read(data, "a", "https://example.org/simple/a/")
+
+
+@given(st.binary(max_size=300), st.integers(0, 400), st.integers(0, 255))
+def test_any_archive_gives_its_member_or_is_malformed(noise: bytes, at: int, byte: int) -> None:
+    damaged = bytearray(wheel({"a.dist-info/RECORD": b"a.py,,\n", "b": b"x" * 40}))
+    damaged[at % len(damaged)] = byte
+    for data in (noise, bytes(damaged)):
+        with suppress(Malformed):
+            read_member(Held("a.whl", data), lambda name: name.endswith("RECORD"), 1_000)
+
+
+def test_which_indexes_a_user_allows(monkeypatch: pytest.MonkeyPatch) -> None:
+    def allowed(*indexes: str, ask: bool = False) -> tuple[str, ...]:
+        names = {"endpoint": None, "offline": False, "index": list(indexes), "ask_index": ask}
+        return access(Namespace(**names)).indexes
+
+    assert allowed() == ()
+    assert allowed(ask=True) == (default_index.DEFAULT_INDEX,)
+    assert allowed("https://example.org/s", ask=True) == ("https://example.org/s",)
+    with pytest.raises(UsageError, match="begins with"):
+        allowed("example.org/s")
+    monkeypatch.setattr(default_index, "DEFAULT_INDEX", "")
+    with pytest.raises(UsageError, match="no pip"):
+        allowed(ask=True)
 
 
 # -- wheels and installed packages -----------------------------------------------------------------

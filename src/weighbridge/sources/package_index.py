@@ -48,6 +48,7 @@ FAILURES: Final = 4
 FRESH: Final = 600
 """Seconds for which an answer that was kept is not asked for again."""
 ACCEPT: Final = "application/vnd.pypi.simple.v1+json"
+URL_LIMIT: Final = 2_000
 LAYOUT: Final = 1
 _NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,98}[a-z0-9])?")
 _STATUSES: Final = frozenset({"active", "archived", "deprecated", "quarantined"})
@@ -66,7 +67,10 @@ class _File(msgspec.Struct, frozen=True):
 
 
 class _Status(msgspec.Struct, frozen=True):
-    status: str = "active"
+    """The text of PEP 792 calls it `state`, its examples and the indexes `status`."""
+
+    status: str = ""
+    state: str = ""
     reason: str | None = None
 
 
@@ -246,7 +250,7 @@ def read(body: bytes, name: str, address: str) -> Listing:
         raise SourceError(f"{shown(address)}: the answer is no listing ({error})") from None
     if re.sub(r"[-_.]+", "-", said.name).lower() != name:
         raise SourceError(f"{shown(address)}: the answer is of another project")
-    status = said.status.status
+    status = said.status.status or said.status.state
     return Listing(
         name=name,
         status=status if status in _STATUSES else "active",
@@ -264,13 +268,23 @@ def _listed(file: _File, name: str, address: str) -> ListedFile:
     return ListedFile(
         name=file.filename[:300],
         version=_version(file.filename, name),
-        url=urljoin(address, file.url)[:2_000],
+        url=_joined(address, file.url),
         digests={a: v.lower() for a, v in file.hashes.items()},
         size=-1 if file.size is None else file.size,
         uploaded=(file.uploaded or "")[:40],
         yanked=(yanked if isinstance(yanked, str) else "")[:300] if yanked is not False else None,
         attested=None if provenance is msgspec.UNSET else provenance is not None,
     )
+
+
+def _joined(address: str, url: str) -> str:
+    """Where a file lies, or nothing where what is said is no address."""
+    try:
+        made = urljoin(address, url)
+        urlsplit(made).port  # noqa: B018  # raises where it is none
+    except ValueError:
+        return ""
+    return made if len(made) <= URL_LIMIT else ""
 
 
 def _version(filename: str, name: str) -> str:

@@ -164,7 +164,11 @@ def _finding(hold: Hold, those: list[Advised], part: str, places: tuple[Related,
     free = _free(those) if hold in (Hold.AFFECTED, Hold.ONLY, Hold.MAY) else ""
     summary = f": {_short(worst.summary)}" if worst.summary else ""
     told = f"{wanted.told}" + (f" ({part})" if part else "")
-    by_name = ", by the same name on PyPI," if wanted.assumed else ""
+    by_name = ""
+    if wanted.assumed:
+        by_name = ", taken for the package of that name on PyPI,"
+    elif wanted.said.ecosystem == "conda":
+        by_name = f" (on PyPI {wanted.key})"
     return Finding(
         message=f"{told}{by_name} {_SAYS[hold]} {worst.ids[0]}{grave}{more}{summary}{free}",
         at=wanted.at,
