@@ -288,10 +288,17 @@ def test_files_are_read_from_safe_places_only() -> None:
 
 def test_a_state_by_either_name() -> None:
     for key in ("status", "state"):
-        body = '{"name": "a", "files": [], "project-status": {"%s": "quarantined"}}' % key
-        assert (
-            package_index.read(body.encode(), "a", "https://example.org/").status == "quarantined"
-        )
+        said = {"name": "a", "files": [], "project-status": {key: "quarantined"}}
+        read = package_index.read(json.dumps(said).encode(), "a", "https://example.org/")
+        assert read.status == "quarantined"
+
+
+@pytest.mark.parametrize("url", ["http://[", "https://a:99999/x", "x" * 3_000])
+def test_an_address_that_is_none(url: str) -> None:
+    said = {"name": "a", "files": [{"filename": "a-1.tar.gz", "url": url}]}
+    (file,) = package_index.read(json.dumps(said).encode(), "a", "https://example.org/").files
+    assert file.url == ""
+    assert Index("https://example.org/simple").remote(file) is None
 
 
 @given(
