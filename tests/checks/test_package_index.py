@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from argparse import Namespace
 from collections import Counter
 from collections.abc import Iterator
