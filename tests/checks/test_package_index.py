@@ -151,6 +151,9 @@ def test_what_is_told(served: PackageIndex, tmp_path: Path) -> None:
     told = {f.check: f for f in of(said, *CHECKS)}
     host = served.url
     assert told["yanked-release"].message == "gone 1.0 was taken back: stolen account"
+    (intel,) = [i for i in said.intel if i.name.startswith("index of packages")]
+    assert (intel.source, intel.count, intel.date) == (host, 5, NOW.date().isoformat())
+    assert said.coverage.transfer is not None
     assert [r.at.path for r in told["yanked-release"].related] == ["sub/requirements.txt"]
     assert told["missing-package"].message == f"plain 3.0: {host} has no such release"
     assert "one day old" in told["young-package"].message

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import msgspec
 
+from weighbridge.core.report import Intel
 from weighbridge.core.tree import Blob
 
 
@@ -70,3 +72,13 @@ class IndexAnswers:
     failed: Mapping[Key, str] = field(default_factory=dict)
     wheels: Mapping[str, Blob] = field(default_factory=dict)
     unheld: Mapping[str, str] = field(default_factory=dict)
+
+    def intel(self) -> tuple[Intel, ...]:
+        """What the report says of each index that was asked."""
+        counts = Counter(index for index, _ in (*self.listings, *self.failed))
+        return tuple(
+            Intel(name=f"index of packages ({counts[index]:,} asked for)", date=self.day[:10],
+                  source=index, count=counts[index])
+            for index in self.indexes
+            if counts[index]
+        )  # fmt: skip

@@ -124,6 +124,7 @@ def run(
             readable.append(Path(across.advisories))
         across, wheels, told = _with_indexes(across, blobs, readable, settings, access or Access())
         transfers.append(told)
+        known += across.index.intel() if across.index is not None else ()
         asked = Supervisor([*blobs, *wheels], readable, _nothing, settings)
         with asked:
             for check, said in zip(
