@@ -65,8 +65,8 @@ PROJECTS = {
                        wheel_of("signed-1.0.1"): ago(days=90)}),
     "eggs": Project({"eggs-1.0-py2.7.egg": {}, "eggs-1.0.win32.exe": {}}, old=True),
 }  # fmt: skip
-CHECKS = ("missing-package", "quarantined-package", "yanked-release", "young-package",
-          "requirement-digest", "release-attestation", "index-wheel", "index-record")  # fmt: skip
+CHECKS = ("index-answers", "missing-package", "quarantined-package", "yanked-release",
+          "young-package", "requirement-digest", "release-attestation", "index-wheel", "index-record")  # fmt: skip
 GOOD = hashlib.sha256(wheel_of("plain-1.0").encode()).hexdigest()
 OTHER = "0" * 64
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from weighbridge.analysis.dependencies import dependencies
-from weighbridge.analysis.listed import Answered, answered, together, unanswered
+from weighbridge.analysis.listed import Answered, answered, together
 from weighbridge.core.check import Audit, check
-from weighbridge.core.finding import Action, Confidence, Finding, Gap, GapKind
-from weighbridge.core.location import Location
+from weighbridge.core.finding import Action, Confidence, Finding
 from weighbridge.intel.advisories.osv import parse
 
 THERE = ("installed", "inventory")
@@ -16,7 +14,7 @@ THERE = ("installed", "inventory")
 
 
 @check("missing-package", control="dependencies", reads=Audit)
-def missing_package(audit: Audit) -> Iterator[Finding | Gap]:
+def missing_package(audit: Audit) -> Iterator[Finding]:
     """A package or a release is asked for that its index does not have.
 
     ## Why it matters
@@ -29,22 +27,16 @@ def missing_package(audit: Audit) -> Iterator[Finding | Gap]:
     that was made up belongs out of the file.
 
     ## Limits
-    Nothing is asked unless `--ask-index` or `--index` allows it; the check then says so in a note,
-    and calls what was not answered a gap. A package that another index holds, which was not asked,
-    is said with that reservation. A local build (`2.0.0+cu118`) may come from anywhere: of such
-    only the name is held against the index.
+    Known only where the index was asked (`--ask-index`, `--index`). A package that another index
+    holds, which was not asked, is said with that reservation. A local build (`2.0.0+cu118`) may
+    come from anywhere: of such only the name is held against the index.
 
     ## References
     - https://packaging.python.org/en/latest/specifications/simple-repository-api/
     - https://cwe.mitre.org/data/definitions/427.html
     - https://owasp.org/www-project-top-10-for-large-language-model-applications/
     """
-    found = dependencies(audit)
-    if audit.index is None:
-        yield from _not_asked(audit, [w.at for w in found.wanted if w.said.ecosystem == "PyPI"])
-        return
-    yield from unanswered(audit, found)
-    for one, related in together(answered(audit, found)):
+    for one, related in together(answered(audit)):
         why = _why(one)
         if not why:
             continue
@@ -61,24 +53,6 @@ def missing_package(audit: Audit) -> Iterator[Finding | Gap]:
             confidence=Confidence.LIKELY if beside or there else Confidence.CONFIRMED,
             related=related,
         )
-
-
-def _not_asked(audit: Audit, places: list[Location]) -> Iterator[Finding | Gap]:
-    """That no index was asked: as it was wished, or although it was."""
-    if not places:
-        return
-    at = Location(places[0].path, places[0].inside)
-    if why := audit.missing.get("index"):
-        message = f"the index of packages was not asked: {why}"
-        yield Gap(kind=GapKind.OFFLINE, message=message, at=at)
-        return
-    yield Finding(
-        message="no index of packages was asked: whether these packages exist there, since when, "
-        "and what was taken back is not known here (--ask-index asks)",
-        at=Location("."),
-        action=Action.NOTE,
-        symbol="index not asked",
-    )
 
 
 def _why(one: Answered) -> str:

@@ -18,7 +18,7 @@ SHOWN: Final = 500
 
 @check("release-attestation", control="dependencies", reads=Audit)
 def release_attestation(audit: Audit) -> Iterator[Finding]:
-    """A release comes without the attestations that the ones before it had.
+    """What is attested of where releases were built.
 
     ## Why it matters
     An attestation says which workflow of which repository built a file. A project that publishes so
