@@ -66,7 +66,8 @@ PROJECTS = {
     "eggs": Project({"eggs-1.0-py2.7.egg": {}, "eggs-1.0.win32.exe": {}}, old=True),
 }  # fmt: skip
 CHECKS = ("index-answers", "missing-package", "quarantined-package", "yanked-release",
-          "young-package", "requirement-digest", "release-attestation", "index-wheel", "index-record")  # fmt: skip
+          "young-package", "requirement-digest", "release-attestation", "index-wheel",
+          "index-record")  # fmt: skip
 GOOD = hashlib.sha256(wheel_of("plain-1.0").encode()).hexdigest()
 OTHER = "0" * 64
 
