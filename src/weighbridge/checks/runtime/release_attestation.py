@@ -36,7 +36,7 @@ def release_attestation(audit: Audit) -> Iterator[Finding]:
 
     ## References
     - https://peps.python.org/pep-0740/
-    - https://docs.pypi.org/attestations/
+    - https://packaging.python.org/en/latest/specifications/index-hosted-attestations/
     """
     rows: list[tuple[str, str]] = []
     first: Location | None = None
