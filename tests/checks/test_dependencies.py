@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from advisories import advisory, index, since
-from weighbridge.analysis.look_alike import Names, one_edit
+from weighbridge.analysis.look_alike import Names, beside, one_edit
 from weighbridge.core.control import ControlVerdict
 from weighbridge.core.finding import Finding, Gap, GapKind
 from weighbridge.core.report import Report
@@ -302,6 +302,9 @@ def test_the_control(known: Path, tmp_path: Path) -> None:
     [
         ("reqeusts", "requests", "swapped"), ("requets", "requests", "less"),
         ("requestss", "requests", "more"), ("reguests", "requests", "exchanged"),
+        ("rewuests", "requests", "a key beside"), ("rewuesrs", "requests", "two keys beside"),
+        ("tranaformwrs", "transformers", "two keys beside"), ("tranxformzrs", "", ""),
+        ("troch", "torch", "swapped"), ("tptch", "", ""),
         ("t0rch-vision", "torchvision", "look alike"),
         ("scikitlearn", "scikit-learn", "separators"),
         ("learn-scikit", "scikit-learn", "order"), ("nurnpy", "numpy", "look alike"),
@@ -315,6 +318,13 @@ def test_look_alikes(name: str, target: str, how: str) -> None:
     like = names.like(name)
     assert (like.target if like else "") == target
     assert how in (like.how if like else "")
+
+
+def test_neighbours_on_the_keyboard() -> None:
+    for pair in ("qw", "wq", "as", "sz", "xs", "p0", "o9", "gh", "hb", "nj", "1q", "2q", "0-"):
+        assert beside(*pair), pair
+    for pair in ("qe", "qp", "gk", "1w", "zq", "aa", "e1", "mp"):
+        assert not beside(*pair), pair
 
 
 def test_one_edit_is_a_distance_of_one() -> None:

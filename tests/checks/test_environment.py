@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+import json
 import tarfile
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -20,6 +23,7 @@ from weighbridge.core.tree import Held
 from weighbridge.engine.audit import INSTALLED, Audited, TargetError, run
 from weighbridge.engine.examine import examine
 from weighbridge.engine.ruleset import load
+from weighbridge.formats.conda_installed import read_installed
 from weighbridge.formats.installed import read_record
 from weighbridge.sources.target import Access
 from wheels import FILES, HOSTILE, METADATA, digest, package, wheel
@@ -376,3 +380,65 @@ def test_names_and_heads_of_compiled_modules() -> None:
     assert source_of("env:__pycache__/b.cpython-313.opt-2.pyc") == "env:b.py"
     assert source_of("a/b.pyc") is None
     assert not made_from(b"short", 5)
+
+
+# -- conda -----------------------------------------------------------------------------------------
+
+
+def conda(root: Path, files: dict[str, bytes], name: str = "demo-native") -> None:
+    """A package as conda installs it, with its record."""
+    paths = [
+        {"_path": path, "path_type": "hardlink", "sha256": "0" * 64,
+         "sha256_in_prefix": hashlib.sha256(data).hexdigest()}
+        for path, data in files.items()
+    ]  # fmt: skip
+    paths.append({"_path": "lib/libdemo.so", "path_type": "softlink", "sha256": "1" * 64})
+    said = {"name": name, "version": "2.1", "build": "h1_0", "files": [p["_path"] for p in paths],
+            "paths_data": {"paths_version": 1, "paths": paths}}  # fmt: skip
+    write(root, {**files, f"conda-meta/{name}-2.1-h1_0.json": json.dumps(said).encode()})
+
+
+NATIVE = {"lib/libdemo.so.1": elf(), "bin/demo": b"#!/bin/sh\ntrue\n",
+          f"{SITE}/demo2/__init__.py": b"import os\nos.system('true')\n"}  # fmt: skip
+
+
+def test_what_conda_has_installed(environment: Path) -> None:
+    root = environment / "env"
+    conda(root, NATIVE)
+    report = audited(environment)
+    assert of(report, "installed-record") == []
+    assert not any(f.check.startswith("source-") for f in report.findings)
+    held = {f.path for f in report.files if f.formats == (INSTALLED,)}
+    assert {f"env:{path}" for path in NATIVE} <= held
+    (fact,) = facts("env:conda-meta/demo-2.1-0.json", b'{"name": "demo", "version": "2.1"}')
+    assert told(fact) == [("demo", "2.1", Firmness.INSTALLED)]
+
+
+@pytest.mark.parametrize("path", sorted(NATIVE))
+def test_what_was_changed_behind_conda(environment: Path, path: str) -> None:
+    conda(environment / "env", NATIVE)
+    place = environment / "env" / path
+    place.write_bytes(place.read_bytes() + b"\n")
+    (finding,) = of(audited(environment), "installed-record")
+    assert "changed since demo-native-2.1 (conda) was installed" in finding.message
+    place.unlink()
+    (finding,) = of(audited(environment), "installed-record")
+    assert "not there" in finding.message
+
+
+def test_an_environment_of_conda_alone(tmp_path: Path) -> None:
+    write(tmp_path, {"model/config.json": b'{"a": 1}'})
+    conda(tmp_path / "env", NATIVE)
+    report = audited(tmp_path)
+    assert of(report, "installed-record") == []
+    assert not any("no package with a record" in g.message for g in report.gaps)
+    write(tmp_path / "env", {"conda-meta/broken-1-0.json": b'{"name": 1}'})
+    assert any("no record of conda" in g.message for g in audited(tmp_path).gaps)
+
+
+@given(st.binary(max_size=200) | st.sampled_from([b'{"name":"a","version":"1","files":[""]}']))
+def test_any_record_of_conda_is_read_or_malformed(data: bytes) -> None:
+    with suppress(Malformed):
+        read_installed(data)
+    blobs = {"env:conda-meta/a-1-0.json": Held("r", data)}
+    ownership(blobs, blobs)

@@ -180,6 +180,7 @@ NAMED: dict[str, bytes] = {
     "package-metadata": b"Metadata-Version: 2.1\nName: a\nVersion: 1\nRequires-Dist: b>1\n\nc",
     "entry-points": b"[torch.backends]\na = b:c\n",
     "system-packages": b"Package: a\nStatus: install ok installed\nVersion: 1\n\nP:b\nV:2\n",
+    "os-release": b"ID=debian\nVERSION_ID=\"12\"\nPRETTY_NAME='Debian 12'\n# x\nA=\n",
     "dockerfile": b"ARG V=3.11\nFROM python:$V AS a\nRUN <<EOF\npip install \\\n  x\nEOF\n"
     b"COPY --from=a /x /y\nONBUILD RUN true\n",
 }

@@ -177,12 +177,14 @@ class Bucket:
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
 
-    def publish(self, tmp_path: Path, *advisories: dict[str, Any]) -> None:
+    def publish(self, tmp_path: Path, *advisories: dict[str, Any], ecosystem: str = "PyPI") -> None:
         newest = sorted(advisories, key=lambda a: a["modified"], reverse=True)
         rows = "".join(f"{a['modified']},{a['id']}\n" for a in newest)
-        self.files = {f"/PyPI/{a['id']}.json": json.dumps(a).encode() for a in advisories}
-        self.files["/PyPI/modified_id.csv"] = rows.encode()
-        self.files["/PyPI/all.zip"] = zipped(tmp_path / "all.zip", *advisories).read_bytes()
+        place = f"/{ecosystem}"
+        self.files = {p: d for p, d in self.files.items() if not p.startswith(f"{place}/")}
+        self.files |= {f"{place}/{a['id']}.json": json.dumps(a).encode() for a in advisories}
+        self.files[f"{place}/modified_id.csv"] = rows.encode()
+        self.files[f"{place}/all.zip"] = zipped(tmp_path / "all.zip", *advisories).read_bytes()
         self.asked.clear()
 
 
@@ -231,6 +233,42 @@ def test_updates(tmp_path: Path, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
     with pytest.raises(NoIndex, match="404"):
         again()
     assert facts_of(path).count == 7
+
+
+def test_several_ecosystems(tmp_path: Path, bucket: Bucket) -> None:
+    path, told = tmp_path / "index", list[str]()
+
+    def again(*ecosystems: str) -> tuple[int, list[str]]:
+        bucket.asked.clear()
+        count = update(path, told.append, bucket.url, None, False, ecosystems).count
+        return count, [f"{place} {status}" for place, status in bucket.asked]
+
+    debian = advisory("DSA-1", "curl", *since(fixed="2-1"), ecosystem="Debian:12",
+                      versions=("1-1", "1-2"))  # fmt: skip
+    bucket.publish(tmp_path, advisory("X-1", "a", *since()))
+    bucket.publish(tmp_path, debian, ecosystem="Debian")
+    assert again() == (1, ["/PyPI/modified_id.csv 200", "/PyPI/all.zip 200"])
+    # Another one joins, and stays.
+    assert again("Debian") == (2, ["/PyPI/modified_id.csv 304", "/Debian/modified_id.csv 200",
+                                   "/Debian/all.zip 200"])  # fmt: skip
+    assert again() == (2, ["/PyPI/modified_id.csv 304", "/Debian/modified_id.csv 304"])
+    with Index(path) as opened:
+        (known,) = opened.of("curl", "Debian:12")
+        assert judge("1-9", known.said, "Debian:12") is Standing.AFFECTED
+        assert judge("2-1~deb12u1", known.said, "Debian:12") is Standing.AFFECTED
+        assert judge("2-1", known.said, "Debian:12") is Standing.CLEAR
+        assert (opened.holds("Debian:12"), opened.holds("Debian:13")) == (True, False)
+        body = opened.body("DSA-1")
+        assert body is not None
+        assert json.loads(body) == debian
+    # One has changed in one of them.
+    mended = debian | {"modified": "2026-11-22T00:00:00Z", "summary": "anew"}
+    bucket.publish(tmp_path, mended, ecosystem="Debian")
+    assert again() == (2, ["/PyPI/modified_id.csv 304", "/Debian/modified_id.csv 200",
+                           "/Debian/DSA-1.json 200"])  # fmt: skip
+    with Index(path) as opened:
+        assert [k.summary for k in opened.of("curl", "Debian:12")] == ["anew"]
+        assert len(opened.of("a")) == 1
 
 
 def test_the_catalogue_of_what_is_exploited(tmp_path: Path, bucket: Bucket) -> None:

@@ -49,6 +49,8 @@ _ASIDE_GROUPS: Final = frozenset({
 """Extras and groups that are asked for by those who work on a project."""
 _RUN_ELSEWHERE: Final = frozenset({"image", "script", "ci", "notebook"})
 """Places whose commands name files from a folder that is not told."""
+SYSTEMS: Final = frozenset({"Debian", "Alpine"})
+"""The kinds of packages whose lists say what a system has installed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,8 @@ class Wanted:
 
     `key` is the name that advisories know it by (normalised; empty where it has none), `assumed`
     whether that is only taken to be the same package. `specifier` and `version` have the
-    constraints applied.
+    constraints applied. `index` is the index that it is taken from, where one is named in place of
+    the default one; `beside`: other places are asked as well.
     """
 
     said: Requirement
@@ -68,6 +71,8 @@ class Wanted:
     version: str | None
     assumed: bool = False
     aside: bool = False
+    index: str = ""
+    beside: bool = False
 
     @property
     def told(self) -> str:
@@ -120,10 +125,16 @@ def weighed(action: Action, aside: bool) -> Action:
 
 
 def _of_systems(fact: Installs) -> Iterator[Gap]:
-    """What is installed from a system's own packages, of which no advisories are kept."""
+    """What is installed from elsewhere than Python's packages. What a system has installed, the
+    check `affected-system-package` answers."""
     others = Counter(r.ecosystem for r in fact.requirements if r.ecosystem not in LOOKED_UP)
     for ecosystem, count in sorted(others.items()):
-        why = f"{count:,} packages of {ecosystem} are named here: no advisories of those are kept"
+        if ecosystem in SYSTEMS and fact.place == "installed":
+            continue
+        what = "of which release is not told" if ecosystem in SYSTEMS else (
+            "no advisories of those are kept"
+        )  # fmt: skip
+        why = f"{count:,} packages of {ecosystem} are named here: {what}"
         yield _gap(GapKind.NOT_GIVEN, why, fact.at)
 
 
@@ -225,6 +236,7 @@ def _wanted(reading: _Reading, audit: Audit) -> Iterator[Wanted]:
                 bounds[reading.group(fact.at.path), key].append(requirement)
             elif fact.place == "lock":
                 locked.add((folder, key))
+    places = _places(reading)
     for fact in reading.files:
         if _bounds(reading, fact):
             continue
@@ -238,7 +250,28 @@ def _wanted(reading: _Reading, audit: Audit) -> Iterator[Wanted]:
                 (folder, key) in locked
             ):  # fmt: skip
                 continue
-            yield _judged(fact, requirement, bounds[group, key], aside)
+            made = _judged(fact, requirement, bounds[group, key], aside)
+            index, beside = places.get(group, places.get("", ("", False)))
+            yield replace(made, index=requirement.source or index, beside=beside)
+
+
+def _places(reading: _Reading) -> dict[str, tuple[str, bool]]:
+    """For each group of files the index that is named in place of the default one, and whether
+    other places are asked as well. Settings by themselves (`pip.conf`) hold for every group, and
+    stand under the empty name."""
+    named: dict[str, str] = {}
+    beside: dict[str, bool] = defaultdict(bool)
+    for fact in reading.files:
+        group = "" if not fact.requirements and not fact.files else reading.group(fact.at.path)
+        for index in fact.indexes:
+            if index.kind == "index":
+                named[group] = index.said
+            beside[group] |= index.kind in ("extra", "find-links", "no-index", "strategy")
+    groups = {"", *named, *beside}
+    return {
+        g: (named.get(g) or named.get("", ""), beside.get(g, False) or beside.get("", False))
+        for g in groups
+    }
 
 
 def _bounds(reading: _Reading, fact: Installs) -> bool:

@@ -1,18 +1,23 @@
 """Names of packages that can be taken for well-known ones.
 
 The deletion neighbourhood (every name with one character left out) finds what is one edit away in
-constant time; a neighbouring pair swapped, digits for letters, words in another order and words
-put on (`-gpu`, `py`) are looked for apart.
+constant time; a neighbouring pair swapped, two slips to neighbouring keys, digits for letters,
+words in another order and words put on (`-gpu`, `py`) are looked for apart.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Final
 
 LEAST: Final = 5
 """Shorter names have too many honest neighbours."""
+SLIPS: Final = 8
+"""So long a name must be for two slips of the hand to be taken for a sign."""
+_KEYS: Final = ("1234567890-", "qwertyuiop", "asdfghjkl", "zxcvbnm")
+"""The rows of the keyboard that most of the world writes code on, each half a key to the right."""
 _GLYPHS: Final = str.maketrans("013457", "oleast")
 _PAIRS: Final = (("rn", "m"), ("vv", "w"), ("cl", "d"))
 _AFFIXES: Final = ("gpu", "cuda", "py", "python", "python3", "py3", "lib", "ai", "official")
@@ -40,6 +45,9 @@ class Names:
     _tokens: dict[tuple[str, ...], str] = field(default_factory=dict, init=False, repr=False)
     _glyphs: dict[str, str] = field(default_factory=dict, init=False, repr=False)
     _rank: dict[str, int] = field(default_factory=dict, init=False, repr=False)
+    _thirds: dict[tuple[int, int, str], list[str]] = field(
+        default_factory=dict, init=False, repr=False
+    )
 
     def __post_init__(self) -> None:
         for rank, name in enumerate(self.known):
@@ -51,6 +59,8 @@ class Names:
             self._plain.setdefault(name.replace("-", ""), name)
             self._tokens.setdefault(tuple(sorted(name.split("-"))), name)
             self._glyphs.setdefault(_seen(name), name)
+            for third in _thirds(name):
+                self._thirds.setdefault(third, []).append(name)
 
     def like(self, name: str) -> LookAlike | None:
         """What a name can be taken for, or None; a well-known name is itself."""
@@ -71,6 +81,7 @@ class Names:
         if name.translate(_GLYPHS) != name or any(a in name for a, _ in _PAIRS):
             yield "characters that look alike", self._glyphs.get(_seen(name))
         yield from self._edits(name)
+        yield from self._slips(name)
         for stem in _without_affix(name):
             rank = self._rank.get(stem)
             if rank is not None and rank < self.affixed and len(stem) >= LEAST:
@@ -85,6 +96,40 @@ class Names:
             if how:
                 yield how, target
 
+    def _slips(self, name: str) -> Iterator[tuple[str, str | None]]:
+        """Two slips leave one third of a name as it was."""
+        if len(name) < SLIPS:
+            return
+        found = {known for key in _thirds(name) for known in self._thirds.get(key, ())}
+        for target in sorted(found, key=self._rank.__getitem__):
+            apart = [(a, b) for a, b in zip(name, target, strict=True) if a != b]
+            if len(apart) == 2 and all(beside(a, b) for a, b in apart):
+                yield "two keys beside the right ones", target
+
+
+def _neighbours() -> frozenset[str]:
+    """Pairs of keys that lie beside each other, either way round."""
+    pairs = set()
+    for row, below in zip(_KEYS, (*_KEYS[1:], ""), strict=True):
+        pairs |= {a + b for a, b in pairwise(row)}
+        pairs |= {a + b for i, b in enumerate(below) for a in row[i : i + 2]}
+    return frozenset(pairs | {pair[::-1] for pair in pairs})
+
+
+_BESIDE: Final = _neighbours()
+
+
+def beside(one: str, other: str) -> bool:
+    """Whether two characters are neighbours on the keyboard."""
+    return one + other in _BESIDE
+
+
+def _thirds(name: str) -> Iterator[tuple[int, int, str]]:
+    """The three parts of a name, each with its place and the length of the whole."""
+    size = len(name)
+    for third in range(3):
+        yield size, third, name[size * third // 3 : size * (third + 1) // 3]
+
 
 def one_edit(name: str, target: str) -> str:
     """How one edit makes `name` from `target`, or the empty string where none does."""
@@ -96,7 +141,9 @@ def one_edit(name: str, target: str) -> str:
                 return "two characters swapped"
         if len(apart) == 1:
             a, b = name[apart[0]], target[apart[0]]
-            return "" if a.isdigit() and b.isdigit() else "one character exchanged"
+            if a.isdigit() and b.isdigit():
+                return ""
+            return "a key beside the right one" if beside(a, b) else "one character exchanged"
         return ""
     longer, shorter = sorted((name, target), key=len, reverse=True)
     if len(longer) - len(shorter) != 1 or shorter not in _deletions(longer):

@@ -10,12 +10,14 @@ from typing import Final
 
 from weighbridge.core.document import Malformed
 from weighbridge.core.location import within
-from weighbridge.core.tree import Blob
+from weighbridge.core.tree import Blob, read_whole
+from weighbridge.formats.conda_installed import read_installed
 from weighbridge.formats.installed import RECORD_LIMIT, read_record
 
 PART: Final = "env"
 """The part of a target that is an installed environment."""
 _RECORD: Final = re.compile(r"(?:(.*)/)?([^/]+)\.dist-info/RECORD")
+_CONDA: Final = re.compile(r"(?:(.*)/)?conda-meta/[^/]+\.json")
 _CACHED: Final = re.compile(r"(?:(.*)/)?__pycache__/([^/]+?)\.[\w-]+?(?:\.opt-[12])?\.pyc")
 _STARTS: Final = re.compile(r"(?:.*/)?(?:site|user)customize\.py")
 _PLAIN: Final = re.compile(
@@ -49,7 +51,8 @@ class Owned:
 class Ownership:
     """The files that packages own, by path. `folders` are those that packages were installed into,
     `records` the RECORD files, `faults` those that could not be read, `outside` the rows that lead
-    out of what was handed over, `unrecorded` the packages that came without a RECORD."""
+    out of what was handed over, `unrecorded` the packages that came without a RECORD. `conda` are
+    the records of packages that conda has installed."""
 
     owned: dict[str, Owned] = field(default_factory=dict)
     folders: dict[str, int] = field(default_factory=dict)
@@ -57,6 +60,7 @@ class Ownership:
     faults: list[tuple[str, str]] = field(default_factory=list)
     outside: list[tuple[str, str]] = field(default_factory=list)
     unrecorded: list[str] = field(default_factory=list)
+    conda: dict[str, str] = field(default_factory=dict)
 
 
 def ownership(blobs: Mapping[str, Blob], paths: Iterable[str]) -> Ownership:
@@ -64,6 +68,9 @@ def ownership(blobs: Mapping[str, Blob], paths: Iterable[str]) -> Ownership:
     found = Ownership()
     described: set[str] = set()
     for path in paths:
+        if path.endswith(".json") and path in blobs and "conda-meta/" in path:
+            _of_conda(found, path, blobs[path])
+            continue
         if path.endswith(".dist-info/METADATA"):
             described.add(path.removesuffix("METADATA"))
         if not path.endswith(".dist-info/RECORD") or path not in blobs:
@@ -96,10 +103,37 @@ def ownership(blobs: Mapping[str, Blob], paths: Iterable[str]) -> Ownership:
                 continue
             sha256 = row.digest if row.algorithm == "sha256" and not row.weak else ""
             known = found.owned.get(prefix + place)
-            if known is None or not known.sha256:
+            if known is None or not (known.sha256 or known.package.endswith(" (conda)")):
                 found.owned[prefix + place] = Owned(record[2], sha256)
     found.unrecorded = sorted(d.rstrip("/") for d in described if f"{d}RECORD" not in found.records)
     return found
+
+
+def _of_conda(found: Ownership, path: str, blob: Blob) -> None:
+    """The files that a record of conda names, from the prefix on."""
+    part, inner = within(path)
+    record = _CONDA.fullmatch(inner)
+    if record is None:
+        return
+    try:
+        if blob.size > RECORD_LIMIT:
+            raise Malformed(f"a record of more than {RECORD_LIMIT:,} bytes")
+        said = read_installed(read_whole(blob))
+    except (Malformed, OSError) as error:
+        found.faults.append((path, str(error)))
+        return
+    prefix = f"{part}:" if part else ""
+    package = f"{said.name[:200]}-{said.version[:100]} (conda)"
+    found.conda[path] = package
+    for name, digest in said.files.items():
+        if not name:
+            continue
+        place = _place(record[1] or "", name)
+        if place.startswith(("/", "../")) or place == "..":
+            found.outside.append((path, name))
+            continue
+        # Conda changes files of a wheel: what it wrote down last counts.
+        found.owned[prefix + place] = Owned(package, digest)
 
 
 def _place(folder: str, path: str) -> str:

@@ -12,6 +12,7 @@ from weighbridge.core.document import Document
 from weighbridge.core.fact import AnyFact
 from weighbridge.core.finding import Finding, Gap
 from weighbridge.core.format import Loading
+from weighbridge.core.listing import IndexAnswers
 from weighbridge.core.location import Location, within
 from weighbridge.core.origin import Origin
 from weighbridge.core.report import FileRecord
@@ -63,7 +64,8 @@ class Audit:
     source code.
     `publishers` are those of the policy whose signatures count for this target, `known_names` the
     owners that the policy knows; `lock` is what an earlier audit let in. `advisories` is where the
-    index of advisories lies (None: `missing` says why there is none).
+    index of advisories lies (None: `missing` says why there is none), `index` what the indexes of
+    packages said (None: they were not asked, as nobody wished it).
     """
 
     files: tuple[FileRecord, ...]
@@ -81,6 +83,7 @@ class Audit:
     lock: Lock | None = None
     repository: bool = False
     advisories: str | None = None
+    index: IndexAnswers | None = None
 
     def domain(self, path: str) -> Domain:
         """What a file of the target belongs to."""

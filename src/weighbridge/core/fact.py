@@ -206,7 +206,9 @@ class Requirement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     (0: not known). `specifier` are version clauses in the form of PEP 440; `version` is the only
     one that satisfies it. `url` is an address, path or working copy (`git+https://…@ref`) in place
     of an index, `source` the index or channel that it is taken from, where it says so. `group` is
-    the extra or group that asks for it, `marker` the environment that it is for (PEP 508).
+    the extra or group that asks for it, `marker` the environment that it is for (PEP 508). `hashes`
+    are the digests of the files that may be installed, as `algorithm:hexadecimal`; `built_from` is
+    the source package of a system's package and its version, where they are others.
     """
 
     name: str
@@ -221,6 +223,8 @@ class Requirement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     source: str = ""
     group: str = ""
     editable: bool = False
+    hashes: tuple[str, ...] = ()
+    built_from: tuple[str, str] = ("", "")
 
 
 class PackageIndex(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -259,6 +263,15 @@ class Installs(Fact, frozen=True, tag="installs"):
     indexes: tuple[PackageIndex, ...] = ()
     files: tuple[IncludedFile, ...] = ()
     unread: tuple[str, ...] = ()
+
+
+class OperatingSystem(Fact, frozen=True, tag="operating-system"):
+    """Which system a root file system is of, as its `os-release` says: `id` (`debian`), `version`
+    (`12`, empty where none is told) and its name for a reader."""
+
+    id: str
+    version: str
+    name: str
 
 
 class ImageBuild(Fact, frozen=True, tag="image-build"):
@@ -302,6 +315,7 @@ AnyFact = (
     | ImageLayers
     | ImageReferences
     | Installs
+    | OperatingSystem
     | Practice
     | Settings
     | Signature

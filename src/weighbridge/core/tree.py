@@ -135,10 +135,12 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
 
 class Vouched(msgspec.Struct, frozen=True, eq=False):
     """A file that its package vouches for: it is examined only where its sha256 is not the one that
-    is named here (empty: none is named, and its package vouches for what it was made from)."""
+    is named here (empty: none is named, and its package vouches for what it was made from).
+    `plain`: where it is, nothing of it is read."""
 
     whole: Blob
     sha256: str
+    plain: bool = False
 
     @property
     def path(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 
@@ -32,7 +32,8 @@ def ask(supervisor: Supervisor, checks: Sequence[Check], audit: Audit) -> Iterat
     The supervisor's blobs are those of the audit, then those of its parts in their order. A check
     that fails or is lost becomes a gap of its control, and the others go on.
     """
-    questions = [partial(_answer, check, audit) for check in checks]
+    read = _Once(audit)
+    questions = [partial(_answer, check, read) for check in checks]
     needed = any(Need.TENSOR_BYTES in c.needs for c in checks) and comparable(audit)
     for number, answer in supervisor.ask(questions, prepare if needed else None):
         check = checks[number]
@@ -46,11 +47,25 @@ def ask(supervisor: Supervisor, checks: Sequence[Check], audit: Audit) -> Iterat
         yield _stamped(check, Said(gaps=(gap,)))
 
 
-def _answer(check: Check, audit: Audit, blobs: Sequence[Blob]) -> bytes:
+@dataclass
+class _Once:
+    """The audit as its checks read it, made once in each child that is asked."""
+
+    audit: Audit
+    made: Audit | None = None
+
+    def of(self, blobs: Sequence[Blob]) -> Audit:
+        """See `reading`."""
+        if self.made is None:
+            self.made = reading(self.audit, blobs)
+        return self.made
+
+
+def _answer(check: Check, read: _Once, blobs: Sequence[Blob]) -> bytes:
     findings: list[Finding] = []
     gaps: list[Gap] = []
     try:
-        for result in check.run(_with_blobs(audit, blobs)):
+        for result in check.run(read.of(blobs)):
             if isinstance(result, Gap):
                 gaps.append(result)
             else:
@@ -97,8 +112,9 @@ class _Released(msgspec.Struct, frozen=True, eq=False):
                 self.whole.close()
 
 
-def _with_blobs(audit: Audit, blobs: Sequence[Blob]) -> Audit:
-    """The audit with its files to be read, and those of its parts."""
+def reading(audit: Audit, blobs: Sequence[Blob]) -> Audit:
+    """The audit with its files to be read, those of its parts, and the remote ones that an index
+    of packages named, in this order."""
     reached = iter(blobs)
     own: dict[str, Blob]
     theirs: dict[str, Blob]
@@ -107,7 +123,10 @@ def _with_blobs(audit: Audit, blobs: Sequence[Blob]) -> Audit:
     for role, part in audit.parts.items():
         theirs = {blob.path: _Released(blob) for blob in islice(reached, len(part.files))}
         parts[role] = replace(part, blobs=theirs)
-    return replace(audit, blobs=own, parts=parts)
+    index = audit.index
+    if index is not None:
+        index = replace(index, wheels=dict(zip(index.wheels, reached, strict=True)))
+    return replace(audit, blobs=own, parts=parts, index=index)
 
 
 def _stamped(check: Check, said: Said) -> Said:

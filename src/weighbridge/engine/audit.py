@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -45,7 +45,7 @@ from weighbridge.engine.rules import Rules, compile_folder
 from weighbridge.engine.ruleset import Ruleset, load
 from weighbridge.engine.supervisor import Progress, Settings, Supervisor
 from weighbridge.formats.text import is_workflow_path
-from weighbridge.intel.advisories.index import NoIndex, facts_of
+from weighbridge.intel.advisories.index import NoIndex, facts_of, home
 from weighbridge.sources.folder import File
 from weighbridge.sources.joined import Joined
 from weighbridge.sources.remote import RemoteFile, SourceError
@@ -53,6 +53,8 @@ from weighbridge.sources.target import Access, open_base, open_with_parts, shown
 
 INSTALLED: Final = "installed-file"
 """What a file is called that its package vouches for, and that was hashed only."""
+LISTINGS: Final = "listings"
+"""The folder in which answers of indexes of packages are kept."""
 COPIES: Final = 10
 """How many further names of a file its findings list."""
 
@@ -121,7 +123,10 @@ def run(
         readable = [path for part in (main, *parts) for path in part.source.readable]
         if across.advisories is not None:
             readable.append(Path(across.advisories))
-        asked = Supervisor(blobs, readable, _nothing, settings)
+        across, wheels, told = _with_indexes(across, blobs, readable, settings, access or Access())
+        transfers.append(told)
+        known += across.index.intel() if across.index is not None else ()
+        asked = Supervisor([*blobs, *wheels], readable, _nothing, settings)
         with asked:
             for check, said in zip(
                 ruleset.audit_checks, ask(asked, ruleset.audit_checks, across), strict=True
@@ -250,7 +255,8 @@ def _head(blob: Blob) -> bytes:
 
 
 def _held(blob: Blob, held: dict[str, str]) -> Blob:
-    return Vouched(blob, held[blob.path]) if blob.path in held else blob
+    known = held.get(blob.path)
+    return blob if known is None else Vouched(blob, known, is_plain(blob.path))
 
 
 def _with_copies(blobs: list[Blob], found: dict[str, Examined]) -> list[Examined]:
@@ -344,6 +350,25 @@ def _with_advisories(audit: Audit, path: Path | None) -> tuple[Audit, tuple[Inte
     return replace(audit, advisories=os.fspath(path.absolute())), (known,)
 
 
+def _with_indexes(
+    audit: Audit, blobs: list[Blob], readable: list[Path], settings: Settings, access: Access
+) -> tuple[Audit, Sequence[Blob], Transfer | None]:
+    """The audit with what the indexes of packages say, if any may be asked; the remote wheels that
+    they name, and what was fetched."""
+    if not access.indexes:
+        return audit, (), None
+    if access.offline:
+        why = "no network is used (--offline)"
+        return replace(audit, missing={**audit.missing, "index": why}), (), None
+    from weighbridge.engine.indexes import ask_indexes
+
+    supervisor = Supervisor(blobs, readable, _nothing, settings)
+    try:
+        return ask_indexes(audit, supervisor, access.indexes, home() / LISTINGS)
+    except SourceError as error:
+        return replace(audit, missing={**audit.missing, "index": error.why}), (), None
+
+
 def _nothing(blob: Blob) -> Examined:
     return Examined(record=FileRecord(path=blob.path, size=blob.size, sha256=None))
 
@@ -363,12 +388,11 @@ def _sum(*transfers: Transfer | None) -> Transfer | None:
 def _examine(
     ruleset: Ruleset, limits: Limits, rules: Rules | None, repository: bool, blob: Blob
 ) -> Examined:
-    of_domain = ruleset.of(domain_of(blob.path, repository))
-    if not isinstance(blob, Vouched):
-        return examine(blob, of_domain, limits, rules)
-    if not is_plain(blob.path):
-        found = examine(blob.whole, of_domain, limits, rules)
-        if holds_model(found.record.formats):
+    if not (isinstance(blob, Vouched) and blob.plain):
+        of_domain = ruleset.of(domain_of(blob.path, repository))
+        whole = blob.whole if isinstance(blob, Vouched) else blob
+        found = examine(whole, of_domain, limits, rules)
+        if whole is blob or holds_model(found.record.formats):
             return found
     record = FileRecord(path=blob.path, size=blob.size, sha256=None, formats=(INSTALLED,))
     return Examined(record=record)

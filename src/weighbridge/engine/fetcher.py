@@ -192,11 +192,12 @@ class Fetched:
         return part
 
 
-def send(to: int, message: bytes) -> None:
+def send(to: int, message: bytes | bytearray) -> None:
     """Write all of a message to a pipe."""
-    view = memoryview(message)
-    while view:
-        view = view[os.write(to, view) :]
+    with memoryview(message) as whole:
+        at = 0
+        while at < len(whole):
+            at += os.write(to, whole[at:])
 
 
 def exactly(source: int, n: int) -> bytes:

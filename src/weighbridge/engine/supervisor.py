@@ -27,6 +27,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from weighbridge.core.document import Malformed
 from weighbridge.core.finding import Gap, GapKind
 from weighbridge.core.format import Limits
 from weighbridge.core.location import Location
@@ -53,6 +54,10 @@ CHUNK: Final = 1 << 20
 GIT_LIMIT: Final = 12 << 20
 """Up to this size a file may be kept in git itself and not in its store of large files."""
 BATCH: Final = 16
+HASHED: Final = 128
+"""How many files are in one batch of which only the digest is computed."""
+TOGETHER: Final = 16 << 10
+"""So many bytes of answers of such files are sent in one message."""
 CYCLES: Final = 50_000
 """How many new objects a child makes before it looks for cycles: trees of syntax hold none."""
 ANSWER_LIMIT: Final = 64 << 20
@@ -273,12 +278,18 @@ class Supervisor:
         order = sorted(range(len(self.blobs)), key=lambda n: -self.blobs[n].size)
         large = [n for n in order if self.blobs[n].size >= SMALL]
         small = [n for n in order if self.blobs[n].size < SMALL]
-        jobs = self.settings.jobs or os.cpu_count() or 1
+        plain = [n for n in small if isinstance(b := self.blobs[n], Vouched) and b.plain]
+        hashed = set(plain)
+        small = [n for n in small if n not in hashed]
         remote = any(isinstance(self.blobs[n], RemoteFile) for n in small)
-        batch = 1 if remote else max(1, min(BATCH, len(small) // (2 * jobs)))
         tasks = [Task((n,)) for n in large]
-        tasks += [Task(tuple(small[i : i + batch])) for i in range(0, len(small), batch)]
+        tasks += self._batches(small, 1 if remote else BATCH) + self._batches(plain, HASHED)
         return deque(tasks)
+
+    def _batches(self, numbers: list[int], most: int) -> list[Task]:
+        jobs = self.settings.jobs or os.cpu_count() or 1
+        batch = max(1, min(most, len(numbers) // (2 * jobs)))
+        return [Task(tuple(numbers[i : i + batch])) for i in range(0, len(numbers), batch)]
 
     # -- the parent's side --------------------------------------------------------------------
 
@@ -342,15 +353,10 @@ class Supervisor:
             yield from self._lose(child, *self._obituary(child))
             return
         child.received += data
-        while len(child.received) >= 4:
-            length = int.from_bytes(child.received[:4], "little")
-            if length > ANSWER_LIMIT:
+        for message in _messages(child.received):
+            if message is None:
                 yield from self._lose(child, GapKind.TOO_LARGE, "the findings exceed 64 MiB")
                 return
-            if len(child.received) < 4 + length:
-                return
-            message = bytes(child.received[4 : 4 + length])
-            del child.received[: 4 + length]
             try:
                 answer = _answers.decode(message)
             except msgspec.DecodeError:
@@ -459,10 +465,37 @@ class Supervisor:
         _send(writes, msgspec.msgpack.encode(Answer(-1, None, held)))
         while (message := _receive(reads)) is not None:
             task = _tasks.decode(message)
+            waiting = bytearray()
             for number in task.numbers:
-                examined = self._one(self._reached(number), task.hash_only)
-                _send(writes, encoded(Answer(number, examined)))
+                blob = self._reached(number)
+                examined = None if task.hash_only else self._known(blob)
+                if examined is None:
+                    # What is read may end this child: what was said of others must not wait.
+                    send(writes, waiting)
+                    waiting.clear()
+                    examined = self._one(blob, task.hash_only)
+                message = encoded(Answer(number, examined))
+                waiting += len(message).to_bytes(4, "little") + message
+                if len(waiting) > TOGETHER:
+                    send(writes, waiting)
+                    waiting.clear()
+            send(writes, waiting)
         os._exit(0)
+
+    def _known(self, blob: Blob) -> Examined | None:
+        """What is to be said of a small file that is as its package says and of which nothing is
+        read; None of every other."""
+        if not (isinstance(blob, Vouched) and blob.plain and blob.size < SMALL):
+            return None
+        try:
+            digest = hashlib.sha256(blob.read(0, blob.size)).hexdigest()
+        except (OSError, Malformed):
+            return None  # it is asked for again, and says so
+        finally:
+            blob.close()
+        if blob.sha256 not in ("", digest):
+            return None
+        return _with_digest(self.examine(blob), Digest(digest, None))
 
     def _one(self, blob: Blob, hash_only: bool) -> Examined:
         try:
@@ -544,6 +577,27 @@ def _hash(blob: Blob) -> Digest:
         if git is not None:
             git.update(data)
     return Digest(digest.hexdigest(), git.hexdigest() if git is not None else None)
+
+
+def _messages(received: bytearray) -> Iterator[bytes | None]:
+    """The whole messages at the beginning of what was received, which are taken out; None where
+    one is too long."""
+    if len(received) - 4 < int.from_bytes(received[:4], "little") <= ANSWER_LIMIT:
+        return  # a long one of which more is to come
+    at, whole = 0, memoryview(bytes(received))
+    received.clear()
+    try:
+        while at + 4 <= len(whole):
+            length = int.from_bytes(whole[at : at + 4], "little")
+            if length > ANSWER_LIMIT:
+                yield None
+                return
+            if at + 4 + length > len(whole):
+                return
+            at += 4 + length
+            yield bytes(whole[at - length : at])
+    finally:
+        received += whole[at:]
 
 
 def _send(to: int, message: bytes) -> None:

@@ -17,13 +17,13 @@ from weighbridge.core.fact import Firmness, Installs, Requirement
 from weighbridge.core.format import Format, Limits, Loading
 from weighbridge.core.location import Location
 from weighbridge.core.tree import Blob
+from weighbridge.formats.conda_installed import ECOSYSTEM
 from weighbridge.formats.project import Gathered, items
 from weighbridge.formats.requirements import installs, read_lines
 from weighbridge.formats.text import Written, file_name, read_text, text_kind
 
 SIZE_LIMIT: Final = 4 << 20
 LINES_LIMIT: Final = 100_000
-ECOSYSTEM: Final = "conda"
 _SPEC: Final = re.compile(
     r"(?:([^\s:]+)::)?([A-Za-z0-9_][\w.-]*)\s*(?:\[[^\]]*\])?\s*"
     r"(?:([=<>!~].*?|\d[\w.*|,<>=!~]*|\*)(?:\s+([\w.*]+))?)?"

@@ -9,6 +9,7 @@ from weighbridge.core.fact import Firmness, Installs, Requirement
 from weighbridge.core.location import Location
 from weighbridge.formats.default_index import is_default_index
 from weighbridge.formats.project import Gathered, items, pipenv_sources, table
+from weighbridge.formats.requirements import HASHES
 
 _HEADER: Final = re.compile(r"^\[\[packages?\]\]", re.MULTILINE)
 
@@ -30,15 +31,15 @@ def _text(value: Any) -> str:
 
 
 def _chosen(
-    found: Gathered, line: int, entry: dict[str, Any], hashed: bool, url: str, source: str = "",
-    group: str = "", firm_url: bool = False,
+    found: Gathered, line: int, entry: dict[str, Any], hashes: tuple[str, ...], url: str,
+    source: str = "", group: str = "", firm_url: bool = False,
 ) -> None:  # fmt: skip
     name, version = _text(entry.get("name")), _text(entry.get("version"))
     if not name:
         found.unread.append(f"line {line:,}: an entry without a name")
         return
-    firm = Firmness.HASH if hashed or firm_url else Firmness.EXACT
-    if url and not (hashed or firm_url):
+    firm = Firmness.HASH if hashes or firm_url else Firmness.EXACT
+    if url and not (hashes or firm_url):
         firm = Firmness.NONE
     found.add(
         Requirement(
@@ -51,16 +52,29 @@ def _chosen(
             url=url[:500],
             source="" if is_default_index(source) else source[:500],
             group=group,
+            hashes=hashes,
         )
     )
 
 
-def _hashed(*lists: Any) -> bool:
-    """Whether every file that is listed has a digest."""
+def _digests(*lists: Any) -> tuple[str, ...]:
+    """The digests of the files that are listed, if every one of them has one."""
     files = [f for listed in lists for f in items(listed)]
-    return bool(files) and all(
-        isinstance(f, dict) and (f.get("hash") or f.get("hashes")) for f in files
-    )
+    found: dict[str, None] = {}
+    for file in files:
+        said = _digests_of(file) if isinstance(file, dict) else ()
+        if not said:
+            return ()
+        found.update(dict.fromkeys(said))
+    return tuple(found)[:HASHES]
+
+
+def _digests_of(file: dict[str, Any]) -> tuple[str, ...]:
+    several = file.get("hashes")
+    if isinstance(several, dict):
+        return tuple(f"{a}:{v}" for a, v in several.items() if isinstance(v, str) and v)
+    said = [file.get("hash"), *items(several)]
+    return tuple(v for v in said if isinstance(v, str) and v)
 
 
 def poetry(value: dict[str, Any], text: str, where: Location) -> Installs:
@@ -74,8 +88,8 @@ def poetry(value: dict[str, Any], text: str, where: Location) -> Installs:
         url = _text(source.get("url")) if kind in ("git", "url", "file", "directory") else ""
         if kind == "git":
             url = f"git+{url}@{commit}"
-        hashed = _hashed(entry.get("files")) or _hashed(apart.get(_text(entry.get("name"))))
-        _chosen(found, line, entry, hashed, url, _text(source.get("url")) if not url else "",
+        hashes = _digests(entry.get("files")) or _digests(apart.get(_text(entry.get("name"))))
+        _chosen(found, line, entry, hashes, url, _text(source.get("url")) if not url else "",
                 firm_url=len(commit) >= 40)  # fmt: skip
     return found.made()
 
@@ -92,7 +106,7 @@ def uv(value: dict[str, Any], text: str, where: Location) -> Installs:
         if git:
             url = f"git+{git.partition('?')[0].partition('#')[0]}@{commit}"
         sdist = [entry["sdist"]] if isinstance(entry.get("sdist"), dict) else []
-        _chosen(found, line, entry, _hashed(sdist, entry.get("wheels")), url,
+        _chosen(found, line, entry, _digests(sdist, entry.get("wheels")), url,
                 _text(source.get("registry")), firm_url=len(commit) >= 40)  # fmt: skip
     return found.made()
 
@@ -105,7 +119,7 @@ def pdm(value: dict[str, Any], text: str, where: Location) -> Installs:
         url = f"git+{git}@{commit}" if git else _text(entry.get("url") or entry.get("path"))
         if url and entry.get("editable") is True:
             continue
-        _chosen(found, line, entry, _hashed(entry.get("files")), url, firm_url=len(commit) >= 40)
+        _chosen(found, line, entry, _digests(entry.get("files")), url, firm_url=len(commit) >= 40)
     return found.made()
 
 
@@ -121,8 +135,8 @@ def pylock(value: dict[str, Any], text: str, where: Location) -> Installs:
         if vcs:
             url = f"{_text(vcs.get('type'))}+{_text(vcs.get('url') or vcs.get('path'))}@{commit}"
         sdist = [entry["sdist"]] if isinstance(entry.get("sdist"), dict) else []
-        hashed = _hashed(sdist, entry.get("wheels"), [archive] if archive else [])
-        _chosen(found, line, entry, hashed, url, _text(entry.get("index")),
+        hashes = _digests(sdist, entry.get("wheels"), [archive] if archive else [])
+        _chosen(found, line, entry, hashes, url, _text(entry.get("index")),
                 firm_url=len(commit) >= 40)  # fmt: skip
     return found.made()
 
@@ -142,6 +156,6 @@ def pipenv(value: dict[str, Any], text: str, where: Location) -> Installs:
                 url = f"git+{git}@{ref}"
             version = _text(entry.get("version")).removeprefix("==")
             given = {**entry, "name": name, "version": version}
-            _chosen(found, line, given, bool(items(entry.get("hashes"))), url,
+            _chosen(found, line, given, _digests_of(entry)[:HASHES], url,
                     group="" if group == "default" else "dev", firm_url=len(ref) >= 40)  # fmt: skip
     return found.made()

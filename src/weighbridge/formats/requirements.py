@@ -120,6 +120,8 @@ _INDEXES: Final = {
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _DIGEST: Final = re.compile(r"[#&](?:sha256|sha384|sha512)=[0-9a-fA-F]{64,128}\b")
 _TOLD: Final = 5
+HASHES: Final = 1_000
+"""How many digests of one requirement are kept."""
 
 
 def installs(where: Location, place: str, lines: tuple[Requirement, ...]) -> Installs:
@@ -168,6 +170,7 @@ def as_fact(line: Requirement, group: str = "", source: str = "") -> fact.Requir
         source=source,
         group=group,
         editable=line.editable,
+        hashes=line.hashes[:HASHES],
     )
 
 

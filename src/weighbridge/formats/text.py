@@ -23,6 +23,7 @@ from weighbridge.core.format import Format, Limits, Loading, Sample
 from weighbridge.core.location import Location, within
 from weighbridge.core.tree import Blob, Held, Reference
 from weighbridge.formats import jinja, tfjs
+from weighbridge.formats.conda_installed import installed
 from weighbridge.formats.git import is_lfs_hook
 from weighbridge.formats.image_manifest import layers_of
 from weighbridge.formats.inventory import bill_of_materials, skops_environment
@@ -72,6 +73,7 @@ _IMAGE: Final = re.compile(
 _SYSTEM: Final = re.compile(
     r"(?:/|:)(?:var/lib/dpkg/status(?:\.d/[^/]+(?<!\.md5sums))?|(?:usr/)?lib/apk/db/installed)$"
 )
+_RELEASE: Final = re.compile(r"(?:/|:)(?:etc|usr/lib)/os-release$")
 _STANZA: Final = re.compile(rb"^(?:Package|P):[ \t]*\S", re.MULTILINE)
 _PACKAGE: Final = re.compile(r"\.dist-info/metadata$|/pkg-info$")
 _FROM: Final = re.compile(rb"\s*(?:#[^\n]*\n\s*)*(?:FROM|ARG)\s", re.IGNORECASE)
@@ -168,11 +170,12 @@ class Json(Configuration):
 
     def facts(self) -> Iterator[ImageLayers | Installs | Settings | SpecialTokens]:
         """What is declared in a configuration of a known kind and of special tokens; what a bill of
-        materials and the manifest of an image list."""
+        materials, the manifest of an image and an installed environment list."""
         for listed in (
             bill_of_materials(self.value, self.where),
             skops_environment(self.value, self.where),
             layers_of(self.value, self.where),
+            installed(self.value, self.where),
         ):
             if listed is not None:
                 yield listed
@@ -302,8 +305,8 @@ def text_kind(sample: Sample) -> str | None:
     """Which text a blob is (`text`, `json`, `yaml`, `python`, `script`, `template`, `model-card`,
     `requirements`, `workflow`, `notebook`, `toml`, `ini`, `pipfile-lock`, `conda-explicit`,
     `lightgbm`, `ncnn`, `prototxt`, `dockerfile`, `package-metadata`, `entry-points`,
-    `system-packages`), or None where it is none; asked by each of the text formats, worked out
-    once."""
+    `system-packages`, `os-release`), or None where it is none; asked by each of the text formats,
+    worked out once."""
     if "text" not in sample.notes:
         sample.notes["text"] = _work_out(sample)
     return sample.notes["text"]
@@ -337,6 +340,8 @@ def _work_out(sample: Sample) -> str | None:
         return "package-metadata"
     if _SYSTEM.search(name) and _STANZA.search(head):
         return "system-packages"
+    if _RELEASE.search(name):
+        return "os-release"
     if name.endswith(".dist-info/entry_points.txt"):
         return "entry-points"
     if _IMAGE.fullmatch(name) and _FROM.match(head):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
@@ -46,6 +46,8 @@ CHECKED: Final = 8 << 20
 DIRECTORY_LIMIT: Final = 64 << 20
 MEMBERS_LIMIT: Final = 200_000
 LINK: Final = 0o120000
+RATIO: Final = 2_000
+"""How many bytes one byte of a member that is read by itself may become."""
 
 
 class Member(msgspec.Struct, frozen=True):
@@ -200,15 +202,22 @@ class _Reader:
         return self.blob.read(offset, n)
 
     def read(self) -> None:
+        directory = self.listed()
+        if directory is not None:
+            self.local_headers(directory)
+            return
+        self.stream(0, self.blob.size, "the archive has no directory")
+        if not self.hidden:
+            raise Malformed("no end record and no member", None)
+
+    def listed(self) -> int | None:
+        """Read the directory; returns where it begins, or None where there is none."""
         size = self.blob.size
         start = max(0, size - TAIL)
         tail = self.get(start, TAIL)
         at = tail.rfind(END)
         if at < 0 or len(tail) - at < _END.size:
-            self.stream(0, size, "the archive has no directory")
-            if not self.hidden:
-                raise Malformed("no end record and no member", None)
-            return
+            return None
         _, _, _, _, count, length, offset, comment = _END.unpack_from(tail, at)
         end = start + at
         after = size - (end + _END.size + comment)
@@ -218,7 +227,7 @@ class _Reader:
             self.leftover.append((size - after, size))
         if 0xFFFFFFFF in (length, offset) or count == 0xFFFF:
             count, length, offset, end = self.end64(end, count, length, offset)
-        directory = end - length
+        directory: int = end - length
         prefix = directory - offset
         if prefix < 0 or length > DIRECTORY_LIMIT:
             raise Malformed("the directory lies outside the file or is too large", end)
@@ -228,7 +237,7 @@ class _Reader:
             message = f"{prefix:,} bytes stand before the archive"
             self.note("prefix", "", message, 0, hides=False)
         self.directory(self.get(directory, length), directory, count, prefix)
-        self.local_headers(directory)
+        return directory
 
     def end64(self, end: int, count: int, length: int, offset: int) -> tuple[int, int, int, int]:
         locator = self.get(end - 20, 20) if end >= 20 else b""
@@ -400,6 +409,35 @@ def _zip64(extra: bytes, size: int, packed: int, header: int) -> tuple[int, int,
     return size, packed, header
 
 
+def read_member(blob: Blob, wanted: Callable[[str], bool], limit: int) -> bytes | None:
+    """The content of the first member whose name is wanted, None where there is none; for archives
+    of which little is to be read: the directory and that member alone are.
+
+    Raises `Malformed`, also where the member has more than `limit` bytes.
+    """
+    reader = _Reader(blob)
+    try:
+        if reader.listed() is None:
+            raise Malformed("the archive has no directory", None)
+        member = next((m for m in reader.members if wanted(m.name)), None)
+        if member is None:
+            return None
+        placed = reader.local(member)
+    except struct.error as error:
+        raise Malformed(f"a record is cut off ({error})", None) from None
+    method = METHODS.get(placed.method)
+    if method is None or placed.flags & (ENCRYPTED | STRONG) or member.size > limit:
+        raise Malformed(f"the member {member.name[:200]!r} cannot be read", member.header)
+    packed = Piece(member.name, blob, placed.data, member.packed)
+    opened: Blob = packed
+    if method != "stored":
+        opened = Inflated(member.name, packed, OPENERS[method], RATIO, member.size)
+    data = opened.read(0, member.size)
+    if len(data) != member.size or zlib.crc32(data) != member.crc:
+        raise Malformed(f"the member {member.name[:200]!r} is damaged", member.header)
+    return data
+
+
 def _safe_parse(blob: Blob, where: Location, limits: Limits) -> Zip:
     try:
         return _parse(blob, where, limits)
@@ -420,4 +458,4 @@ ZIP = Format(
     ),
 )
 
-__all__ = ["ZIP", "Discrepancy", "Member", "Zip"]
+__all__ = ["ZIP", "Discrepancy", "Member", "Zip", "read_member"]

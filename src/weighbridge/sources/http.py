@@ -11,6 +11,7 @@ import random
 import re
 import threading
 import time
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -52,7 +53,8 @@ class Session:
     """Requests to one endpoint and to where it redirects.
 
     `token` goes to `endpoint` and nowhere else. `patience` is how many seconds one question may
-    take with all its repetitions, `parallel` how many requests may be under way at once.
+    take with all its repetitions, `parallel` how many requests may be under way at once. With
+    `confined` a redirect to another host is refused.
     """
 
     endpoint: str
@@ -61,6 +63,7 @@ class Session:
     timeout: float = field(default_factory=lambda: TIMEOUT)
     parallel: int = 8
     sleep: Callable[[float], None] = time.sleep
+    confined: bool = False
 
     def __post_init__(self) -> None:
         self.endpoint = self.endpoint.rstrip("/")
@@ -107,6 +110,26 @@ class Session:
         if response.status != 200:
             raise self._refused(response)
         return response.body.decode("utf-8", "replace")
+
+    def document(self, path: str, limit: int, accept: str, tag: str = "") -> Document:
+        """What stands at a path of the endpoint, in one of the types that `accept` names; nothing
+        but the status where it is still what had the ETag `tag` (304), or where there is nothing
+        (404). Raises `SourceError`, also where it is more than `limit` bytes."""
+        headers = {"Accept": accept, "Accept-Encoding": "gzip"}
+        if tag:
+            headers["If-None-Match"] = tag
+        response = self._ask(_Question(self.endpoint + path, limit, headers))
+        if response.status == 404 or (response.status == 304 and tag):
+            return Document(response.status, "", tag, b"")
+        if response.status != 200:
+            raise self._refused(response)
+        body, coding = response.body, response.headers.get("content-encoding", "identity")
+        if coding == "gzip":
+            body = _unzipped(body, limit, response.url)
+        elif coding != "identity":
+            raise SourceError(f"{_short(response.url)}: it comes encoded as {coding[:40]}")
+        kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+        return Document(200, kind, response.headers.get("etag", ""), body)
 
     def pages(self, path: str, parameters: Mapping[str, str]) -> Iterator[Any]:
         """The pages of a list, by its `Link` headers. Raises `SourceError`."""
@@ -218,6 +241,8 @@ class Session:
             target = urljoin(question.url, response.headers.get("location", ""))
             if urlsplit(target).scheme not in ("https", urlsplit(question.url).scheme):
                 raise SourceError(f"{_short(asked)}: it is redirected to an insecure address")
+            if self.confined and not _same_place(target, question.url):
+                raise SourceError(f"{_short(asked)}: it is redirected to another host")
             given = None if file is not None or urlsplit(target).query else question.parameters
             question = replace(question, url=target, parameters=given)
         raise SourceError(f"{_short(asked)}: redirected more than {REDIRECTS} times")
@@ -253,6 +278,29 @@ class Session:
         why = _MEANS.get(response.status, f"the server answers {response.status}")
         told = f"{why}: {said[:200]}" if said else why
         return SourceError(f"{name or _short(response.url)}: {told}", response.status)
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """An answer: its status (200, 304 or 404), the media type, the ETag and the content."""
+
+    status: int
+    kind: str
+    tag: str
+    body: bytes
+
+
+def _unzipped(data: bytes, limit: int, url: str) -> bytes:
+    reader = zlib.decompressobj(wbits=31)
+    try:
+        body = reader.decompress(data, limit + 1)
+    except zlib.error:
+        raise SourceError(f"{_short(url)}: it is no gzip, as its header says") from None
+    if len(body) > limit:
+        raise SourceError(f"{_short(url)}: more than {limit:,} bytes came")
+    if not reader.eof:
+        raise SourceError(f"{_short(url)}: the answer is cut off")
+    return body
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from weighbridge.core.location import Location, joined
 from weighbridge.core.origin import Origin, Transfer
 from weighbridge.core.report import LeftOut
 from weighbridge.core.tree import Blob, Copy, Link
+from weighbridge.sources.folder import File
 from weighbridge.sources.target import Source
 
 
@@ -85,6 +86,9 @@ class Joined:
                 if isinstance(met, Gap):
                     at = Location(joined(name, met.at.path), met.at.inside)
                     yield msgspec.structs.replace(met, at=at)
+                elif isinstance(met, File):  # nearly all of them, and nobody else's
+                    met.path = joined(name, met.path)
+                    yield met
                 else:
                     yield _named(met, name)
 

@@ -85,6 +85,7 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
     )
     reaching(parser)
     belonging(parser)
+    asking(parser)
     parser.add_argument(
         "--rules",
         metavar="FOLDER",
@@ -150,6 +151,25 @@ def reaching(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def asking(parser: argparse.ArgumentParser) -> None:
+    """Declare which indexes of packages may be asked."""
+    parser.add_argument(
+        "--ask-index",
+        action="store_true",
+        help="ask the index of Python packages that pip takes by default what it knows of the "
+        "requirements (what exists, since when, what was taken back, with which digests): it "
+        "learns their names",
+    )
+    parser.add_argument(
+        "--index",
+        metavar="URL",
+        action="append",
+        default=[],
+        help="ask this index instead (the first one that is given), and wherever a requirement "
+        "names it; may be given several times",
+    )
+
+
 def belonging(parser: argparse.ArgumentParser) -> None:
     """Declare what else is looked at with the target."""
     parser.add_argument(
@@ -192,7 +212,7 @@ def outside(file: Path, target: Path, what: str) -> None:
 
 
 def access(arguments: argparse.Namespace) -> Access:
-    """What `reaching` and `belonging` declared, as the sources take it."""
+    """What `reaching`, `belonging` and `asking` declared, as the sources take it."""
     from weighbridge import api
 
     return api.Access(
@@ -200,7 +220,23 @@ def access(arguments: argparse.Namespace) -> Access:
         offline=arguments.offline,
         base=getattr(arguments, "base", None),
         parts=tuple((n, p) for n in PARTS if (p := getattr(arguments, n, None)) is not None),
+        indexes=_indexes(arguments),
     )
+
+
+def _indexes(arguments: argparse.Namespace) -> tuple[str, ...]:
+    """The indexes that may be asked. Raises `UsageError`."""
+    given: list[str] = getattr(arguments, "index", [])
+    for address in given:
+        if not address.startswith(("https://", "http://")):
+            raise UsageError(f"{address}: an index begins with https:// or http://")
+    if given or not getattr(arguments, "ask_index", False):
+        return tuple(given)
+    from weighbridge.formats.default_index import DEFAULT_INDEX
+
+    if not DEFAULT_INDEX:
+        raise UsageError("there is no pip to say which index is the default one; --index names one")
+    return (DEFAULT_INDEX,)
 
 
 def locate_policy(arguments: argparse.Namespace, target: Path) -> tuple[Path | None, str | None]:

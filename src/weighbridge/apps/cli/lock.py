@@ -10,6 +10,7 @@ from typing import Any
 from weighbridge.apps.cli import UsageError
 from weighbridge.apps.cli.audit import (
     access,
+    asking,
     belonging,
     locate_policy,
     outside,
@@ -46,6 +47,7 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
     reusing(parser)
     reaching(parser)
     belonging(parser)
+    asking(parser)
     parser.set_defaults(run=run)
 
 

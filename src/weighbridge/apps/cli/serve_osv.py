@@ -141,7 +141,7 @@ def batch(index: Index, asked: dict[str, Any]) -> dict[str, Any]:
 
 def _matching(index: Index, asked: Any) -> list[Known]:
     """The advisories on a package, of one version where one is named."""
-    from weighbridge.intel.advisories.osv import Standing, judge
+    from weighbridge.intel.advisories.osv import ECOSYSTEMS, Standing, base_of, judge
 
     package = asked.get("package") if isinstance(asked, dict) else None
     if not isinstance(package, dict):
@@ -153,12 +153,14 @@ def _matching(index: Index, asked: Any) -> list[Known]:
         name, ecosystem, version = _of_purl(purl, version)
     if not isinstance(name, str) or not isinstance(ecosystem, str):
         raise ValueError("package: a name and an ecosystem are expected")
+    if base_of(ecosystem) not in ECOSYSTEMS:
+        return []
     found = {
         known.id: known
         for known in index.of(name, ecosystem)
         if not known.withdrawn
         and (not isinstance(version, str) or not version
-             or judge(version, known.said) is Standing.AFFECTED)
+             or judge(version, known.said, ecosystem) is Standing.AFFECTED)
     }  # fmt: skip
     return list(found.values())
 

@@ -15,7 +15,8 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
     parser = commands.add_parser(
         "update",
         help="fetch the advisories that requirements are looked up in",
-        description="Fetch what OSV publishes on the packages of PyPI, whole the first time and "
+        description="Fetch what OSV publishes on the packages of PyPI (and of systems, with "
+        "--ecosystem), whole the first time and "
         "then what has changed, with the catalogue of exploited weaknesses. Audits read it from "
         "this machine and use no network for it.",
         allow_abbrev=False,
@@ -35,6 +36,15 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
         "--whole", action="store_true", help="fetch everything again, not only what has changed"
     )
     parser.add_argument(
+        "--ecosystem",
+        metavar="NAME",
+        action="append",
+        default=[],
+        choices=("PyPI", "Debian", "Ubuntu", "Alpine"),
+        help="fetch the advisories of these as well, and from now on: PyPI, Debian, Ubuntu or "
+        "Alpine; may be given several times (default: those that are there already, or PyPI)",
+    )
+    parser.add_argument(
         "--advisories",
         metavar="FILE",
         type=Path,
@@ -52,15 +62,17 @@ def run(arguments: argparse.Namespace) -> int:
 
     to: Path = arguments.advisories or home() / FILE
     given: Path | None = arguments.given
-    if given is not None and (arguments.endpoint or arguments.whole):
-        raise UsageError("--from uses no network; --endpoint and --whole do not go with it")
+    if given is not None and (arguments.endpoint or arguments.whole or arguments.ecosystem):
+        why = "--from uses no network; --endpoint, --whole and --ecosystem do not go with it"
+        raise UsageError(why)
     try:
         if given is not None:
             facts = build(dump(given), to, given.name)
         else:
             source = arguments.endpoint or SOURCE
             exploited = None if arguments.endpoint else EXPLOITED
-            facts = update(to, _say, source, exploited, arguments.whole)
+            wanted = tuple(arguments.ecosystem)
+            facts = update(to, _say, source, exploited, arguments.whole, wanted)
     except NoIndex as error:
         raise UsageError(str(error)) from error
     unread = f", {facts.unread:,} could not be read" if facts.unread else ""

@@ -16,7 +16,7 @@ read, and the program is a finding of its own."""
 PLAIN = frozenset(
     {"text", "json", "yaml", "xml", "git-config", "csv", "python", "script", "empty", "leftover",
      "dockerfile", "entry-points", "exported-program", "package-metadata", "requirements",
-     "system-packages"}
+     "os-release", "system-packages"}
 )  # fmt: skip
 
 

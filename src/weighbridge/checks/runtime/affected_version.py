@@ -9,6 +9,7 @@ from typing import Final
 
 from weighbridge.analysis.advised import Advised, Hold, weaknesses
 from weighbridge.analysis.dependencies import Wanted, dependencies, role, weighed
+from weighbridge.analysis.systems import systems
 from weighbridge.core.check import Audit, check
 from weighbridge.core.evidence import Table
 from weighbridge.core.finding import Action, Confidence, Finding, Gap, GapKind, Related
@@ -49,7 +50,7 @@ def affected_version(audit: Audit) -> Iterator[Finding | Gap]:
     found = dependencies(audit)
     yield from found.gaps
     if not found.wanted:
-        if not found.gaps:
+        if not found.gaps and not any(systems(audit)):
             why = "nothing in the target says what it is installed with"
             yield Gap(kind=GapKind.NOT_GIVEN, message=why, at=Location("."))
         return
@@ -175,7 +176,11 @@ def _finding(hold: Hold, those: list[Advised], part: str, places: tuple[Related,
     free = _free(those) if hold in (Hold.AFFECTED, Hold.ONLY, Hold.MAY) else ""
     summary = f": {_short(worst.summary)}" if worst.summary else ""
     told = f"{wanted.told}" + (f" ({part})" if part else "")
-    by_name = ", by the same name on PyPI," if wanted.assumed else ""
+    by_name = ""
+    if wanted.assumed:
+        by_name = ", taken for the package of that name on PyPI,"
+    elif wanted.said.ecosystem == "conda":
+        by_name = f" (on PyPI {wanted.key})"
     return Finding(
         message=f"{told}{by_name} {_SAYS[hold]} {worst.ids[0]}{grave}{more}{summary}{free}",
         at=wanted.at,

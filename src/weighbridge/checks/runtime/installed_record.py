@@ -39,8 +39,9 @@ def installed_record(audit: Audit) -> Iterator[Finding | Gap]:
 
     ## Limits
     A record lies beside its files: who changes a file can change its record. Compiled modules in
-    `__pycache__` have no digest; their headers alone are compared with their sources. Packages
-    that were not installed by an installer of Python have no record.
+    `__pycache__` have no digest; their headers alone are compared with their sources. Of conda the
+    records in `conda-meta` count, for the files as they were put there; links have no digest.
+    Packages that neither conda nor an installer of Python has installed have no record.
 
     ## References
     - https://packaging.python.org/en/latest/specifications/recording-installed-packages/
@@ -49,7 +50,7 @@ def installed_record(audit: Audit) -> Iterator[Finding | Gap]:
     """
     files = {file.path: file for file in audit.files}
     found = ownership(audit.blobs, files)
-    if not found.records:
+    if not found.records and not found.conda and not found.faults:
         if PART in audit.joined:
             why = "no package with a record was found in the environment"
             yield Gap(kind=GapKind.NOT_GIVEN, message=why, at=Location(f"{PART}:"))
@@ -86,10 +87,10 @@ def _compared(found: Ownership, files: dict[str, FileRecord]) -> Iterator[Findin
         yield _finding(sorted(paths), f"in the record of {package} and not there", Action.NOTE)
     if unhashed:
         why = f"{unhashed:,} installed files were not compared: their digests were not computed"
-        yield Gap(kind=GapKind.NOT_GIVEN, message=why, at=Location(next(iter(found.records))))
+        yield Gap(kind=GapKind.NOT_GIVEN, message=why, at=Location(_first(found)))
     if silent:
         why = f"{silent:,} installed files have no digest (sha256) in the record"
-        yield Gap(kind=GapKind.NOT_GIVEN, message=why, at=Location(next(iter(found.records))))
+        yield Gap(kind=GapKind.NOT_GIVEN, message=why, at=Location(_first(found)))
 
 
 def _strays(
@@ -124,7 +125,12 @@ def _strays(
     if derived:
         why = f"{derived:,} compiled modules have no digest: of those, the headers were compared " \
             "with their sources"  # fmt: skip
-        yield Gap(kind=GapKind.NOT_GIVEN, message=why, at=Location(next(iter(found.records))))
+        yield Gap(kind=GapKind.NOT_GIVEN, message=why, at=Location(_first(found)))
+
+
+def _first(found: Ownership) -> str:
+    """A record, to name where records are."""
+    return next(iter((*found.records, *found.conda)))
 
 
 def _home(path: str, folders: Mapping[str, int]) -> str | None:

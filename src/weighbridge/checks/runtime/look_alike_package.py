@@ -27,7 +27,7 @@ def look_alike_package(audit: Audit) -> Iterator[Finding]:
     ## Limits
     Held against about 2,000 names that many install. Names of less than five characters are left
     alone, so are names that look like a well-known one and are themselves widely used. About one
-    of 240 names that nobody knows is accused wrongly.
+    of 230 names that nobody knows is accused wrongly.
 
     ## References
     - https://attack.mitre.org/techniques/T1195/001/

@@ -19,7 +19,14 @@ from typing import Any, Final
 import msgspec
 
 from weighbridge.intel.advisories.index import LAYOUT, Facts, NoIndex
-from weighbridge.intel.advisories.osv import Advisory, normalised, read_affected
+from weighbridge.intel.advisories.osv import (
+    ECOSYSTEMS,
+    PYTHON,
+    Advisory,
+    base_of,
+    name_in,
+    read_affected,
+)
 from weighbridge.intel.advisories.severity import level
 
 BODY_LIMIT: Final = 16 << 20
@@ -28,8 +35,6 @@ ENTRIES_LIMIT: Final = 2_000_000
 TOTAL_LIMIT: Final = 16 << 30
 """Bytes that may come out of a dump in all."""
 CATALOGUE: Final = "known_exploited_vulnerabilities.json"
-ECOSYSTEMS: Final = frozenset({"PyPI"})
-"""What is kept of an advisory: other ecosystems order their versions otherwise."""
 SUMMARY: Final = 300
 
 _advisory: Final = msgspec.json.Decoder(Advisory)
@@ -191,16 +196,21 @@ def _insert(file: Any, number: int, read: Advisory, data: bytes) -> None:
         "INSERT OR REPLACE INTO advisory VALUES (?, ?, ?, ?, ?, ?, ?, '')",
         (number, read.id, aliases, read.modified, read.withdrawn, level(read), summary),
     )
-    file.execute("INSERT OR REPLACE INTO body VALUES (?, ?)", (number, data))
+    python = False
     for place, affected in enumerate(read.affected or ()):
         package = affected.package
-        if package is None or package.ecosystem not in ECOSYSTEMS:
+        if package is None or base_of(package.ecosystem) not in ECOSYSTEMS:
             continue
-        said = msgspec.msgpack.encode(read_affected(affected))
+        ecosystem = package.ecosystem
+        python = python or ecosystem == PYTHON
+        said = msgspec.msgpack.encode(read_affected(affected, ecosystem))
         file.execute(
             "INSERT INTO affected VALUES (?, ?, ?, ?, ?)",
-            (package.ecosystem, normalised(package.name), number, place, said),
+            (ecosystem, name_in(package.name, ecosystem), number, place, said),
         )
+    # Those of a system spell out every version that there ever was.
+    body = data if python else zlib.compress(data, 1)
+    file.execute("INSERT OR REPLACE INTO body VALUES (?, ?)", (number, body))
 
 
 def _mark(file: Any, exploited: set[str]) -> None:

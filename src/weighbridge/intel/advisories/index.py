@@ -6,6 +6,7 @@ It is written once and then only read; every answer comes from it alone. `build.
 from __future__ import annotations
 
 import os
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from weighbridge.core.report import Intel
-from weighbridge.intel.advisories.osv import Affected, normalised
+from weighbridge.intel.advisories.osv import PYTHON, Affected, name_in
 
 if TYPE_CHECKING:
     import sqlite3
@@ -108,13 +109,13 @@ class Index:
         """Close the file."""
         self._file.close()
 
-    def of(self, name: str, ecosystem: str = "PyPI") -> tuple[Known, ...]:
+    def of(self, name: str, ecosystem: str = PYTHON) -> tuple[Known, ...]:
         """What is known of a package, in the order of the advisories' names."""
         rows = self._file.execute(
             "SELECT a.id, a.aliases, a.modified, a.withdrawn, a.severity, a.summary, s.said,"
             " a.exploited FROM affected s JOIN advisory a ON a.number = s.number"
             " WHERE s.ecosystem = ? AND s.package = ? ORDER BY a.id, s.place",
-            (ecosystem, normalised(name)),
+            (ecosystem, name_in(name, ecosystem)),
         )
         return tuple(
             Known(id, tuple(aliases.split()), modified, withdrawn, severity, summary,
@@ -122,18 +123,23 @@ class Index:
             for id, aliases, modified, withdrawn, severity, summary, said, exploited in rows
         )  # fmt: skip
 
+    def holds(self, ecosystem: str) -> bool:
+        """Whether there is anything on packages of an ecosystem, of that release."""
+        asked = "SELECT 1 FROM affected WHERE ecosystem = ? LIMIT 1"
+        return self._file.execute(asked, (ecosystem,)).fetchone() is not None
+
     def body(self, id: str) -> bytes | None:
         """An advisory as it was published (JSON), or None where there is none of that name."""
         row = self._file.execute(
             "SELECT body FROM advisory JOIN body USING (number) WHERE id = ?", (id,)
         ).fetchone()
-        return None if row is None else bytes(row[0])
+        return None if row is None else _plain(row[0])
 
     def bodies(self) -> Iterator[tuple[str, bytes]]:
         """Every advisory as it was published, in the order of their names."""
-        yield from self._file.execute(
-            "SELECT id, body FROM advisory JOIN body USING (number) ORDER BY id"
-        )
+        asked = "SELECT id, body FROM advisory JOIN body USING (number) ORDER BY id"
+        for id, body in self._file.execute(asked):
+            yield id, _plain(body)
 
     def modified(self) -> dict[str, str]:
         """When each advisory was changed last, by its name."""
@@ -142,6 +148,11 @@ class Index:
     def exploited(self) -> tuple[str, ...]:
         """The weaknesses that are known to be exploited."""
         return tuple(id for (id,) in self._file.execute("SELECT id FROM exploited ORDER BY id"))
+
+
+def _plain(body: bytes) -> bytes:
+    """A body as it was published: those of systems are kept compressed."""
+    return bytes(body) if body[:1] != b"\x78" else zlib.decompress(body)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,21 +1,23 @@
 """An advisory in OSV's form, and whether it speaks of a version.
 
-Schema and the algorithm of evaluation: https://ossf.github.io/osv-schema/. Versions are those of
-PEP 440; what is none is compared as text.
+Schema and the algorithm of evaluation: https://ossf.github.io/osv-schema/. Versions are compared as
+their ecosystem does: by PEP 440, or as dpkg and apk do. What is no version is compared as text.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from enum import StrEnum
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Final
 
 import msgspec
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_version
 from packaging.version import InvalidVersion, Version
+
+from weighbridge.intel.advisories import system_versions
 
 _PLAIN: Final = re.compile(r"(?:0|[1-9]\d{0,8})(?:\.(?:0|[1-9]\d{0,8}))*")
 _RUNS: Final = re.compile(r"[-_.]+")
@@ -123,24 +125,55 @@ def parse(version: str) -> Version | None:
         return None
 
 
-def read_affected(said: RawAffected) -> Affected:
-    """What is kept of what an advisory says of a package. Ranges of commits are left out."""
+PYTHON: Final = "PyPI"
+_ORDERS: Final[dict[str, Callable[[str], Any]]] = {
+    PYTHON: parse,
+    "Debian": system_versions.debian,
+    "Ubuntu": system_versions.debian,
+    "Alpine": system_versions.alpine,
+}
+ECOSYSTEMS: Final = frozenset(_ORDERS)
+"""The ecosystems whose versions can be compared; a release is named after a colon (`Debian:12`)."""
+
+
+def base_of(ecosystem: str) -> str:
+    """An ecosystem without its release."""
+    return ecosystem.partition(":")[0]
+
+
+def order_of(ecosystem: str) -> Callable[[str], Any]:
+    """What makes of a version something that sorts, or None where it is no version there."""
+    return _ORDERS[base_of(ecosystem)]
+
+
+def name_in(name: str, ecosystem: str) -> str:
+    """A package's name as its ecosystem compares names."""
+    return normalised(name) if base_of(ecosystem) == PYTHON else name
+
+
+def read_affected(said: RawAffected, ecosystem: str = PYTHON) -> Affected:
+    """What is kept of what an advisory says of a package. Ranges of commits are left out; so are
+    the versions of a system's package that are spelled out beside its ranges."""
+    order = order_of(ecosystem)
     ranges = []
     for raw in said.ranges or ():
         if raw.type == "GIT":
             continue
         events = [(kind, v) for event in raw.events for kind, v in event.items() if kind in _RANK]
         if events:
-            ranges.append(tuple(sorted(events, key=_event_order)))
+            ranges.append(tuple(sorted(events, key=partial(_event_order, order))))
+    if base_of(ecosystem) != PYTHON:
+        listed = "" if ranges else "".join(f"{v}\n" for v in said.versions or ())
+        return Affected(f"\n{listed}" if listed else "", tuple(ranges))
     versions = "\n".join(dict.fromkeys(map(canonical, said.versions or ())))
     return Affected(f"\n{versions}\n" if versions else "", tuple(ranges))
 
 
-def _event_order(event: tuple[str, str]) -> tuple[object, ...]:
+def _event_order(order: Callable[[str], Any], event: tuple[str, str]) -> tuple[object, ...]:
     kind, version = event
     if kind == "introduced" and version == "0":
         return (0,)
-    parsed = parse(version)
+    parsed = order(version)
     if parsed is None:
         return (2, version, _RANK[kind])
     return (1, parsed, _RANK[kind])
@@ -155,20 +188,23 @@ def spellings(version: str) -> tuple[str, ...]:
     return (str(parsed),) if parsed.local is None else (str(parsed), parsed.public)
 
 
-def judge(version: str, said: Affected) -> Standing:
+def judge(version: str, said: Affected, ecosystem: str = PYTHON) -> Standing:
     """Whether an advisory speaks of a version. One that is listed is affected, whatever the
     ranges say."""
-    standings = [_judge(spelling, said) for spelling in spellings(version)]
+    order = order_of(ecosystem)
+    if base_of(ecosystem) != PYTHON:
+        return _judge(version, version, said, order)
+    standings = [_judge(s, canonical(s), said, order) for s in spellings(version)]
     for standing in (Standing.AFFECTED, Standing.UNDECIDED):
         if standing in standings:
             return standing
     return Standing.CLEAR
 
 
-def _judge(version: str, said: Affected) -> Standing:
-    if said.lists(canonical(version)):
+def _judge(version: str, listed: str, said: Affected, order: Callable[[str], Any]) -> Standing:
+    if said.lists(listed):
         return Standing.AFFECTED
-    standings = [_in_range(parse(version), events) for events in said.ranges]
+    standings = [_in_range(order(version), events, order) for events in said.ranges]
     if Standing.AFFECTED in standings:
         return Standing.AFFECTED
     undecided = Standing.UNDECIDED in standings or not (standings or said.listed)
@@ -177,7 +213,9 @@ def _judge(version: str, said: Affected) -> Standing:
     return Standing.CLEAR
 
 
-def _in_range(version: Version | None, events: tuple[tuple[str, str], ...]) -> Standing:
+def _in_range(
+    version: Any, events: tuple[tuple[str, str], ...], order: Callable[[str], Any]
+) -> Standing:
     kinds = {kind for kind, _ in events}
     if version is None:
         everything = ("introduced", "0") in events and kinds == {"introduced"}
@@ -185,7 +223,7 @@ def _in_range(version: Version | None, events: tuple[tuple[str, str], ...]) -> S
     inside, within = False, "limit" not in kinds
     for kind, text in events:
         if kind == "limit":
-            bound = parse(text)
+            bound = order(text)
             if text != "*" and bound is None:
                 return Standing.UNDECIDED
             within = within or bound is None or version < bound
@@ -193,7 +231,7 @@ def _in_range(version: Version | None, events: tuple[tuple[str, str], ...]) -> S
         if kind == "introduced" and text == "0":
             inside = True
             continue
-        place = parse(text)
+        place = order(text)
         if place is None:
             return Standing.UNDECIDED
         if kind == "introduced" and version >= place:
@@ -205,11 +243,12 @@ def _in_range(version: Version | None, events: tuple[tuple[str, str], ...]) -> S
     return Standing.AFFECTED if inside and within else Standing.CLEAR
 
 
-def fixes(said: Affected, version: str | None = None) -> tuple[str, ...]:
+def fixes(said: Affected, version: str | None = None, ecosystem: str = PYTHON) -> tuple[str, ...]:
     """The versions that mend it, in order; above `version` only, where one is given."""
-    parsed = None if version is None else parse(version)
+    order = order_of(ecosystem)
+    parsed = None if version is None else order(version)
     found = {v for events in said.ranges for kind, v in events if kind == "fixed"}
-    known = [(p, v) for v in found if (p := parse(v)) is not None and (not parsed or p > parsed)]
+    known = [(p, v) for v in found if (p := order(v)) is not None and (not parsed or p > parsed)]
     return tuple(v for _, v in sorted(known))
 
 

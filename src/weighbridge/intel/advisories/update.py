@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
+
+import msgspec
 
 from weighbridge import __version__
 from weighbridge.intel.advisories.build import build, dump, read_catalogue
@@ -28,7 +31,8 @@ SOURCE: Final = "https://osv-vulnerabilities.storage.googleapis.com"
 EXPLOITED: Final = (
     "https://www.cisa.gov/sites/default/files/feeds/known_exploited_vulnerabilities.json"
 )
-ECOSYSTEM: Final = "PyPI"
+FIRST: Final = ("PyPI",)
+"""What is fetched where nothing else was asked for."""
 CHANGES_LIMIT: Final = 2_000
 """So many changed advisories are fetched one by one; beyond, the whole dump is."""
 LIST_LIMIT: Final = 256 << 20
@@ -57,9 +61,11 @@ def update(
     source: str = SOURCE,
     exploited: str | None = EXPLOITED,
     whole: bool = False,
+    ecosystems: tuple[str, ...] = (),
 ) -> Facts:
-    """Bring the index at a path up to date; `whole` fetches the whole dump again, which also
-    forgets advisories that are gone. Raises `NoIndex` where that fails; the old one stays then.
+    """Bring the index at a path up to date; `whole` fetches the whole dumps again, which also
+    forgets advisories that are gone. `ecosystems` are those to fetch, by default those that it
+    holds. Raises `NoIndex` where that fails; the old one stays then.
     """
     import httpx2
 
@@ -69,7 +75,7 @@ def update(
         old = _opened(to, source, whole)
         try:
             weak = _exploited(client, exploited, old, say)
-            return _updated(client, to, old, source, weak, say)
+            return _updated(client, to, old, source, weak, ecosystems, say)
         except httpx2.HTTPError as error:
             why = f"{source}: it cannot be had ({type(error).__name__})"
             raise NoIndex(why) from error
@@ -91,35 +97,47 @@ def _opened(to: Path, source: str, whole: bool) -> Index | None:
 
 
 def _updated(
-    client: httpx2.Client, to: Path, old: Index | None, source: str, weak: tuple[str, ...], say: Say
-) -> Facts:
-    place = f"{source}/{ECOSYSTEM}"
-    tag = old.facts.tag if old is not None else ""
-    listed = _get(client, f"{place}/modified_id.csv", LIST_LIMIT, tag)
-    if old is not None and listed.status == 304:
-        say("nothing has changed")
-        if set(weak) == set(old.exploited()):
+    client: httpx2.Client, to: Path, old: Index | None, source: str, weak: tuple[str, ...],
+    ecosystems: tuple[str, ...], say: Say,
+) -> Facts:  # fmt: skip
+    tags = _tags(old)
+    wanted = tuple(dict.fromkeys((*tags, *ecosystems))) or FIRST
+    known = old.modified() if old is not None else {}
+    fresh: dict[str, bytes] = {}
+    now: dict[str, str] = {}
+    with ExitStack() as opened:
+        dumps: list[Path] = []
+        for ecosystem in wanted:
+            place = f"{source}/{quote(ecosystem)}"
+            listed = _get(client, f"{place}/modified_id.csv", LIST_LIMIT, tags.get(ecosystem, ""))
+            now[ecosystem] = listed.tag
+            if listed.status == 304:
+                continue
+            changed = _changed(listed.body, known) if ecosystem in tags else []
+            if ecosystem in tags and len(changed) <= CHANGES_LIMIT:
+                say(f"{ecosystem}: {len(changed):,} advisories have changed")
+                for id in changed:
+                    fresh[id] = _get(client, f"{place}/{quote(id)}.json", ENTRY_LIMIT).body
+                continue
+            say(f"{ecosystem}: fetching all advisories")
+            file = Path(opened.enter_context(tempfile.NamedTemporaryFile(suffix=".zip")).name)
+            _save(client, f"{place}/all.zip", file)
+            dumps.append(file)
+        same = not fresh and not dumps and now == tags
+        if old is not None and same and set(weak) == set(old.exploited()):
+            say("nothing has changed")
             return old.facts
-        return build(old.bodies(), to, source, weak, tag)
-    if old is not None:
-        changed = _changed(listed.body, old.modified())
-        if len(changed) <= CHANGES_LIMIT:
-            say(f"{len(changed):,} advisories have changed")
-            fresh = {id: _get(client, f"{place}/{quote(id)}.json", ENTRY_LIMIT).body
-                     for id in changed}  # fmt: skip
-            kept = ((id, body) for id, body in old.bodies() if id not in fresh)
-            return build(_both(kept, fresh), to, source, weak, listed.tag)
-    say("fetching all advisories")
-    with tempfile.NamedTemporaryFile(suffix=".zip") as file:
-        _save(client, f"{place}/all.zip", Path(file.name))
-        return build(dump(Path(file.name)), to, source, weak, listed.tag)
+        stays = old if len(dumps) < len(wanted) else None
+        kept = () if stays is None else ((i, b) for i, b in stays.bodies() if i not in fresh)
+        entries = chain(kept, fresh.items(), *(dump(file) for file in dumps))
+        return build(entries, to, source, weak, msgspec.json.encode(now).decode())
 
 
-def _both(
-    kept: Iterator[tuple[str, bytes]], fresh: dict[str, bytes]
-) -> Iterator[tuple[str, bytes]]:
-    yield from kept
-    yield from fresh.items()
+def _tags(old: Index | None) -> dict[str, str]:
+    """The ecosystems that an index holds, with what the server called their state."""
+    with suppress(msgspec.DecodeError):
+        return msgspec.json.decode(old.facts.tag, type=dict[str, str]) if old is not None else {}
+    return {}
 
 
 def _changed(listed: bytes, known: dict[str, str]) -> list[str]:
