@@ -42,6 +42,11 @@ class Kind(StrEnum):
     """A program that lies in the working folder is run; `target` is it, where it has a name."""
     FOREIGN_CHECKOUT = "foreign-checkout"
     """The working folder is changed to a revision that is named from outside."""
+    FOREIGN_FETCH = "foreign-fetch"
+    """A revision that is named from outside is fetched; the working folder stays as it is. `target`
+    is the name that it gets here, if it gets one."""
+    REVISION = "revision"
+    """The working folder is changed to another revision."""
     ARTIFACT = "artifact"
     """An artifact of another run is fetched."""
     AGENT = "agent"
@@ -523,8 +528,19 @@ def _git(run: Run, program: str, arguments: tuple[str, ...]) -> Iterator[Act]:
         yield _act(Kind.FOREIGN_CHECKOUT, run)
     elif program == "gh" and arguments[:2] == ("run", "download"):
         yield _act(Kind.ARTIFACT, run)
-    elif program == "git" and "fetch" in arguments[:3] and any(map(_PULL.search, arguments)):
+    elif program == "git" and "fetch" in arguments[:3]:
+        if pulled := next(filter(_PULL.search, arguments), None):
+            name = pulled.partition(":")[2].removeprefix("refs/heads/")
+            yield _act(Kind.FOREIGN_FETCH, run, target=name)
+    elif program == "git" and "pull" in arguments[:3] and any(map(_PULL.search, arguments)):
         yield _act(Kind.FOREIGN_CHECKOUT, run)
+    elif program == "git" and not _MOVES.isdisjoint(arguments[:3]):
+        yield _act(Kind.REVISION, run)
+
+
+_MOVES: Final = frozenset(("checkout", "switch", "merge", "reset", "rebase", "cherry-pick",
+                           "worktree", "read-tree", "restore", "apply", "am"))  # fmt: skip
+"""What git does to change the files of the working folder."""
 
 
 _INERT_MODULES: Final = ("venv", "ensurepip", "json.tool", "http.server", "zipfile", "tarfile",
