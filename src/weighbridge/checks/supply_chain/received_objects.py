@@ -32,7 +32,7 @@ def received_objects(audit: Audit) -> Iterator[Finding]:
     - https://cwe.mitre.org/data/definitions/502.html
     """
     judged = [
-        Judged(p, Action.REVIEW, f"{p.symbol} unpickles what whoever connects has sent")
+        Judged(p, Action.REVIEW, f"{p.symbol} unpickles whatever the other end has sent")
         for p in practices(audit, Kind.RECEIVED)
     ]
     yield from told(judged, "objects are unpickled from a connection")
