@@ -27,7 +27,9 @@ def two(tmp_path: Path) -> list[str]:
     return [str(tmp_path / "open"), str(tmp_path / "=idle")]
 
 
-def test_every_format(two: list[str], tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes]) -> None:  # noqa: E501
+def test_every_format(
+    two: list[str], tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:  # noqa: E501
     files = {f: tmp_path / f"survey.{f}" for f in ("json", "markdown", "csv")}
     asked = [a for f, path in files.items() for a in ("--format", f"{f}={path}")]
     assert main(["survey", *two, *asked, "--format", "terminal", "--quiet"]) == 0

@@ -86,7 +86,7 @@ def test_a_lost_question_costs_its_own_answer(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    [b'{"a": "{{ b : c }}"}', b"{% if x %}{{ y }", b"a: '{{ 1 | }}'\n", b'{"chat_template": "{% q %}"}'],
+    [b'{"a": "{{ b : c }}"}', b"{% if x %}{{ y }", b"a: '{{ 1 | }}'\n", b'{"a": "{% q %}"}'],
 )
 def test_an_error_in_a_template_is_no_file_that_cannot_be_opened(
     content: bytes, tmp_path: Path

@@ -13,7 +13,7 @@ import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from select import select
@@ -71,7 +71,7 @@ class Surveyor:
 
     targets: Sequence[Path]
     jobs: int | None = None
-    settings: Settings = Settings(digest=False)
+    settings: Settings = field(default_factory=lambda: Settings(digest=False))
     seconds: float = SECONDS
 
     def run(

@@ -1,4 +1,4 @@
-"""A survey for readers: the same tables on a terminal, as Markdown and as CSV, all of it as JSON."""
+"""A survey for readers: the same tables on a terminal and as Markdown, CSV, all of it as JSON."""
 
 from __future__ import annotations
 
@@ -172,7 +172,8 @@ def as_markdown(survey: Survey) -> bytes:
     parts = [f"{_head(survey)} Weighbridge {prose(survey.tool.version)}, {survey.created}, rules "
              f"{code(survey.tool.ruleset[:12])}.\n", f"{survey.definition}\n"]  # fmt: skip
     for sheet in sheets(survey):
-        right = ("|---" if n == 0 or n in sheet.words else "|--:" for n in range(len(sheet.columns)))
+        left = sheet.words | {0}
+        right = ("|---" if n in left else "|--:" for n in range(len(sheet.columns)))
         parts.append(f"### {sheet.title}\n")
         parts.append(f"| {' | '.join(sheet.columns)} |\n{''.join(right)}|")
         parts += [f"| {' | '.join(prose(c, 200) if c else '' for c in r)} |" for r in sheet.rows]
