@@ -29,7 +29,7 @@ def two(tmp_path: Path) -> list[str]:
 
 def test_every_format(
     two: list[str], tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes]
-) -> None:  # noqa: E501
+) -> None:
     files = {f: tmp_path / f"survey.{f}" for f in ("json", "markdown", "csv")}
     asked = [a for f, path in files.items() for a in ("--format", f"{f}={path}")]
     assert main(["survey", *two, *asked, "--format", "terminal", "--quiet"]) == 0
