@@ -11,7 +11,7 @@ import os
 import signal
 import time
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -49,8 +49,6 @@ ANSWER: Final = 16 << 20
 """The longest observation, in bytes."""
 _READ: Final = (".py", ".ipynb", ".pyi")
 
-Progress = Callable[[int, int], None]
-
 
 def checks() -> tuple[Check, ...]:
     """The checks that a repository is asked, by control."""
@@ -74,27 +72,20 @@ class Surveyor:
     settings: Settings = field(default_factory=lambda: Settings(digest=False))
     seconds: float = SECONDS
 
-    def run(
-        self, known: Iterable[Observation] = (), progress: Progress | None = None
-    ) -> Iterator[tuple[Observation, bool]]:
+    def run(self, known: Iterable[Observation] = ()) -> Iterator[tuple[Observation, bool]]:
         """Yield the observation of each target as it comes, and whether it is new. What is `known`
         of the same commit by the same rules is not observed again."""
         ours = rules()
         earlier = {(o.target, o.commit): o for o in known if o.rules == ours and not o.failed}
         waiting: deque[Path] = deque()
-        done = 0
         for target in self.targets:
             commit = commit_of(target)
             found = earlier.get((str(target), commit)) if commit is not None else None
             if found is None:
                 waiting.append(target)
             else:
-                done += 1
                 yield found, False
         for observation in self._observe(waiting, ours):
-            done += 1
-            if progress is not None:
-                progress(done, len(self.targets))
             yield observation, True
 
     def _observe(self, waiting: deque[Path], ours: str) -> Iterator[Observation]:

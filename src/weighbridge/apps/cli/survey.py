@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,35 +79,33 @@ def run(arguments: argparse.Namespace) -> int:
     targets = _targets(arguments.paths)
     _check(outputs, arguments.observations, targets)
 
-    from datetime import UTC, datetime
-
-    from weighbridge import __version__, api
-    from weighbridge.core.report import Tool
-    from weighbridge.engine.survey import Surveyor, checks, rules
-    from weighbridge.policy.prevalence import survey
+    from weighbridge import api
     from weighbridge.reports.survey import FORMATS as WRITERS
 
-    seen: list[Observation] = []
-    known, kept = _kept(arguments.observations)
-    surveyor = Surveyor(targets, arguments.jobs, seconds=arguments.timeout)
+    kept: Path | None = arguments.observations
     show = sys.stderr.isatty() and not arguments.quiet
+    done = 0
+
+    def observed(observation: Observation, new: bool) -> None:
+        nonlocal done
+        done += 1
+        if new and kept is not None:
+            _add(kept, observation)
+        if show:
+            sys.stderr.write(f"\r\033[K{done} of {len(targets)} repositories")
+            sys.stderr.flush()
+
     try:
-        for observation, new in surveyor.run(known):
-            seen.append(observation)
-            if new and kept is not None:
-                _add(kept, observation)
-            if show:
-                sys.stderr.write(f"\r\033[K{len(seen)} of {len(targets)} repositories")
-                sys.stderr.flush()
+        said = api.survey(
+            targets,
+            jobs=arguments.jobs,
+            seconds=arguments.timeout,
+            known=_kept(kept),
+            observed=observed,
+        )
     finally:
         if show:
             sys.stderr.write("\r\033[K")
-    said = survey(
-        seen,
-        [api.documentation(check) for check in checks()],
-        Tool(name="weighbridge", version=__version__, ruleset=rules()),
-        datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-    )
     for output in sorted(outputs, key=lambda o: o.file is None):
         content = WRITERS[output.format](said)
         if output.file is not None:
@@ -115,7 +113,7 @@ def run(arguments: argparse.Namespace) -> int:
         else:
             sys.stdout.flush()
             sys.stdout.buffer.write(content)
-    return 3 if any(o.failed for o in seen) else 0
+    return 3 if any(o.failed for o in said.repositories) else 0
 
 
 def _targets(paths: list[Path]) -> list[Path]:
@@ -145,23 +143,17 @@ def _check(outputs: list[Output], observations: Path | None, targets: list[Path]
             outside(path, target, "reports are")
 
 
-def _kept(path: Path | None) -> tuple[list[Observation], Path | None]:
+def _kept(path: Path | None) -> list[Observation]:
     """What an earlier survey left. A line that was cut off in writing is left out."""
-    if path is None or not path.exists():
-        return [], path
-    return list(_lines(path)), path
-
-
-def _lines(path: Path) -> Iterator[Observation]:
     import msgspec
 
     from weighbridge.core.survey import Observation
 
-    for line in path.read_bytes().splitlines():
-        try:
-            yield msgspec.json.decode(line, type=Observation)
-        except msgspec.DecodeError:
-            continue
+    found = []
+    for line in path.read_bytes().splitlines() if path is not None and path.exists() else ():
+        with suppress(msgspec.DecodeError):
+            found.append(msgspec.json.decode(line, type=Observation))
+    return found
 
 
 def _add(path: Path, observation: Observation) -> None:
