@@ -44,6 +44,7 @@ from weighbridge.engine.examine import SEVERITY, UNRECOGNISED, Kept, examine
 from weighbridge.engine.rules import Rules, compile_folder
 from weighbridge.engine.ruleset import Ruleset, Scope, load
 from weighbridge.engine.supervisor import Progress, Settings, Supervisor
+from weighbridge.formats.text import is_workflow_path
 from weighbridge.intel.advisories.index import NoIndex, facts_of
 from weighbridge.sources.folder import File
 from weighbridge.sources.joined import Joined
@@ -209,7 +210,7 @@ def _examined(
         repository = is_repository((b.path, b.size) for b in blobs)
     else:
         repository = scope.domain is Domain.SOURCE
-    gaps = [_unwalked(gap, repository, ruleset) for gap in gaps]
+    gaps = [_unopened(gap, ruleset, repository) for gap in gaps]
     examine_one = partial(_examine, ruleset, settings.limits, rules, repository)
     once = [b for b in blobs if not isinstance(b, Copy)]
     earlier = None if scope else _earlier(ruleset, settings, rules, repository)
@@ -409,10 +410,20 @@ def _raw(examined: Examined, meant: set[Location | None]) -> Examined:
     )
 
 
-def _unwalked(gap: Gap, repository: bool, ruleset: Ruleset) -> Gap:
-    """What could not be listed or is not followed leaves open all that may have been there."""
-    lost = ruleset.lost_controls(domain_of(gap.at.path, repository))
-    return msgspec.structs.replace(gap, controls=tuple(sorted({*lost, "integrity"})))
+def _all_controls(ruleset: Ruleset) -> tuple[str, ...]:
+    return tuple(sorted({*ruleset.content_controls, "integrity"}))
+
+
+def _unopened(gap: Gap, ruleset: Ruleset, repository: bool) -> Gap:
+    """What a source could not hand out leaves open what its content answers, and what is asked of
+    files at its place."""
+    path = gap.at.path
+    controls = {*_all_controls(ruleset)}
+    if any(map(is_workflow_path, (path, f"{path}/w.yml", f"{path}/workflows/w.yml"))):
+        controls |= {"workflows", "release"}
+    if domain_of(path, repository) is Domain.SOURCE:
+        controls.add("training-code")
+    return msgspec.structs.replace(gap, controls=tuple(sorted(controls)))
 
 
 def _concerns(gap: Gap, examined: Examined, part: _Part, ruleset: Ruleset) -> Gap:
