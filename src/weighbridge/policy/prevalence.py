@@ -1,6 +1,6 @@
 """From observations of many repositories to how common each weakness is. Pure functions.
 
-The published shares are those of Mitiga's study of ten thousand AI repositories (2026).
+The published shares are those of Mitiga's study of ten thousand AI repositories.
 """
 
 from __future__ import annotations
