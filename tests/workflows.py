@@ -185,6 +185,49 @@ case(
     UNTRUSTED + "block",
 )
 case(
+    "git fetches the pull request and switches to it in the next step",
+    "attack",
+    workflow(
+        PRT,
+        CHECKOUT,
+        "run: git fetch --depth=1 origin pull/${{ github.event.number }}/merge",
+        "run: git switch --detach FETCH_HEAD",
+        "run: make test",
+        job=TOKEN,
+    ),
+    UNTRUSTED + "block",
+)
+case(
+    "git fetches the pull request to be read, and never changes to it",
+    "fixed",
+    {
+        ".github/workflows/w.yml": workflow(
+            COMMENT,
+            CHECKOUT,
+            "run: bash .github/prepare.sh",
+            "run: make report",
+            job=TOKEN,
+        ),
+        ".github/prepare.sh": "git fetch --no-tags origin +refs/pull/$1/head:refs/review/head\n"
+        "git diff HEAD refs/review/head > review/changes.diff\n",
+    },
+)
+case(
+    "what ran before the pull request was switched to",
+    "fixed",
+    workflow(
+        PRT,
+        CHECKOUT,
+        """
+        run: |
+          make report
+          git fetch origin pull/${{ github.event.number }}/head:pr
+          git checkout pr -- README.md
+     """,
+        job=TOKEN,
+    ),
+)
+case(
     "git fetches the pull request",
     "attack",
     workflow(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,14 +11,17 @@ from weighbridge import __version__
 from weighbridge.core.change import Difference, Verification
 from weighbridge.core.check import Check
 from weighbridge.core.report import SCHEMA, CheckDoc, Report, Tool
+from weighbridge.core.survey import Observation, Survey
 from weighbridge.core.trust import Lock, Publisher, Trust
 from weighbridge.engine import audit as engine
+from weighbridge.engine import survey as surveys
 from weighbridge.engine import verify as verifier
 from weighbridge.engine.audit import TargetError
 from weighbridge.engine.rules import RulesError
 from weighbridge.engine.supervisor import Settings
 from weighbridge.intel.advisories.index import FILE, home
 from weighbridge.policy import lock as locks
+from weighbridge.policy import prevalence
 from weighbridge.policy.diff import compare
 from weighbridge.policy.lock import read as read_lock
 from weighbridge.policy.policy import Policy, PolicyError
@@ -30,12 +33,14 @@ __all__ = [
     "Access",
     "Difference",
     "Lock",
+    "Observation",
     "Policy",
     "PolicyError",
     "Publisher",
     "Report",
     "RulesError",
     "Settings",
+    "Survey",
     "TargetError",
     "Verification",
     "audit",
@@ -43,6 +48,7 @@ __all__ = [
     "lock",
     "read_lock",
     "read_policy",
+    "survey",
     "verify",
     "write_lock",
 ]
@@ -166,6 +172,35 @@ def verify(
 def diff(old: Report | Lock, new: Report | Lock) -> Difference:
     """What changed between two audits, or an audit and a lock, and what that means."""
     return compare(old, new)
+
+
+def survey(
+    targets: Iterable[str | os.PathLike[str]],
+    *,
+    jobs: int | None = None,
+    seconds: float = surveys.SECONDS,
+    known: Iterable[Observation] = (),
+    observed: Callable[[Observation, bool], None] | None = None,
+) -> Survey:
+    """How common each weakness is in checked-out repositories of source code.
+
+    `jobs` repositories at once, by default one for each processor, each for so many `seconds` at
+    most. What is `known` of the same commit by the same rules is not looked at again. `observed`
+    is called with each observation as it comes, and whether it is new. Raises nothing for what
+    stands in a repository: one that could not be surveyed is an observation that says why.
+    """
+    surveyor = surveys.Surveyor([Path(t).resolve() for t in targets], jobs, seconds=seconds)
+    seen = []
+    for observation, new in surveyor.run(known):
+        seen.append(observation)
+        if observed is not None:
+            observed(observation, new)
+    return prevalence.survey(
+        seen,
+        [documentation(check) for check in surveys.checks()],
+        Tool(name="weighbridge", version=__version__, ruleset=surveys.rules()),
+        datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+    )
 
 
 def documentation(check: Check) -> CheckDoc:

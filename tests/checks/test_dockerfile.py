@@ -312,7 +312,7 @@ def test_installs_of_a_build() -> None:
 
 
 def test_the_first_index_again_is_no_second_one() -> None:
-    fact = installed("FROM a\nARG I=https://pypi.org/simple\nENV PIP_INDEX_URL=$I\n"
+    fact = installed("FROM a\nARG I=https://example.org/simple\nENV PIP_INDEX_URL=$I\n"
                      "RUN pip install x --extra-index-url $I\n")  # fmt: skip
     assert [i.kind for i in fact.indexes] == ["index"]
 

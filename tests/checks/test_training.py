@@ -454,3 +454,23 @@ def test_any_text_is_read(text: str) -> None:
 def test_hostile_source_ends_soon(text: str) -> None:
     findings, _, _ = audited({"train.py": text})
     assert not [f for f in findings if f.action is Action.BLOCK]
+
+
+def test_the_same_thing_in_many_files_is_one_thing_to_decide() -> None:
+    def files(number: int, folder: str = "configs") -> dict[str, str]:
+        line = "AutoModel.from_pretrained('org{}/m', trust_remote_code=True)\n"
+        return {
+            f"{folder}/c{n}.py": "from transformers import AutoModel\n" + line.format(n)
+            for n in range(number)
+        }
+
+    def reviews(made: dict[str, str]) -> list[Finding]:
+        return [f for f in audited(made)[0] if f.action is Action.REVIEW]
+
+    assert len(reviews(files(10))) == 10
+    (one,) = reviews(files(11) | files(3, "tests"))
+    assert "(11 times in 11 files)" in one.message
+    assert "configs/c1.py" in str(one.evidence)
+    assert "tests/" not in str(one.evidence)
+    again = reviews({"configs/c0.py": "# moved\n" + files(11)["configs/c0.py"], **files(11)})
+    assert one.symbol == again[0].symbol

@@ -84,6 +84,20 @@ def test_a_lost_question_costs_its_own_answer(tmp_path: Path) -> None:
         os.waitpid(-1, os.WNOHANG)
 
 
+@pytest.mark.parametrize(
+    "content",
+    [b'{"a": "{{ b : c }}"}', b"{% if x %}{{ y }", b"a: '{{ 1 | }}'\n", b'{"a": "{% q %}"}'],
+)
+def test_an_error_in_a_template_is_no_file_that_cannot_be_opened(
+    content: bytes, tmp_path: Path
+) -> None:
+    """Jinja imports a module of its own when a template is wrong; the jail cannot open it."""
+    for name in ("chat_template.jinja", "tokenizer_config.json", "x.yaml", "x.jinja"):
+        (tmp_path / name).write_bytes(content)
+    gaps = run(tmp_path, Settings(jobs=1)).gaps
+    assert [g for g in gaps if g.kind in (GapKind.UNREADABLE, GapKind.CRASHED)] == []
+
+
 def attempt(action: Callable[[], object]) -> bool:
     try:
         action()

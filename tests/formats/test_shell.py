@@ -132,7 +132,7 @@ ACTS: list[tuple[str, list[str]]] = [
     ("make -C a; ./b; python c.py; bash d.sh; pytest; pip install .", ["local-code"]),
     ("git status; ls; cat a; python -m venv .v; python -c 'print(1)'", []),
     ("gh pr checkout 5", ["foreign-checkout"]),
-    ("git fetch origin pull/5/head:pr", ["foreign-checkout"]),
+    ("git fetch origin pull/5/head:pr", ["foreign-fetch"]),
     ("git fetch origin main", []),
     ("gh api repos/a/b/collaborators/c/permission", ["permission"]),
 ]  # fmt: skip

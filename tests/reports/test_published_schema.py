@@ -12,7 +12,7 @@ from weighbridge.reports.json import schema
 PUBLISHED = Path(__file__).parents[2] / "docs" / "schema"
 
 
-@pytest.mark.parametrize("of", ["report", "lock", "verification", "difference"])
+@pytest.mark.parametrize("of", ["report", "lock", "verification", "difference", "survey"])
 def test_the_published_schema_is_that_of_the_types(of: str) -> None:
     """Made anew by `weighbridge schema report > docs/schema/report-1.json`, and so on."""
     published = (PUBLISHED / f"{of}-1.json").read_text()

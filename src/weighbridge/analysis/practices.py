@@ -5,7 +5,7 @@ What stands in tests, examples or documentation is judged one step lower, and co
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
@@ -29,6 +29,8 @@ from weighbridge.formats.shell import read as read_shell
 QUOTED: Final = 200
 LISTED: Final = 200
 MESSAGE: Final = 400
+FILES: Final = 10
+"""In how many files the same thing is told of each; in more it is one thing to decide."""
 _LOWER: Final = {Action.BLOCK: Action.REVIEW, Action.REVIEW: Action.NOTE, Action.NOTE: Action.NOTE}
 NOTEBOOK_SHELL: Final = "a shell of the notebook"
 UNREAD: Final = "unread"
@@ -42,9 +44,9 @@ def practices(audit: Audit, *kinds: Kind) -> list[Practice]:
 
 
 def told(audit: Audit, judged: Iterable[Judged], noted: str) -> Iterator[Finding]:
-    """The findings: one for each file and message where something must be done, with the way that
-    leads to it, and one for all that is only noted. `noted` says what the latter is, to follow a
-    count."""
+    """The findings: one for each file and message where something must be done (one for all of
+    them if there are many such files), with the way that leads to it, and one for all that is only
+    noted. `noted` says what the latter is, to follow a count."""
     groups: dict[tuple[Action, str, str], list[Judged]] = defaultdict(list)
     notes: list[Judged] = []
     for one in judged:
@@ -54,17 +56,18 @@ def told(audit: Audit, judged: Iterable[Judged], noted: str) -> Iterator[Finding
         else:
             groups[(action, one.practice.at.path, one.message)].append(one)
     held = reach(audit) if groups else {}
-    for (action, _, message), alike in groups.items():
+    for (action, path, message), alike in _together(groups).items():
         found = [one.practice for one in alike]
         first = found[0]
         named = list(dict.fromkeys(one.about for one in alike if one.about))
         about = f": {', '.join(named[:3])}" + (" …" if len(named) > 3 else "") if named else ""
-        times = f" ({len(found)} times in this file)" if len(found) > 1 else ""
+        where = "this file" if path else f"{len({p.at.path for p in found})} files"
+        times = f" ({len(found)} times in {where})" if len(found) > 1 else ""
         yield Finding(
             message=f"{message}{about}{times}"[:MESSAGE],
             at=first.at,
             action=action,
-            symbol=f"{first.symbol} {first.detail}".strip()[:QUOTED],
+            symbol=f"{first.symbol} {first.detail}".strip()[:QUOTED] if path else message,
             evidence=(
                 way(_longest(alike), held.get(first.at.path, ())),
                 Text("Where it stands", text=_lines(found), language="python"),
@@ -86,6 +89,18 @@ def told(audit: Audit, judged: Iterable[Judged], noted: str) -> Iterator[Finding
         )
 
 
+def _together(
+    groups: dict[tuple[Action, str, str], list[Judged]],
+) -> dict[tuple[Action, str, str], list[Judged]]:
+    """The same groups, those of one message in more than `FILES` files as one without a path."""
+    files = Counter((action, message) for action, _, message in groups)
+    joined: defaultdict[tuple[Action, str, str], list[Judged]] = defaultdict(list)
+    for (action, path, message), alike in groups.items():
+        many = files[action, message] > FILES
+        joined[action, "" if many else path, message] += alike
+    return joined
+
+
 def _title(number: int) -> str:
     return f"Noted, the first {LISTED:,} of {number:,}" if number > LISTED else "Noted"
 
@@ -105,10 +120,12 @@ def place(at: Location) -> str:
 
 
 def _lines(found: list[Practice]) -> str:
+    many = len({practice.at.path for practice in found}) > 1
     shown = []
     for practice in found[:20]:
         cell = f"{practice.at.inside[-1]} " if practice.at.inside else ""
-        shown.append(f"{cell}{practice.at.line:>5}  {practice.text}")
+        file = f"{practice.at.path} " if many else ""
+        shown.append(f"{file}{cell}{practice.at.line:>5}  {practice.text}")
     if len(found) > len(shown):
         shown.append(f"      … and {len(found) - len(shown):,} more")
     return "\n".join(shown)

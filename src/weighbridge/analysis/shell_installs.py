@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from typing import Final
+from urllib.parse import urlsplit
 
 from weighbridge.analysis.shell_kinds import Act, Kind
 from weighbridge.analysis.shell_runs import Run
+from weighbridge.formats.default_index import is_default_index
+from weighbridge.intel.packages import VENDOR_INDEXES
 
 _SHA: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}", re.IGNORECASE)
 _GIT: Final = re.compile(r"\b(?:git|hg)\+[a-z+]{1,20}://\S+")
@@ -24,11 +27,6 @@ _PIP_VALUE: Final = frozenset((
     "--upgrade-package", "-P", "--refresh-package", "--reinstall-package", "--resolution",
     "--exclude-newer", "--link-mode", "--keyring-provider", "--directory", "--project",
 ))  # fmt: skip
-_PLATFORM_INDEX: Final = re.compile(
-    r"https://(?:download\.pytorch\.org|pypi\.nvidia\.com|pypi\.org|pypi\.ngc\.nvidia\.com"
-    r"|wheels\.vllm\.ai|storage\.googleapis\.com)(?:/|$)"
-)
-"""Indexes that projects of this field name as a second one, by their own vendors."""
 
 
 def installed(run: Run, program: str, arguments: tuple[str, ...]) -> Iterator[Act]:
@@ -57,7 +55,7 @@ def installed(run: Run, program: str, arguments: tuple[str, ...]) -> Iterator[Ac
         elif name == "--trusted-host":
             yield run.act(Kind.INSTALL_PLAIN, detail=f"the certificate of {value} is not checked")
         elif name in ("--extra-index-url", "--index"):
-            known = "vendor" if _PLATFORM_INDEX.match(value) else ""
+            known = "vendor" if _of_vendor(value) else ""
             yield run.act(Kind.INSTALL_INDEX, detail=value, target=known)
         elif name in ("-r", "--requirement"):
             lists = True
@@ -80,3 +78,13 @@ def _pinned(address: str) -> bool:
     """Whether a git address names a commit in full."""
     revision = address.partition("#")[0].partition("://")[2].partition("/")[2].rpartition("@")
     return bool(revision[1]) and _SHA.fullmatch(revision[2]) is not None
+
+
+def _of_vendor(address: str) -> bool:
+    """Whether a second index is the default one again, or that of a well-known vendor."""
+    try:
+        said = urlsplit(address)
+    except ValueError:
+        return False
+    of_vendor = said.scheme == "https" and said.hostname in VENDOR_INDEXES
+    return of_vendor or is_default_index(address)

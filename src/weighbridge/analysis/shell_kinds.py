@@ -31,6 +31,11 @@ class Kind(StrEnum):
     """A program that lies in the working folder is run; `target` is it, where it has a name."""
     FOREIGN_CHECKOUT = "foreign-checkout"
     """The working folder is changed to a revision that is named from outside."""
+    FOREIGN_FETCH = "foreign-fetch"
+    """A revision that is named from outside is fetched; the working folder stays as it is. `target`
+    is the name that it gets here, if it gets one."""
+    REVISION = "revision"
+    """The working folder is changed to another revision."""
     ARTIFACT = "artifact"
     """An artifact of another run is fetched."""
     AGENT = "agent"

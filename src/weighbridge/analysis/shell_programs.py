@@ -130,8 +130,19 @@ def _git(run: Run, program: str, arguments: tuple[str, ...]) -> Iterator[Act]:
         yield run.act(Kind.FOREIGN_CHECKOUT)
     elif program == "gh" and arguments[:2] == ("run", "download"):
         yield run.act(Kind.ARTIFACT)
-    elif program == "git" and "fetch" in arguments[:3] and any(map(_PULL.search, arguments)):
+    elif program == "git" and "fetch" in arguments[:3]:
+        if pulled := next(filter(_PULL.search, arguments), None):
+            name = pulled.partition(":")[2].removeprefix("refs/heads/")
+            yield run.act(Kind.FOREIGN_FETCH, target=name)
+    elif program == "git" and "pull" in arguments[:3] and any(map(_PULL.search, arguments)):
         yield run.act(Kind.FOREIGN_CHECKOUT)
+    elif program == "git" and not _MOVES.isdisjoint(arguments[:3]):
+        yield run.act(Kind.REVISION)
+
+
+_MOVES: Final = frozenset(("checkout", "switch", "merge", "reset", "rebase", "cherry-pick",
+                           "worktree", "read-tree", "restore", "apply", "am"))  # fmt: skip
+"""What git does to change the files of the working folder."""
 
 
 _INERT_MODULES: Final = ("venv", "ensurepip", "json.tool", "http.server", "zipfile", "tarfile",

@@ -6,7 +6,7 @@ import posixpath
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from weighbridge.analysis.shell_kinds import Kind
+from weighbridge.analysis.shell_kinds import Act, Kind
 from weighbridge.analysis.workflow_taint import Origin, Origins, foreign_revision
 from weighbridge.analysis.workflow_views import JobView, StepView
 from weighbridge.core.location import Location
@@ -19,6 +19,7 @@ def foreign_code(
     step, how that reads, where."""
     folders: dict[str, int] = {}
     found: list[tuple[StepView, Origins, list[tuple[StepView, str, Location]]]] = []
+    fetched: list[Act] = []
     for step in view.steps:
         inputs = step.step.inputs
         name = step.action.name.lower() if step.action is not None else ""
@@ -30,15 +31,33 @@ def foreign_code(
             elif place in folders:
                 del folders[place]
             continue
-        for _, act in step.every(Kind.FOREIGN_CHECKOUT):
+        begins: dict[str, int] = {}
+        for file, act in step.every(Kind.FOREIGN_CHECKOUT, Kind.FOREIGN_FETCH, Kind.REVISION):
+            if act.kind is Kind.FOREIGN_FETCH:
+                fetched.append(act)
+                continue
+            if act.kind is Kind.REVISION:
+                taken = next((f for f in fetched if _takes(act, f)), None)
+                if taken is None:
+                    continue
+                act = taken
             folders["."] = len(found)
+            begins.setdefault(file, act.line)
             origin = Origin(act.text, True, False, True)
             found.append((step, (origin,), []))
         if not folders:
             continue
         for number, text, at in _run_from(step, folders, name):
-            found[number][2].append((step, text, at))
+            if at.line is None or at.line >= begins.get(at.path, 0):
+                found[number][2].append((step, text, at))
     yield from found
+
+
+def _takes(moved: Act, fetched: Act) -> bool:
+    """Whether a change of the working folder takes what was fetched: by its name, as the last
+    thing that was fetched, or by a name that is not known."""
+    named = fetched.target and fetched.target in moved.text
+    return bool(named) or "FETCH_HEAD" in moved.text or "$" in moved.text
 
 
 _RUNS_FOLDER: Final = frozenset(("pre-commit/action", "pypa/cibuildwheel",

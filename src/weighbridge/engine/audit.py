@@ -21,7 +21,7 @@ from weighbridge.analysis.repository import is_repository
 from weighbridge.analysis.signature import prepare
 from weighbridge.core.check import Artifact, Audit, Check, Domain, domain_of
 from weighbridge.core.document import Malformed
-from weighbridge.core.fact import Automation, Signature
+from weighbridge.core.fact import AnyFact, Automation, Signature
 from weighbridge.core.finding import Finding, Gap, GapKind, Related
 from weighbridge.core.format import Limits
 from weighbridge.core.location import Location
@@ -42,7 +42,7 @@ from weighbridge.engine.across import ask
 from weighbridge.engine.earlier import Earlier
 from weighbridge.engine.examine import SEVERITY, UNRECOGNISED, Kept, examine
 from weighbridge.engine.rules import Rules, compile_folder
-from weighbridge.engine.ruleset import Ruleset, load
+from weighbridge.engine.ruleset import Ruleset, Scope, load
 from weighbridge.engine.supervisor import Progress, Settings, Supervisor
 from weighbridge.formats.text import is_workflow_path
 from weighbridge.intel.advisories.index import NoIndex, facts_of, home
@@ -77,6 +77,7 @@ class Audited:
     ruleset: str
     intel: tuple[Intel, ...]
     origin: Origin | None = None
+    facts: tuple[AnyFact, ...] = ()
 
 
 def run(
@@ -87,22 +88,23 @@ def run(
     trust: Trust | None = None,
     rules: Path | None = None,
     advisories: Path | None = None,
+    scope: Scope | None = None,
 ) -> Audited:
     """Audit a folder, a file or a repository. `trust` is what the user has from elsewhere than the
     target, `rules` a folder of YARA rules to run as well, `advisories` the index that its
-    requirements are looked up in.
+    requirements are looked up in. With a `scope` nothing else is asked than what is in it.
 
     Raises `TargetError` where there is nothing that can be audited, `RulesError` where the rules
     cannot be used.
     """
     settings = settings or Settings()
-    ruleset = load()
+    ruleset = load() if scope is None else load().within(scope)
     own = None if rules is None else compile_folder(rules)
     try:
         source = open_with_parts(os.fspath(target), access or Access())
     except (OSError, ValueError) as error:
         raise TargetError(f"{target}: {getattr(error, 'strerror', None) or error}") from error
-    main = _examined(source, ruleset, settings, own, progress)
+    main = _examined(source, ruleset, settings, own, progress, scope)
     across, parts = _with_parts(main, ruleset, settings, access or Access())
     publishers, lock = concerned(trust or Trust(), str(target), source.origin)
     joined = tuple(name for name, _ in (access or Access()).parts)
@@ -111,7 +113,7 @@ def run(
     prepare([f.material for f in across.facts if isinstance(f, Signature)] + _commits(across))
     across = _with_tools(across, main.blobs)
     across, known = _with_advisories(across, advisories)
-    gaps = [*main.gaps, *(_concerns(g, e, ruleset) for e in main.examined for g in e.gaps)]
+    gaps = [*main.gaps, *(_concerns(g, e, main, ruleset) for e in main.examined for g in e.gaps)]
     findings = [f for e in main.examined for f in e.findings]
     ran: Counter[str] = Counter()
     for e in main.examined:
@@ -156,6 +158,7 @@ def run(
         ruleset=ruleset.digest if own is None else _with_rules(ruleset.digest, own),
         intel=(*ruleset.intel, *(() if own is None else (own.intel,)), *known),
         origin=source.origin,
+        facts=across.facts,
     )
 
 
@@ -198,6 +201,7 @@ def _examined(
     settings: Settings,
     rules: Rules | None,
     progress: Progress | None,
+    scope: Scope | None = None,
 ) -> _Part:
     blobs: list[Blob] = []
     gaps: list[Gap] = []
@@ -207,11 +211,14 @@ def _examined(
         else:
             blobs.append(met)
     blobs.sort(key=lambda b: b.path)
-    repository = is_repository((b.path, b.size) for b in blobs)
+    if scope is None:
+        repository = is_repository((b.path, b.size) for b in blobs)
+    else:
+        repository = scope.domain is Domain.SOURCE
     gaps = [_unopened(gap, ruleset, repository) for gap in gaps]
     examine_one = partial(_examine, ruleset, settings.limits, rules, repository)
     once = [b for b in blobs if not isinstance(b, Copy)]
-    earlier = _earlier(ruleset, settings, rules, repository)
+    earlier = None if scope else _earlier(ruleset, settings, rules, repository)
     results = earlier.known(once) if earlier is not None else {}
     reused = len(results)
     new = [number for number in range(len(once)) if number not in results]
@@ -443,13 +450,17 @@ def _unopened(gap: Gap, ruleset: Ruleset, repository: bool) -> Gap:
     return msgspec.structs.replace(gap, controls=tuple(sorted(controls)))
 
 
-def _concerns(gap: Gap, examined: Examined, ruleset: Ruleset) -> Gap:
-    """A lost file leaves open what its content answers, and its integrity if it has no digest."""
+def _concerns(gap: Gap, examined: Examined, part: _Part, ruleset: Ruleset) -> Gap:
+    """A lost file leaves open what its content answers, and its integrity if it has no digest. One
+    that was looked at and is of no known format is not lost."""
     if gap.controls:
         return gap
-    lost = examined.record.sha256 is None
-    controls = _all_controls(ruleset) if lost else ruleset.content_controls
-    return msgspec.structs.replace(gap, controls=controls)
+    controls = set(ruleset.content_controls)
+    if gap.message != UNRECOGNISED:
+        controls.update(ruleset.lost_controls(domain_of(gap.at.path, part.repository)))
+    if examined.record.sha256 is None:
+        controls.add("integrity")
+    return msgspec.structs.replace(gap, controls=tuple(sorted(controls)))
 
 
 def _artifacts(examined: list[Examined], ruleset: Ruleset) -> list[Artifact]:

@@ -115,7 +115,8 @@ class _Examination:
         `role` is what its container says it is. A blob with a role that is nothing else is raw
         data and no gap: its container has explained it.
         """
-        recognised = self._try(where, lambda: self._recognise(blob), self.ruleset.content_controls)
+        lost = self.ruleset.lost_controls(self.ruleset.domain)
+        recognised = self._try(where, lambda: self._recognise(blob), lost)
         if recognised is None:
             return ()
         candidates, size = recognised
@@ -144,7 +145,8 @@ class _Examination:
                 self._try(where, partial(self._refer, document), self.ruleset.content_controls)
             if hasattr(document, "facts"):
                 self._try(where, partial(self._hear, document), self.ruleset.across_controls)
-            if hasattr(document, "walk"):  # a Tree; asking the protocol itself is slow
+            # It is a Tree if it can be walked; asking the protocol itself is slow.
+            if self.ruleset.descends and hasattr(document, "walk"):
                 # What is packed into something is no longer the source that somebody works on.
                 outer, self.ruleset = self.ruleset, self.ruleset.of(Domain.MODEL)
                 self._descend(cast(Tree, document), where, depth + 1)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
 from types import ModuleType
-from typing import TypeVar
+from typing import TypeVar, get_args, get_type_hints
 
 import weighbridge.checks
 import weighbridge.formats
@@ -18,10 +18,22 @@ import weighbridge.intel
 from weighbridge import __version__
 from weighbridge.core.check import Artifact, Audit, Check, Domain, Observer
 from weighbridge.core.document import Document
+from weighbridge.core.fact import Fact
 from weighbridge.core.format import Format
 from weighbridge.core.report import Intel
 
 JUDGING_ROOMS = ("analysis", "checks", "formats", "intel")
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What an audit is confined to: only what answers these `controls` is asked, and the target is
+    taken for something of that `domain`, whatever is in it. `hears` are the facts of documents
+    that the checks across files need; what is packed into a file is not asked."""
+
+    controls: frozenset[str]
+    domain: Domain
+    hears: frozenset[type[Fact]]
 
 
 @dataclass(frozen=True)
@@ -30,7 +42,8 @@ class Ruleset:
 
     `digest` is the sha256 over every source and data file that takes part in a judgement: two
     reports with the same digest were made by the same rules. `intel` is what is known of the
-    world, with dates. `domain` is what the files that they are for belong to.
+    world, with dates. `domain` is what the files that they are for belong to. `content_controls`
+    stay open when a file's content could not be read, `descends` whether members are looked at.
     """
 
     formats: tuple[Format, ...]
@@ -39,6 +52,22 @@ class Ruleset:
     intel: tuple[Intel, ...]
     observers: tuple[Observer, ...] = ()
     domain: Domain = Domain.MODEL
+    content_controls: tuple[str, ...] = ()
+    descends: bool = True
+
+    def within(self, scope: Scope) -> Ruleset:
+        """The rules that answer these controls, with the formats that they read; the digest stays
+        that of all rules."""
+        asked = replace(
+            self,
+            checks=tuple(c for c in self.checks if c.control in scope.controls),
+            observers=tuple(o for o in self.observers if o.control in scope.controls),
+            descends=False,
+        )
+        own = asked.of(scope.domain)
+        formats = (f for f in self.formats
+                   if own.controls_of(f.document) or _says(f.document) & scope.hears)  # fmt: skip
+        return replace(asked, formats=tuple(formats))
 
     def of(self, domain: Domain) -> Ruleset:
         """The rules for files that belong there."""
@@ -94,10 +123,11 @@ class Ruleset:
         """The checks that read the whole audit."""
         return tuple(c for c in self.checks if c.reads is Audit)
 
-    @cached_property
-    def content_controls(self) -> tuple[str, ...]:
-        """The controls that stay open when a file's content could not be read."""
-        return tuple(sorted({c.control for c in self.checks if _reads_content(c)}))
+    def lost_controls(self, domain: Domain) -> tuple[str, ...]:
+        """The controls that stay open when a file that belongs there could not be examined: it may
+        have been any of those that they read."""
+        own = {o.control for o in self.observers if o.domain is domain}
+        return tuple(sorted(own.union(self.content_controls)))
 
     @cached_property
     def across_controls(self) -> tuple[str, ...]:
@@ -114,6 +144,15 @@ Declared = TypeVar("Declared", Format, Check, Observer)
 
 def _reads_content(check: Check) -> bool:
     return check.run.__module__.startswith("weighbridge.checks.model_files.")
+
+
+def _says(document: type[Document]) -> frozenset[type[Fact]]:
+    """The kinds of facts that documents of this type can say."""
+    said = getattr(document, "facts", None)
+    if said is None:
+        return frozenset()
+    (kinds,) = get_args(get_type_hints(said)["return"])
+    return frozenset(get_args(kinds) or (kinds,))
 
 
 def _modules(package: ModuleType) -> Iterator[ModuleType]:
@@ -150,9 +189,11 @@ def load() -> Ruleset:
     """Import formats and checks and read the intel, once. `ValueError` if two share a name."""
     modules = _modules(weighbridge.intel)
     intel = tuple(module.load() for module in modules if hasattr(module, "load"))
+    checks = tuple(_declared(weighbridge.checks, Check).values())
     return Ruleset(
         formats=tuple(_declared(weighbridge.formats, Format).values()),
-        checks=tuple(_declared(weighbridge.checks, Check).values()),
+        checks=checks,
+        content_controls=tuple(sorted({c.control for c in checks if _reads_content(c)})),
         observers=tuple(_declared(weighbridge.checks, Observer).values()),
         digest=_digest(),
         intel=intel,

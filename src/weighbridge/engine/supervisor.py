@@ -41,8 +41,8 @@ from weighbridge.sources.remote import RemoteFile
 CODECS: Final = ("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "latin-1", "ascii",
                  "cp437", "raw-unicode-escape", "unicode-escape")  # fmt: skip
 
-LAZY: Final = ("heapq",)
-"""What the standard library imports inside of functions that examiners call."""
+LAZY: Final = ("heapq", "jinja2.debug")
+"""What libraries import inside of functions that examiners call."""
 Examine = Callable[[Blob], Examined]
 Progress = Callable[[int, int], None]
 Question = Callable[[Sequence[Blob]], bytes]

@@ -14,6 +14,11 @@ import msgspec
 from weighbridge.core.report import Intel
 
 _FILE: Final = Path(__file__).with_suffix(".json")
+VENDOR_INDEXES: Final = frozenset({
+    "download.pytorch.org", "pypi.nvidia.com", "pypi.ngc.nvidia.com", "data.pyg.org",
+    "pypi.amd.com", "wheels.vllm.ai", "abetlen.github.io", "flashinfer.ai", "repo.radeon.com",
+})  # fmt: skip
+"""Hosts of public indexes that serve builds of well-known packages."""
 
 
 class Packages(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -15,6 +15,7 @@ from weighbridge.core.change import (
     Verification,
 )
 from weighbridge.core.report import SCHEMA, Report
+from weighbridge.core.survey import SURVEY_SCHEMA, Survey
 from weighbridge.core.trust import LOCK_SCHEMA, Lock
 from weighbridge.reports.formats import Reporter
 from weighbridge.reports.printable import escaped, visible
@@ -39,12 +40,13 @@ _TYPES: Final[dict[str, tuple[str, type[msgspec.Struct]]]] = {
     "lock": (LOCK_SCHEMA, Lock),
     "verification": (VERIFICATION_SCHEMA, Verification),
     "difference": (DIFFERENCE_SCHEMA, Difference),
+    "survey": (SURVEY_SCHEMA, Survey),
 }
 
 
 def schema(of: str = "report") -> dict[str, Any]:
-    """The JSON Schema of a document (`report`, `lock`, `verification`, `difference`), made from
-    the types."""
+    """The JSON Schema of a document (`report`, `lock`, `verification`, `difference`, `survey`),
+    made from the types."""
     id, kind = _TYPES[of]
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

@@ -46,6 +46,20 @@ def is_clone(path: Path) -> bool:
     return os.path.lexists(store)
 
 
+def commit_of(path: Path) -> str | None:
+    """The commit that is checked out; None where it is no clone or does not say."""
+    folder = path / ".git"
+    if folder.is_symlink() or not folder.is_dir():
+        return None
+    objects = Objects(folder)
+    try:
+        return objects.head()[1]
+    except SourceError:
+        return None
+    finally:
+        objects.close()
+
+
 def open_clone(path: Path) -> Folder:
     """A clone with what its commit says of its files."""
     clone = _Clone(path)

@@ -63,7 +63,7 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
     parser.add_argument(
         "--format",
         metavar="FORMAT[=FILE]",
-        type=_output,
+        type=parse_output,
         action="append",
         dest="outputs",
         help="write the report in this format to the standard output, or to FILE; may be given "
@@ -396,7 +396,8 @@ class _Progress:
             sys.stderr.flush()
 
 
-def _output(text: str) -> Output:
+def parse_output(text: str) -> Output:
+    """A format, and the file that it goes to, from an argument."""
     format, given, file = text.partition("=")
     if given and not file:
         raise argparse.ArgumentTypeError(f"{text!r} names no file")

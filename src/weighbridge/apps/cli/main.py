@@ -17,6 +17,7 @@ from weighbridge.apps.cli import (
     lock,
     schema,
     serve_osv,
+    survey,
     update,
     verify,
 )
@@ -35,7 +36,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"weighbridge {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (audit, lock, verify, diff, update, explain, controls, schema, serve_osv):
+    for command in (
+        audit, lock, verify, diff, survey, update, explain, controls, schema, serve_osv,
+    ):  # fmt: skip
         command.add(commands)
     arguments = parser.parse_args(argv)
     try:

@@ -1,4 +1,4 @@
-"""`weighbridge schema`: the JSON Schema of reports, locks, verifications and differences."""
+"""`weighbridge schema`: the JSON Schema of reports, locks, verifications, differences, surveys."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
     parser.add_argument(
         "of",
         nargs="?",
-        choices=("report", "lock", "verification", "difference"),
+        choices=("report", "lock", "verification", "difference", "survey"),
         default="report",
-        help="of the JSON report (default), of a lock, or of what verify and diff write",
+        help="of the JSON report (default), of a lock, or of what verify, diff and survey write",
     )
     parser.set_defaults(run=run)
 

@@ -17,13 +17,9 @@ from weighbridge.core.fact import Firmness, Installs, PackageIndex
 from weighbridge.core.finding import Action, Finding, Related
 from weighbridge.core.location import Location
 from weighbridge.formats.default_index import is_default_index
+from weighbridge.intel.packages import VENDOR_INDEXES
 
 SHOWN: Final = 50
-_VENDORS: Final = frozenset({
-    "download.pytorch.org", "pypi.nvidia.com", "pypi.ngc.nvidia.com", "data.pyg.org",
-    "pypi.amd.com", "wheels.vllm.ai", "abetlen.github.io", "flashinfer.ai", "repo.radeon.com",
-})  # fmt: skip
-"""Hosts of public indexes that serve builds of well-known packages."""
 _UNSAFE: Final = frozenset({"unsafe-best-match", "unsafe-first-match"})
 
 
@@ -112,7 +108,7 @@ def _host(url: str) -> str:
 
 
 def _vendor(url: str) -> bool:
-    return _host(url) in _VENDORS and url.startswith("https://")
+    return _host(url) in VENDOR_INDEXES and url.startswith("https://")
 
 
 def _insecure(url: str) -> bool:

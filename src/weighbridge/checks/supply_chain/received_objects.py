@@ -33,7 +33,7 @@ def received_objects(audit: Audit) -> Iterator[Finding]:
     - https://cwe.mitre.org/data/definitions/502.html
     """
     judged = [
-        Judged(p, Action.REVIEW, f"{p.symbol} unpickles what whoever connects has sent",
+        Judged(p, Action.REVIEW, f"{p.symbol} unpickles whatever the other end has sent",
                who="whoever reaches the port", does=f"{p.symbol} runs what the pickle says")
         for p in practices(audit, Kind.RECEIVED)
     ]  # fmt: skip
