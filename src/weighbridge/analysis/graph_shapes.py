@@ -522,7 +522,9 @@ def _conv(made: Shapes, operation: Operation, shapes: list[Shape | None]) -> Sha
     out = [data[0], kernel[0]]
     for i in range(count):
         size, width = data[2 + i], kernel[2 + i]
-        if isinstance(size, int) and isinstance(width, int) and len(pads) == 2 * count:
+        if attributes.get("auto_pad") == "SAME_UPPER" and isinstance(size, int):
+            out.append(-(-size // max(1, strides[i])))
+        elif isinstance(size, int) and isinstance(width, int) and len(pads) == 2 * count:
             reach = (width - 1) * rates[i] + 1
             out.append(max(0, (size + pads[i] + pads[i + count] - reach) // max(1, strides[i]) + 1))
         else:
