@@ -179,6 +179,10 @@ def _arg(op: str) -> Rule:
 
 def _concat(w: Writer, a: Attributes, i: list[int]) -> list[int] | None:
     axis = w.whole(i[-1])
+    known = [w.whole(v) for v in i[:-1]]
+    if axis in ((0,), (-1,)) and all(k is not None and w.shape(v) == (len(k),)
+                                     for k, v in zip(known, i[:-1], strict=True)):  # fmt: skip
+        return [w.ints(*(n for k in known for n in k or ()))]  # the order of axes, mostly
     return [w.op("Concat", *i[:-1], axis=axis[0])] if axis else None
 
 
@@ -319,6 +323,7 @@ RULES: Final[dict[str, Rule]] = {
     "StaticRegexReplace": _plain("StringNormalizer"),
     "RegexReplace": _plain("StringNormalizer", 1),
     "StringSplitV2": lambda w, a, i: _split_words(w, i), "Roll": _moved,
+    "Erfc": lambda w, a, i: [w.op("Sub", w.held("float32", (1.0,)), w.op("Erf", i[0]))],
     "Square": lambda w, a, i: [w.square(i[0])], "Rsqrt": lambda w, a, i: [w.rsqrt(i[0])],
     "SquaredDifference": lambda w, a, i: [w.square(w.op("Sub", *i))],
     "FloorDiv": lambda w, a, i: [w.floor_div(i[0], i[1])],

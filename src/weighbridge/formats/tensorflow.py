@@ -225,11 +225,13 @@ class MetaGraph:
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TensorFlow(GraphDocument):
     """The graphs of a file. Places are in bytes of `blob`, which is not the file itself where that
-    is written as text. `flaws` are what no writer of TensorFlow's leaves behind."""
+    is written as text. `flaws` are what no writer of TensorFlow's leaves behind. Constants without
+    values are nothing but zeros, or they are `elsewhere`: in other files."""
 
     blob: Blob
     graphs: tuple[MetaGraph, ...]
     flaws: tuple[tuple[str, str], ...]
+    elsewhere: bool = False
 
     def nodes(self) -> Iterator[Node]:
         """Every node of every graph and function."""

@@ -29,10 +29,12 @@ from weighbridge.formats import tensorflow as tf
 from weighbridge.formats import tensorflow_schema as schema
 from weighbridge.formats.protobuf import Wire
 from weighbridge.formats.tensorflow import MetaGraph, Node, TensorFlow
+from weighbridge.formats.tensorflow_files import INITIALISERS
 
 READS: Final = TensorFlow
 _CALLS: Final = frozenset({"PartitionedCall", "StatefulPartitionedCall", "TPUPartitionedCall"})
-_READING: Final = frozenset({"ReadVariableOp", "VariableV2", "Variable"})
+_NO_ENDS: Final = SILENT | {"ReadVariableOp", "VarIsInitializedOp", "NextIteration", "Switch"}
+"""What stands at no end of a graph, though nothing may need it."""
 _ASSIGNING: Final = frozenset({
     "AssignVariableOp", "AssignAddVariableOp", "AssignSubVariableOp", "Assign", "AssignAdd",
     "AssignSub", "ScatterUpdate", "ResourceScatterUpdate", "ResourceScatterAdd",
@@ -98,11 +100,24 @@ class _Builder:
         for graph in self.document.graphs:
             self.functions, self.bodies = graph.functions, {}
             scope = _Scope(_body(graph.nodes), {})
-            outputs = [t for s in graph.signatures for p in s.outputs.values() for t in p.tensors
-                       if not s.name.startswith("__saved_model")]  # fmt: skip
-            found = self.lay_out(scope, outputs or list(_ends(graph.nodes)))
-            self.w.graph.outputs += [v for v in found if v != ABSENT]
+            signatures = [s for s in graph.signatures if s.name not in INITIALISERS]
+            wanted = [[t for p in s.outputs.values() for t in p.tensors] for s in signatures]
+            for outputs in filter(None, wanted) if any(wanted) else [list(_ends(graph.nodes))]:
+                if not all(self.known(scope, o) for o in outputs):
+                    found = self.lay_out(scope, outputs)
+                    self.w.graph.outputs += [v for v in found if v != ABSENT]
             self.others(graph)
+
+    def known(self, scope: _Scope, output: str) -> bool:
+        """Whether an output of a signature is that of a function which was followed already."""
+        node = scope.body.nodes.get(_node(output))
+        if node is None or node.op not in _CALLS:
+            return False
+        sources = {_op(scope.body, i) for i in node.inputs}
+        called = [self.functions.get(name) for name in node.calls()]
+        return sources <= {"Placeholder", "VarHandleOp", "HashTableV2"} and all(
+            f is not None and (f.name in self.done or self.only_calls(f)) for f in called
+        )
 
     def others(self, graph: MetaGraph) -> None:
         """What else can be called on the object that loading gives."""
@@ -466,6 +481,7 @@ class _Builder:
         """Numbers that stand one by one; where they are fewer than there should be, the last one
         is meant for the rest."""
         start, end = tensor.place
+        type = tensor.type.name
         if end - start > SMALL * 16:
             return None
         try:
@@ -475,10 +491,12 @@ class _Builder:
         names = ("float_val", "double_val", "int_val", "int64_val", "bool_val", "half_val",
                  "uint32_val", "uint64_val")  # fmt: skip
         found = next((tuple(message[n]) for n in names if message.get(n)), None)
+        if found is None and not self.document.elsewhere and type not in ("string", "resource"):
+            found = (0,)
         if found is None:
             return None
         if "half_val" in message:
-            found = _halves(found, tensor.type.name)
+            found = _halves(found, type)
         elements = 1
         for size in shape:
             elements *= size
@@ -527,6 +545,15 @@ def _place(node: Node, rest: str, functions: Mapping[str, tf.Function]) -> int:
     return place + (named.index(name) if name in named else 0)
 
 
+def _needs(body: _Body, node: Node) -> Iterator[str]:
+    """What has to be laid out before a node."""
+    merges = node.op in ("Merge", "RefMerge")
+    for reference in (*node.inputs, *body.back.get(node.name, ())):
+        source = _node(reference)
+        if source in body.nodes and not (merges and _op(body, source).endswith("NextIteration")):
+            yield source
+
+
 def _in_order(body: _Body, wanted: Sequence[str]) -> Iterator[str]:
     """The nodes that some need, each after those that it needs; loops lead back where a variable
     of theirs begins."""
@@ -543,12 +570,7 @@ def _in_order(body: _Body, wanted: Sequence[str]) -> Iterator[str]:
             needed: list[str] = []
             if name not in begun:
                 begun.add(name)
-                merges = node.op in ("Merge", "RefMerge")
-                for reference in (*node.inputs, *body.back.get(name, ())):
-                    source = _node(reference)
-                    looped = merges and _op(body, source).endswith("NextIteration")
-                    if source in body.nodes and source not in begun and not looped:
-                        needed.append(source)
+                needed = [source for source in _needs(body, node) if source not in begun]
             if needed:
                 waiting.extend(needed)
                 continue
@@ -562,33 +584,30 @@ def _trains(node: Node) -> bool:
     op = node.op
     return (
         op.endswith(("Grad", "GradV2", "Summary", "SummaryV2"))
-        or op.startswith(("Apply", "ResourceApply", "Save", "Restore", "Sparse"))
-        or "Backprop" in op and op not in ("Conv2DBackpropInput", "Conv3DBackpropInputV2")
+        or op.startswith(("Apply", "ResourceApply", "Save", "Restore", "SparseApply"))
+        or ("Backprop" in op and op not in ("Conv2DBackpropInput", "Conv3DBackpropInputV2"))
         or op in _ASSIGNING
-        or op in SILENT
-        or op in ("Const", "MergeV2Checkpoints", "ShardedFilename", "VarIsInitializedOp",
-                  "VarHandleOp", "ReadVariableOp", "VariableV2", "Variable", "HashTableV2")
-    )  # fmt: skip
+    )
 
 
 def _ends(nodes: Sequence[Node]) -> Iterator[str]:
     """Nodes of a graph without signatures that nothing but training needs."""
-    by_name = {node.name: node for node in nodes}
-    tainted = {n.name for n in nodes if _trains(n) and n.inputs and n.op not in _READING}
     readers: dict[str, list[str]] = {}
     for node in nodes:
         for reference in node.inputs:
-            readers.setdefault(_node(reference), []).append(node.name)
-    waiting = list(tainted)
+            if not reference.startswith("^"):
+                readers.setdefault(_node(reference), []).append(node.name)
+    waiting = [node.name for node in nodes if _trains(node)]
+    trained = set(waiting)
     while waiting:
         for reader in readers.get(waiting.pop(), ()):
-            if reader not in tainted:
-                tainted.add(reader)
+            if reader not in trained:
+                trained.add(reader)
                 waiting.append(reader)
     for node in nodes:
-        if node.name in tainted or _trains(by_name[node.name]):
+        if node.name in trained or node.op in _NO_ENDS or not node.inputs:
             continue
-        if all(reader in tainted for reader in readers.get(node.name, ())):
+        if all(reader in trained for reader in readers.get(node.name, ())):
             yield node.name
 
 
