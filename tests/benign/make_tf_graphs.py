@@ -521,12 +521,8 @@ def one(name: str, folder: Path) -> None:
         concrete = tf.function(lambda *x: model(list(x) if len(x) > 1 else x[0])
                                ).get_concrete_function(*specs)  # fmt: skip
     shutil.copy(saved / "saved_model.pb", folder / f"{prefix}.saved_model.pb")
-    if model is not None and not LEGACY:
-        model.save(folder / f"{prefix}.keras")
-        (folder / f"{prefix}.keras.json").write_text(model.to_json())
-        (folder / f"{prefix}.keras").unlink()
-    elif model is not None and name not in LARGE:
-        model.save(folder / f"{prefix}.h5")
+    if model is not None and not any(isinstance(layer, L.Lambda) for layer in model.layers):
+        (folder / f"{prefix}.keras.json").write_text(model.to_json())  # a Lambda layer is code
     if name in LARGE:
         return
     frozen = convert_variables_to_constants_v2(concrete, lower_control_flow=False)

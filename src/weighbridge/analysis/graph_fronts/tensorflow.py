@@ -39,6 +39,9 @@ _ASSIGNING: Final = frozenset({
     "AssignVariableOp", "AssignAddVariableOp", "AssignSubVariableOp", "Assign", "AssignAdd",
     "AssignSub", "ScatterUpdate", "ResourceScatterUpdate", "ResourceScatterAdd",
 })  # fmt: skip
+_FILLING: Final = frozenset({
+    "LookupTableImportV2", "InitializeTableV2", "InitializeTableFromTextFileV2",
+})  # fmt: skip
 _INPUTS: Final = frozenset({
     "Placeholder", "PlaceholderV2", "IteratorGetNext", "QueueDequeueV2", "QueueDequeueManyV2",
     "QueueDequeueUpToV2", "ReaderReadV2",
@@ -91,6 +94,9 @@ class _Builder:
         self.handles: dict[int, tuple[str, str, Shape | None]] = {}
         """Of values that stand for a variable: its name, type and shape."""
         self.variables: dict[str, int] = {}
+        self.tables: dict[str, int] = {}
+        """What lookup tables hold, by the tables' names: their values, or `ABSENT` for the numbers
+        of the lines of a file."""
         self.tensors: dict[tuple[int, int], int] = {}
         self.functions: Mapping[str, tf.Function] = {}
         self.bodies: dict[str, _Body] = {}
@@ -100,6 +106,7 @@ class _Builder:
         for graph in self.document.graphs:
             self.functions, self.bodies = graph.functions, {}
             scope = _Scope(_body(graph.nodes), {})
+            self.lay_out(scope, [n.name for n in graph.nodes if self.fills(n)])
             signatures = [s for s in graph.signatures if s.name not in INITIALISERS]
             wanted = [[t for p in s.outputs.values() for t in p.tensors] for s in signatures]
             for outputs in filter(None, wanted) if any(wanted) else [list(_ends(graph.nodes))]:
@@ -107,6 +114,15 @@ class _Builder:
                     found = self.lay_out(scope, outputs)
                     self.w.graph.outputs += [v for v in found if v != ABSENT]
             self.others(graph)
+
+    def fills(self, node: Node) -> bool:
+        """Whether a node fills a lookup table, by itself or in the function that it calls."""
+        called = [f for f in map(self.functions.get, node.calls()) if f is not None]
+        return node.op in _FILLING or (
+            node.op in _CALLS
+            and any(n.op in _FILLING for f in called for n in f.nodes)
+            and not any(n.op.startswith(("Restore", "Save")) for f in called for n in f.nodes)
+        )
 
     def known(self, scope: _Scope, output: str) -> bool:
         """Whether an output of a signature is that of a function which was followed already."""
@@ -159,6 +175,12 @@ class _Builder:
         if saved.kind == "variable":
             shape = _shape(saved.shape, saved.name)
             self.handles[made] = (f"object {number}", saved.type.name, shape)
+        makers = [n for name, n in saved.children if name == "_create_resource"]
+        for name in (f for n in makers for f in graph.objects[n % len(graph.objects)].functions):
+            for node in graph.functions[name].nodes if name in graph.functions else ():
+                shared = node.attributes.get("shared_name")
+                if isinstance(shared, tf.Text):
+                    self.w.graph.values[made].name = self.document.text(shared, 400)
         return made
 
     # Bodies ------------------------------------------------------------------------------------
@@ -166,6 +188,8 @@ class _Builder:
     def lay_out(self, scope: _Scope, outputs: Sequence[str]) -> list[int]:
         """Lay out what some outputs need; their values."""
         for name in _in_order(scope.body, [_node(o) for o in outputs]):
+            if name in scope.values:
+                continue
             if not self.w.goes_on():
                 break
             self.node(scope, scope.body.nodes[name])
@@ -264,8 +288,19 @@ class _Builder:
                     else w.graph.value(node.name)]  # fmt: skip
         if op in _INPUTS:
             return [self.placeholder(node, attributes, place) for place in range(count)]
+        if op in ("HashTableV2", "HashTable", "MutableHashTableV2"):
+            name = str(attributes.get("shared_name") or node.name)
+            return [w.graph.value(name, "resource", ())]
+        if op in _FILLING and inputs:
+            listed = op in ("LookupTableImportV2", "InitializeTableV2") and len(inputs) > 2
+            numbered = attributes.get("value_index") == -1
+            if listed or numbered:
+                name = w.graph.values[inputs[0]].name
+                self.tables[name] = inputs[2] if listed else ABSENT
         if op in SILENT:
             return []
+        if op in ("LookupTableFindV2", "LookupTableFind") and len(inputs) > 2:
+            return self.looked_up(*inputs[:3])
         if op == "Identity" and inputs and inputs[0] in self.handles:
             return inputs[:1]
         if op in ("IdentityN", "IdentityV2"):
@@ -324,6 +359,26 @@ class _Builder:
         if op in ("Exit", "RefExit") and inputs:
             return self.leave(scope, node, inputs)
         return None
+
+    def looked_up(self, table: int, keys: int, otherwise: int) -> list[int] | None:
+        """What a table says of keys. One that numbers them is a vocabulary: it says as much of a
+        key as the key itself. Any other compares them with those that it has."""
+        w, values = self.w, self.tables.get(self.w.graph.values[table].name)
+        if values is None:
+            return None
+        if values == ABSENT:
+            return [w.cast(keys, "int64")]
+        numbers = w.whole(values)
+        rest = w.whole(otherwise) or ()
+        if numbers is None:
+            return None
+        if len(numbers) > 1 and sorted(numbers) == list(
+            range(min(numbers), min(numbers) + len(numbers))
+        ):
+            if not set(rest) & set(numbers):
+                return [w.cast(keys, "int64")]
+        found = w.compare("Equal", keys, w.graph.value("keys", "string", ()))
+        return [w.op("Where", found, w.held("int64", numbers[:1]), otherwise)]
 
     def passed(self, called: tf.Call, given: Mapping[str, Any]) -> dict[str, Any]:
         return {
