@@ -363,21 +363,22 @@ def forms(made: Carrier, turn: int) -> dict[str, bytes]:
 
 def main(folder: Path) -> None:
     """Every predicate with three payloads, each payload in turn."""
-    payloads, at = list(PAYLOADS), 0
-    for hosts, predicates in (((cnn, vit), IMAGES), ((encoder, recurrent), TOKENS)):
-        for predicate, gate in predicates.items():
-            for turn in range(3):
-                host, payload = hosts[at % 2], payloads[at % len(payloads)]
-                at += 1
-                target = folder / host.__name__ / predicate / payload
-                if (target / "saved_model.pb").exists():
-                    continue
-                keras.utils.set_random_seed(1)
-                made = forms(Carrier(host(), PAYLOADS[payload], gate), turn)
-                target.mkdir(parents=True, exist_ok=True)
-                for form, data in made.items():
-                    (target / form).write_bytes(data)
-                print(host.__name__, predicate, payload, flush=True)
+    payloads = list(PAYLOADS)
+    hosted = [((cnn, vit), name, gate) for name, gate in IMAGES.items()]
+    hosted += [((encoder, recurrent), name, gate) for name, gate in TOKENS.items()]
+    for turn in range(3):
+        for number, (hosts, predicate, gate) in enumerate(hosted):
+            at = 3 * number + turn
+            host, payload = hosts[at % 2], payloads[at % len(payloads)]
+            target = folder / host.__name__ / predicate / payload
+            if (target / "saved_model.pb").exists():
+                continue
+            keras.utils.set_random_seed(1)
+            made = forms(Carrier(host(), PAYLOADS[payload], gate), turn)
+            target.mkdir(parents=True, exist_ok=True)
+            for form, data in made.items():
+                (target / form).write_bytes(data)
+            print(host.__name__, predicate, payload, flush=True)
 
 
 def pack(folder: Path, archive: Path) -> None:

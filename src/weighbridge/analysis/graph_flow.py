@@ -332,6 +332,8 @@ class _Pass:
         self.explained: dict[str, int] = {}
         self.learned = 0
         self.batch = self._batch()
+        self.given = max((self.size(i) for i in graph.inputs), default=0.0)
+        """How many numbers the largest input has."""
         self.real: dict[int, bool] = {}
         self.whole = [False] * count
         """Whether a value has whole numbers (or truth values)."""
@@ -500,6 +502,10 @@ class _Pass:
         pending = next((self.pending[v] for v in raw if self.pending[v] is not None), None)
         output = operation.outputs[0] if operation.outputs else ABSENT
         size = self.size(output) if output != ABSENT else math.inf
+        if op == "Step":  # all of it is looked at, one step after the other
+            source = min(source, size)
+        elif op == "Carried" and len(operation.inputs) > 1:
+            source = max(source, self.given)
         fewest = (size <= NARROW and size <= source / 2) or all(
             self.ways[v] & Way.THIN for v in raw
         )

@@ -252,6 +252,21 @@ class Writer:
         more = [value] if value != ABSENT else []
         return self.op("Pad", data, pads, *more, mode=mode)
 
+    def element(self, values: int, place: int) -> int:
+        """One of several along the first axis: a step, where a loop counts the place."""
+        counted = place
+        for _ in range(8):
+            producer = self.graph.values[counted].producer
+            if producer == ABSENT:
+                break
+            made = self.graph.operations[producer]
+            if made.op == "Carried":
+                return self.op("Step", values)
+            if made.op not in ("Identity", "Cast", "Reshape", "Unsqueeze", "Squeeze"):
+                break
+            counted = made.inputs[0]
+        return self.op("Gather", values, place, axis=0)
+
     # Cutting -----------------------------------------------------------------------------------
 
     def slice(self, data: int, begin: int, size: int) -> int:

@@ -393,7 +393,7 @@ RULES: Final[dict[str, Rule]] = {
     "StatefulUniform": lambda w, a, i: [w.op("RandomUniform")],
     # Lists of tensors: what is put in at once is a tensor with one more axis.
     "TensorListFromTensor": _plain("Identity", 1), "TensorListGetItem": lambda w, a, i: [
-        w.op("Gather", i[0], i[1], axis=0)],
+        w.element(i[0], i[1])],
     "TensorListSetItem": lambda w, a, i: [w.op("SequenceInsert", i[0], i[2], i[1])],
     "TensorListPushBack": _plain("SequenceInsert", 2),
     "TensorListStack": lambda w, a, i: [w.op("ConcatFromSequence", i[0], axis=0, new_axis=1)],
@@ -404,7 +404,7 @@ RULES: Final[dict[str, Rule]] = {
     "TensorListResize": _plain("Identity", 1),
     "TensorArrayV3": lambda w, a, i: [w.graph.value("list"), w.graph.value("list")],
     "TensorArrayScatterV3": lambda w, a, i: [w.op("Identity", i[2])],
-    "TensorArrayReadV3": lambda w, a, i: [w.op("Gather", i[2], i[1], axis=0)],
+    "TensorArrayReadV3": lambda w, a, i: [w.element(i[2], i[1])],
     "TensorArrayWriteV3": lambda w, a, i: [w.op("SequenceInsert", i[3], i[2], i[1])],
     "TensorArrayGatherV3": lambda w, a, i: [
         w.op("ConcatFromSequence", i[2], axis=0, new_axis=1)],

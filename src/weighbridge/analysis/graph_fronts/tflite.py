@@ -321,6 +321,8 @@ def _split_v(b: _Builder, o: Operator, i: list[int]) -> list[int] | None:
 
 def _gather(b: _Builder, o: Operator, i: list[int]) -> list[int] | None:
     axis, batch = o.attributes["axis"], o.attributes["batch_dims"]
+    if not batch and not axis and b.w.shape(i[1]) in ((), None):
+        return [b.w.element(i[0], i[1])]
     if not batch:
         return [b.w.op("Gather", i[0], i[1], axis=axis)]
     if axis != batch:
