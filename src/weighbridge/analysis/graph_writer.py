@@ -23,6 +23,10 @@ OPERATIONS: Final = 200_000
 """How many operations, calls and bodies are laid out; a model with more is not analysed whole."""
 DEPTH: Final = 60
 TO_END: Final = (1 << 63) - 1
+BEYOND: Final = 1 << 64
+AXES: Final = 32
+"""In how many axes something is cut at once at most."""
+OUTPUTS: Final = 4_096
 SMALL: Final = 4_096
 """Up to how many numbers of a constant are worked with when a graph is laid out."""
 TYPES: Final = {
@@ -62,6 +66,7 @@ class Writer:
 
     def input(self, name: str, type: str, shape: Shape | None) -> int:
         """A new input of the model."""
+        self.steps += 1
         number = self.graph.value(name, type, shape)
         self.graph.inputs.append(number)
         return number
@@ -76,7 +81,8 @@ class Writer:
 
     def held(self, type: str, numbers: Sequence[float], shape: Size = ()) -> int:
         """Numbers that the format means without writing them down."""
-        return self.graph.constant("", Constant(type, shape, held=tuple(numbers)))
+        bounded = tuple(n if -BEYOND < n < BEYOND else float("nan") for n in numbers)
+        return self.graph.constant("", Constant(type, shape, held=bounded))
 
     def numbers(self, value: int, limit: int = SMALL) -> Numbers | None:
         """The numbers of a constant, None where it is none or they cannot be read."""
@@ -108,6 +114,8 @@ class Writer:
 
     def ops(self, op: str, inputs: Sequence[int], count: int, **attributes: Any) -> list[int]:
         """An operation with `count` outputs."""
+        count = min(count, OUTPUTS)
+        self.steps += max(0, count - 1)
         given = [i for i in inputs if i != ABSENT]
         type = self.type(given[0]) if given else ""
         outputs = [self.graph.value(self.label, type) for _ in range(count)]
@@ -288,9 +296,9 @@ class Writer:
             shapes = [self.shape(v) for v in (begin, end, strides)]
             known = [s[0] for s in shapes if s and isinstance(s[0], int)]
             counts = [(0,) * min(known[0], 32)] if known else []
-        if not counts:
+        count = len(counts[0]) if counts else 0
+        if not 0 < count <= AXES:
             return self.op("Slice", data, begin, end)
-        count = len(counts[0])
         no_begin, no_end, dots, new, chosen = masks
         hole = next((i for i in range(count) if dots >> i & 1), count)
         cut: list[tuple[int, int, int, int]] = []
@@ -331,9 +339,10 @@ class Writer:
 
     def _place(self, value: int, known: Size | None, place: int, listed: bool) -> int:
         """One of several places, as a list of one or as a number."""
+        shape = (1,) if listed else ()
         if known is not None and place < len(known):
-            return self.held("int64", (known[place],), (1,) if listed else ())
-        return self.op("Gather", value, self.held("int64", (place,), (1,) if listed else ()), axis=0)
+            return self.held("int64", (known[place],), shape)
+        return self.op("Gather", value, self.held("int64", (place,), shape), axis=0)
 
     def _joined(self, parts: Sequence[int]) -> int:
         known = [self.whole(p) for p in parts]

@@ -225,7 +225,7 @@ def _transpose(w: Writer, a: Attributes, i: list[int]) -> list[int] | None:
 def _strided_slice(w: Writer, a: Attributes, i: list[int]) -> list[int]:
     masks = [int(a.get(f"{k}_mask", 0))
              for k in ("begin", "end", "ellipsis", "new_axis", "shrink_axis")]  # fmt: skip
-    return [w.strided_slice(*i[:4], masks)]
+    return [w.strided_slice(i[0], i[1], i[2], i[3], masks)]
 
 
 def _one_hot(w: Writer, a: Attributes, i: list[int]) -> list[int]:
@@ -364,7 +364,8 @@ RULES: Final[dict[str, Rule]] = {
     "Unique": _many("Unique", 2), "UniqueV2": _many("Unique", 2),
     "ReverseV2": _plain("ReverseSequence", 1), "BroadcastArgs": _plain("Max"),
     "ScatterNd": lambda w, a, i: [w.op("ScatterND", w.op("ConstantOfShape", i[2]), i[0], i[1])],
-    "Pad": lambda w, a, i: [w.pad(i[0], i[1])], "PadV2": lambda w, a, i: [w.pad(*i[:3])],
+    "Pad": lambda w, a, i: [w.pad(i[0], i[1])], "PadV2": lambda w, a, i: [
+        w.pad(i[0], i[1], i[2])],
     "MirrorPad": lambda w, a, i: [w.pad(i[0], i[1], mode="reflect")],
     "ResizeBilinear": _resize("linear"), "ResizeNearestNeighbor": _resize("nearest"),
     "ResizeBicubic": _resize("cubic"), "ResizeArea": _resize("linear"),

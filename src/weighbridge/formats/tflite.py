@@ -101,8 +101,8 @@ _LAID_OUT: Final = {
     "SPACE_TO_DEPTH": "block_size:0i", "DEPTH_TO_SPACE": "block_size:0i", "MIRROR_PAD": "mode:0b",
     "REVERSE_SEQUENCE": "seq_dim:0i batch_dim:1i", "GELU": "approximate:0B",
     "VAR_HANDLE": "container:0s shared_name:1s", "BUCKETIZE": "boundaries:0~",
-    **dict.fromkeys("SUM MEAN REDUCE_PROD REDUCE_MAX REDUCE_MIN REDUCE_ANY REDUCE_ALL".split(),
-                    "keep_dims:0B"),
+    **dict.fromkeys(("SUM", "MEAN", "REDUCE_PROD", "REDUCE_MAX", "REDUCE_MIN", "REDUCE_ANY",
+                     "REDUCE_ALL"), "keep_dims:0B"),
 }  # fmt: skip
 _FIELDS: Final = {
     op: tuple(

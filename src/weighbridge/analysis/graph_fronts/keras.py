@@ -285,8 +285,8 @@ class _Builder:
             return [w.op("Gather", *values[:2], axis=0 if axis is None else int(axis))]
         if plain == "onehot":
             count = int(said.get("num_classes", said.get("depth", 0)))
-            both = w.held("float32", (0.0, 1.0), (2,))
-            return [w.op("OneHot", x, w.held("int64", (count,)), both, axis=-1)]
+            states = w.held("float32", (0.0, 1.0), (2,))
+            return [w.op("OneHot", x, w.held("int64", (count,)), states, axis=-1)]
         if plain in ("zeroslike", "oneslike"):
             fill = w.held("float32", (float(plain == "oneslike"),))
             return [w.op("Expand", fill, w.op("Shape", x))]
@@ -706,8 +706,13 @@ def _cell(op: str) -> Rule:
 
 
 def _wrapped(b: _Builder, c: Config, i: list[int]) -> list[int] | None:
-    inner = c.get("layer")
-    return b.layer(inner, [_Value(v) for v in i], {}) if isinstance(inner, dict) else None
+    inner, outer = c.get("layer"), b.w.origin
+    if not isinstance(inner, dict) or not b.w.goes_on():
+        return None
+    b.w.origin = (*outer, _name(inner))
+    made = b.layer(inner, [_Value(v) for v in i], {})
+    b.w.origin = outer
+    return made
 
 
 def _both_ways(b: _Builder, c: Config, i: list[int]) -> int | None:
@@ -720,7 +725,11 @@ def _both_ways(b: _Builder, c: Config, i: list[int]) -> int | None:
 
 
 def _attention(
-    b: _Builder, c: Config, values: list[int], args: Sequence[Any] = (), kwargs: Config | None = None
+    b: _Builder,
+    c: Config,
+    values: list[int],
+    args: Sequence[Any] = (),
+    kwargs: Config | None = None,
 ) -> int:
     """Several heads; what is masked is told by a mask among the arguments."""
     w, heads, size = b.w, int(c["num_heads"]), int(c["key_dim"])

@@ -46,6 +46,8 @@ _INPUTS: Final = frozenset({
     "Placeholder", "PlaceholderV2", "IteratorGetNext", "QueueDequeueV2", "QueueDequeueManyV2",
     "QueueDequeueUpToV2", "ReaderReadV2",
 })  # fmt: skip
+_TEXTS: Final = frozenset({"padding", "data_format", "equation", "shared_name", "fused_ops"})
+"""Attributes that are text and say what is computed."""
 _TYPES: Final = ("DstT", "out_type", "output_type", "dtype", "Tparams", "T")
 _BOOLS: Final = frozenset({
     "Equal", "NotEqual", "Less", "LessEqual", "Greater", "GreaterEqual", "LogicalAnd",
@@ -101,27 +103,31 @@ class _Builder:
         self.functions: Mapping[str, tf.Function] = {}
         self.bodies: dict[str, _Body] = {}
         self.done: set[str] = set()
+        self.filling: set[str] = set()
+        """Functions that fill lookup tables."""
 
     def build(self) -> None:
         for graph in self.document.graphs:
             self.functions, self.bodies = graph.functions, {}
+            self.filling = {
+                f.name for f in graph.functions.values()
+                if any(n.op in _FILLING for n in f.nodes)
+                and not any(n.op.startswith(("Restore", "Save")) for n in f.nodes)
+            }  # fmt: skip
             scope = _Scope(_body(graph.nodes), {})
             self.lay_out(scope, [n.name for n in graph.nodes if self.fills(n)])
             signatures = [s for s in graph.signatures if s.name not in INITIALISERS]
             wanted = [[t for p in s.outputs.values() for t in p.tensors] for s in signatures]
             for outputs in filter(None, wanted) if any(wanted) else [list(_ends(graph.nodes))]:
-                if not all(self.known(scope, o) for o in outputs):
+                if not all(self.known(scope, o) for o in {_node(o) for o in outputs}):
                     found = self.lay_out(scope, outputs)
                     self.w.graph.outputs += [v for v in found if v != ABSENT]
             self.others(graph)
 
     def fills(self, node: Node) -> bool:
         """Whether a node fills a lookup table, by itself or in the function that it calls."""
-        called = [f for f in map(self.functions.get, node.calls()) if f is not None]
         return node.op in _FILLING or (
-            node.op in _CALLS
-            and any(n.op in _FILLING for f in called for n in f.nodes)
-            and not any(n.op.startswith(("Restore", "Save")) for f in called for n in f.nodes)
+            node.op in _CALLS and not self.filling.isdisjoint(node.calls())
         )
 
     def known(self, scope: _Scope, output: str) -> bool:
@@ -236,13 +242,15 @@ class _Builder:
         if scope.body.branches:
             scope.guards[node.name] = self.guarded(scope, node)
         attributes = {k: self.attribute(v, scope.given) for k, v in node.attributes.items()}
+        for key in _TEXTS & attributes.keys():
+            attributes[key] = self.texts(attributes[key])
         count = max(1, scope.body.wanted.get(node.name, 1))
         made = self.special(scope, node, inputs, attributes, count)
         if made is None:
             made = apply(w, node.op, attributes, inputs)
         if made is None:
             made = w.ops(f"tf::{node.op}", inputs, count)
-        shapes = attributes.get("_output_shapes", ())
+        shapes = _tuple(attributes.get("_output_shapes"))
         type = "bool" if node.op in _BOOLS else ""
         for key in _TYPES:
             said = attributes.get(key)
@@ -264,13 +272,17 @@ class _Builder:
         if isinstance(value, tf.Parameter):
             value = given.get(value.name)
             value = None if isinstance(value, tf.Parameter) else value
-        if isinstance(value, tf.Text):
-            return self.document.text(value, 400)
         if isinstance(value, tf.Type):
             return value.name
         if isinstance(value, tuple):
             return tuple(self.attribute(v, given) for v in value)
         return value
+
+    def texts(self, value: Any) -> Any:
+        """An attribute that is text, or texts."""
+        if isinstance(value, tuple):
+            return tuple(self.texts(v) for v in value[:SMALL])
+        return self.document.text(value, 400) if isinstance(value, tf.Text) else value
 
     def special(
         self,
@@ -372,11 +384,10 @@ class _Builder:
         rest = w.whole(otherwise) or ()
         if numbers is None:
             return None
-        if len(numbers) > 1 and sorted(numbers) == list(
-            range(min(numbers), min(numbers) + len(numbers))
-        ):
-            if not set(rest) & set(numbers):
-                return [w.cast(keys, "int64")]
+        first = min(numbers, default=0)
+        one_by_one = sorted(numbers) == list(range(first, first + len(numbers)))
+        if len(numbers) > 1 and one_by_one and not set(rest) & set(numbers):
+            return [w.cast(keys, "int64")]
         found = w.compare("Equal", keys, w.graph.value("keys", "string", ()))
         return [w.op("Where", found, w.held("int64", numbers[:1]), otherwise)]
 
@@ -496,7 +507,7 @@ class _Builder:
 
     def placeholder(self, node: Node, attributes: Mapping[str, Any], place: int) -> int:
         said = attributes.get("shape")
-        shapes = attributes.get("_output_shapes", ())
+        shapes = _tuple(attributes.get("_output_shapes"))
         if place < len(shapes):
             said = shapes[place]
         shape = _shape(said, node.name) if isinstance(said, tf.Shape) else None
@@ -677,6 +688,10 @@ def _argument_shape(function: tf.Function, place: int) -> Shape | None:
     if isinstance(shapes, tuple) and place < len(shapes) and isinstance(shapes[place], tf.Shape):
         return _shape(shapes[place], f"{function.name}.{place}")
     return None
+
+
+def _tuple(value: Any) -> tuple[Any, ...]:
+    return value if isinstance(value, tuple) else ()
 
 
 def _halves(bits: Numbers, type: str) -> Numbers:

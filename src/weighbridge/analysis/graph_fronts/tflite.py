@@ -46,7 +46,7 @@ class _Builder:
         self.assigned: set[str] = set()
         self.loading = False
         """Whether what is laid out is called once, before anything else."""
-        self.kept: dict[tuple[int, str], int] = {}
+        self.kept: dict[tuple[int, str, str, tuple[int, ...]], int] = {}
         self.result: Tensor | None = None
         """What the operator gives that is being spelt out."""
 
@@ -89,7 +89,7 @@ class _Builder:
         size = self.size(tensor)
         if not size and not tensor.external:
             return self.w.graph.value(tensor.name, _type(tensor), _shape(tensor))
-        key = (tensor.buffer, tensor.name)
+        key = (tensor.buffer, tensor.name, tensor.type, tensor.shape)
         if key in self.kept:
             return self.kept[key]
         shape = tuple(max(0, d) for d in tensor.shape)
@@ -121,7 +121,7 @@ class _Builder:
         count = tensor.scales[1]
         if numbers is None or count > SMALL or tensor.zeros[1] not in (0, count):
             return None
-        scales, zeros = self.list(tensor.scales, "f"), self.list(tensor.zeros, "q")
+        scales, zeros = self.listed(tensor.scales, "f"), self.listed(tensor.zeros, "q")
         zeros = zeros or (0.0,) * count
         shape = stored.shape
         if count == 1:
@@ -136,7 +136,7 @@ class _Builder:
             for i, n in enumerate(numbers)
         )
 
-    def list(self, place: tuple[int, int], code: str) -> Numbers:
+    def listed(self, place: tuple[int, int], code: str) -> Numbers:
         start, count = place
         width = struct.calcsize(code)
         try:
@@ -306,7 +306,7 @@ def _strided_slice(b: _Builder, o: Operator, i: list[int]) -> list[int] | None:
     if a["offset"]:
         i = [i[0], i[1], b.w.op("Add", i[1], i[2]), i[3]]
     masks = [a[f"{k}_mask"] for k in ("begin", "end", "ellipsis", "new_axis", "shrink_axis")]
-    return [b.w.strided_slice(*i[:4], masks)]
+    return [b.w.strided_slice(i[0], i[1], i[2], i[3], masks)]
 
 
 def _split(b: _Builder, o: Operator, i: list[int]) -> list[int] | None:
@@ -375,8 +375,7 @@ def _cast(b: _Builder, o: Operator, i: list[int]) -> list[int]:
 
 def _cell(op: str) -> Rule:
     def rule(b: _Builder, o: Operator, i: list[int]) -> list[int]:
-        made = b.w.ops(op, [v for v in i if v != ABSENT], len(o.outputs))
-        return made
+        return b.w.ops(op, [v for v in i if v != ABSENT], len(o.outputs))
 
     return rule
 
@@ -508,7 +507,8 @@ _RULES: Final[dict[str, Rule]] = {
                                           b.w.op("Shape", i[0]))],
     "WHERE": lambda b, o, i: [b.w.transpose(b.w.op("NonZero", i[0]), 1, 0)],
     "UNIQUE": lambda b, o, i: b.w.ops("Unique", i, len(o.outputs)),
-    "PAD": lambda b, o, i: [b.w.pad(i[0], i[1])], "PADV2": lambda b, o, i: [b.w.pad(*i[:3])],
+    "PAD": lambda b, o, i: [b.w.pad(i[0], i[1])], "PADV2": lambda b, o, i: [
+        b.w.pad(i[0], i[1], i[2])],
     "MIRROR_PAD": lambda b, o, i: [b.w.pad(i[0], i[1], mode="reflect")],
     "RESIZE_BILINEAR": lambda b, o, i: [b.w.resize(i[0], i[1], "linear")],
     "RESIZE_NEAREST_NEIGHBOR": lambda b, o, i: [b.w.resize(i[0], i[1], "nearest")],
