@@ -339,15 +339,18 @@ class _Reading:
             if composite is not None:
                 name, calls = f"{name} {composite.text(0)}", (composite.number(1, "i"),)
         inputs, outputs = table.numbers(1, "i"), table.numbers(2, "i")
-        attributes = {} if custom else self.attributes(name, table)
+        attributes: dict[str, Any] = {}
+        if not custom:
+            try:
+                attributes = self.attributes(name, table.table(4) if name in _FIELDS else None)
+            except Malformed:  # those of another operator: the interpreter takes none then
+                attributes = self.attributes(name, None)
         return Operator(name, custom, inputs, outputs, calls, Buffer(start, size), attributes)
 
-    def attributes(self, name: str, table: Table) -> dict[str, Any]:
+    def attributes(self, name: str, options: Table | None) -> dict[str, Any]:
         """The options of a built-in operator; those that are not written have their defaults."""
-        fields = _FIELDS.get(name, ())
-        options = table.table(4) if fields else None
         made: dict[str, Any] = {}
-        for key, number, kind in fields:
+        for key, number, kind in _FIELDS.get(name, ()):
             if kind in ("*", "~"):
                 code = "i" if kind == "*" else "f"
                 start, count = (options.extent(number, 4) if options else None) or (0, 0)
