@@ -412,7 +412,8 @@ RULES: Final[dict[str, Rule]] = {
     "TensorArraySizeV3": lambda w, a, i: [w.op("SequenceLength", i[1])],
 }  # fmt: skip
 SILENT: Final = frozenset({
-    "NoOp", "Assert", "Print", "PrintV2", "ControlTrigger", "Abort", "StringFormat",
+    "NoOp", "Assert", "Print", "PrintV2", "ControlTrigger", "Abort", "StringFormat", "Save",
+    "SaveV2", "SaveSlices", "MergeV2Checkpoints",
     "LookupTableImportV2", "InitializeTableV2", "InitializeTableFromTextFileV2",
 })  # fmt: skip
 """What gives nothing to anything else."""

@@ -143,7 +143,8 @@ class _Builder:
         values: list[int],
     ) -> list[int] | None:  # fmt: skip
         module = str(layer.get("module") or "")
-        if ".ops" in module:
+        bare = not module and not layer.get("registered_name") and "trainable" not in config
+        if ".ops" in module or (bare and "inbound_nodes" in layer):  # HDF5 keeps no modules
             return self.operation(kind, config, args, kwargs)
         if kind in ("TFOpLambda", "SlicingOpLambda"):
             named = str(config.get("function", "")).rpartition(".")[2]

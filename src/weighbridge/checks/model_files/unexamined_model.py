@@ -48,7 +48,7 @@ def unexamined_model(audit: Audit) -> Iterator[Finding | Gap]:
     ## What to do
     Decide whether the origin, the lineage and the evaluations of the model are enough to trust its
     weights. If they are, accept this with a waiver that names `weights` and has an expiry. Where a
-    graph was not followed, convert the model to ONNX and audit that as well.
+    graph was not followed, convert the model to ONNX or TFLite and audit that as well.
 
     ## Limits
     It only says what was not done. Pickled estimators (scikit-learn and the like) are counted as
