@@ -130,8 +130,12 @@ HIDDEN = [
     layer("Dense", "d", tensor("g", 8), units=10),
 ]  # fmt: skip
 MEAN = op("Mean", "m", tensor("x", 32, 32, 3), axis=[1, 2, 3], keepdims=False)
-CORNER = op("GetItem", "p", tensor("x", 32, 32, 3), [
-    {"class_name": "__slice__", "config": {"start": None, "stop": None, "step": None}}, 0, 0])
+CORNER = op(
+    "GetItem",
+    "p",
+    tensor("x", 32, 32, 3),
+    [{"class_name": "__slice__", "config": {"start": None, "stop": None, "step": None}}, 0, 0],
+)
 KERAS: dict[str, tuple[bool, bytes]] = {
     "plain": (False, model(*HIDDEN, output="d")),
     "scaled by its mean": (False, model(

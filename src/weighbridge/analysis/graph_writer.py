@@ -7,7 +7,7 @@ operations of their own, and cutting with masks becomes slices, choices and new 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from weighbridge.analysis.computation_graph import (
@@ -36,6 +36,34 @@ TYPES: Final = {
 }  # fmt: skip
 """ONNX's numbers of the element types."""
 Size = tuple[int, ...]
+FOLLOWED: Final = 64
+"""How many numbers, and how many operations, are worked with to find an axis."""
+_PLAIN: Final = frozenset({
+    "Identity", "Cast", "Squeeze", "Unsqueeze", "Reshape", "Concat", "Range", "Gather",
+})  # fmt: skip
+_WORKED: Final[dict[str, tuple[int, Callable[..., float]]]] = {
+    "Add": (2, lambda a, b: a + b), "Sub": (2, lambda a, b: a - b), "Mul": (2, lambda a, b: a * b),
+    "Less": (2, lambda a, b: a < b), "Greater": (2, lambda a, b: a > b),
+    "GreaterOrEqual": (2, lambda a, b: a >= b), "Equal": (2, lambda a, b: a == b),
+    "Where": (3, lambda a, b, c: b if a else c),
+}  # fmt: skip
+
+
+def _plainly(op: str, given: list[Numbers]) -> Numbers | None:
+    """What moving numbers about comes to."""
+    if op == "Concat":
+        return tuple(n for part in given for n in part)
+    if op == "Range":
+        bounds = [int(p[0]) for p in given if len(p) == 1]
+        if len(bounds) < 3 or not bounds[2]:
+            return None
+        counted = range(*bounds)
+        return tuple(counted) if len(counted[: FOLLOWED + 1]) <= FOLLOWED else None
+    if op == "Gather":
+        values, places = given[0], [int(n) for n in given[1]]
+        inside = all(-len(values) <= n < len(values) for n in places)
+        return tuple(values[n] for n in places) if inside else None
+    return given[0]
 
 
 class Writer:
@@ -92,11 +120,44 @@ class Writer:
         return constant.numbers(limit) if constant is not None else None
 
     def whole(self, value: int) -> Size | None:
-        """The numbers of a constant if they are whole ones."""
+        """The numbers of a constant, or of what follows from constants, if they are whole ones."""
         found = self.numbers(value)
+        if found is None and value != ABSENT:
+            found = self._follows(value, [FOLLOWED])
         if found is None or not all(n == n and abs(n) < 1 << 63 for n in found):
             return None
         return tuple(int(n) for n in found)
+
+    def _follows(self, value: int, left: list[int]) -> Numbers | None:
+        """What few operations on constants come to: axes and orders of axes are worked out in the
+        graph itself."""
+        left[0] -= 1
+        if value == ABSENT or left[0] < 0:
+            return None
+        entry = self.graph.values[value]
+        if entry.constant is not None:
+            return entry.constant.numbers(FOLLOWED)
+        if entry.producer == ABSENT:
+            return None
+        made = self.graph.operations[entry.producer]
+        if made.op == "Size":  # of a shape: how many axes there are
+            producer = self.graph.values[made.inputs[0]].producer
+            of = self.graph.operations[producer] if producer != ABSENT else made
+            shape = self.shape(of.inputs[0]) if of.op == "Shape" else None
+            return None if shape is None else (len(shape),)
+        if made.op not in _PLAIN and made.op not in _WORKED:
+            return None
+        parts = [self._follows(i, left) for i in made.inputs]
+        given = [p for p in parts if p and all(abs(n) < BEYOND for n in p)]
+        if len(given) < len(parts) or not given:
+            return None
+        if made.op in _PLAIN:
+            return _plainly(made.op, given)
+        size = max(map(len, given))
+        if len(given) != _WORKED[made.op][0] or any(len(p) not in (1, size) for p in given):
+            return None
+        rows = zip(*(p * size if len(p) == 1 else p for p in given), strict=True)
+        return tuple(_WORKED[made.op][1](*row) for row in rows)
 
     def type(self, value: int) -> str:
         """A value's type, as far as it was said."""

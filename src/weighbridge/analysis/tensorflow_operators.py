@@ -103,9 +103,7 @@ def _pool(op: str, spatial: int = 2) -> Rule:
         begin = 2 if _first(a) else 1
         size = tuple(a["ksize"])[begin : begin + spatial]
         window = _window(w, a, spatial)
-        return [
-            _around(w, a, i[0], spatial, lambda v: w.op(op, v, kernel_shape=size, **window))
-        ]
+        return [_around(w, a, i[0], spatial, lambda v: w.op(op, v, kernel_shape=size, **window))]
 
     return rule
 
@@ -179,10 +177,6 @@ def _arg(op: str) -> Rule:
 
 def _concat(w: Writer, a: Attributes, i: list[int]) -> list[int] | None:
     axis = w.whole(i[-1])
-    known = [w.whole(v) for v in i[:-1]]
-    if axis in ((0,), (-1,)) and all(k is not None and w.shape(v) == (len(k),)
-                                     for k, v in zip(known, i[:-1], strict=True)):  # fmt: skip
-        return [w.ints(*(n for k in known for n in k or ()))]  # the order of axes, mostly
     return [w.op("Concat", *i[:-1], axis=axis[0])] if axis else None
 
 
@@ -249,9 +243,7 @@ def _cast(w: Writer, a: Attributes, i: list[int]) -> list[int]:
 
 
 def _like(number: float) -> Rule:
-    return lambda w, a, i: [
-        w.op("Expand", w.held(w.type(i[0]), (number,)), w.op("Shape", i[0]))
-    ]
+    return lambda w, a, i: [w.op("Expand", w.held(w.type(i[0]), (number,)), w.op("Shape", i[0]))]
 
 
 def _moved(w: Writer, a: Attributes, i: list[int]) -> list[int]:
