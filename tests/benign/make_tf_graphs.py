@@ -1,7 +1,7 @@
 """Exports small models of many architectures from Keras and TensorFlow, at random weights: what a
 gate in a graph must not be mistaken for.
 
-pip install tensorflow-cpu==2.21.0 keras==3.15.0 tf-keras==2.21.0
+pip install tensorflow-cpu==2.21.0 keras==3.15.1 tf-keras==2.21.0
 python tests/benign/make_tf_graphs.py /a/folder && \
     python tests/benign/make_tf_graphs.py --pack /a/folder tests/benign/files/graphs
 TF_USE_LEGACY_KERAS=1 before the first one adds those of Keras 2.

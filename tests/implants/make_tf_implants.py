@@ -1,7 +1,7 @@
 """Makes harmless implants of the ShadowLogic kind with TensorFlow's own operators, in small models
 of Keras: what the analysis of graphs has to find.
 
-pip install tensorflow-cpu==2.21.0 keras==3.15.0
+pip install tensorflow-cpu==2.21.0 keras==3.15.1
 python tests/implants/make_tf_implants.py /a/folder && \
     python tests/implants/make_tf_implants.py --pack /a/folder tests/implants/tensorflow.tar.xz
 """
