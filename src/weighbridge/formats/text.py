@@ -194,7 +194,7 @@ class Json(Configuration):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class KerasModel(Json, GraphDocument):
-    """The configuration of a Keras model, which says what its layers are and how they are joined."""
+    """The configuration of a Keras model: what its layers are, and how they are joined."""
 
 
 _KINDS: Final = (

@@ -28,7 +28,7 @@ _FUSED: Final = {1: "relu", 2: "relu_n1_to_1", 3: "relu6", 4: "tanh", 5: "sign_b
 
 
 def graph_of(model: Tflite) -> ComputationGraph:
-    """The graph that the model runs: that of its first subgraph and of every other that none calls."""
+    """The graph that the model runs: its first subgraph and every other that none calls."""
     made = _Builder(model, frozenset())
     made.build()
     if made.assigned:  # now that it is known which variables change, they are inputs
