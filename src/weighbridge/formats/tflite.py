@@ -420,5 +420,6 @@ TFLITE = Format(
     sniff=_sniff,
     parse=_parse,
     document=Tflite,
+    version=2,
     limits="Tensor bytes are not read; what a custom operator does is not known.",
 )
