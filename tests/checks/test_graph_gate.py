@@ -144,12 +144,11 @@ def test_no_model_is_no_pass(tmp_path: Path) -> None:
 
 
 def test_a_format_without_a_front_is_a_gap(tmp_path: Path) -> None:
-    source = GRAPHS.parents[1] / "tensorflow" / "frozen.pb"
-    (tmp_path / "frozen.pb").write_bytes(source.read_bytes())
+    (tmp_path / "m.param").write_text("7767517\n1 1\nInput in 0 1 data\n")
     report = weighbridge.audit(tmp_path)
     assert control(report) is ControlVerdict.UNKNOWN
     gaps = [g for c in report.controls if c.id == "backdoor" for g in c.gaps]
-    assert any("TensorFlow's graph" in g.message for g in gaps)
+    assert any("ncnn's graph" in g.message for g in gaps)
 
 
 def test_an_operator_from_elsewhere_hides_what_it_does() -> None:

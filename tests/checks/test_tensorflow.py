@@ -338,7 +338,7 @@ def test_benign(case: str) -> None:
     examined = look(QUIET[case])
     assert said(QUIET[case]) == []
     assert examined.record.formats == ("saved-model",)
-    assert examined.gaps == ()
+    assert [g for g in examined.gaps if g.controls != ("backdoor",)] == []
 
 
 def test_what_is_shown() -> None:
@@ -359,7 +359,8 @@ def test_known_library_is_a_note() -> None:
 
 def test_compiled_is_a_gap() -> None:
     gaps = look(saved(node("c", "TRTEngineOp"), serves="c")).gaps
-    assert [g.kind for g in gaps] == [GapKind.UNSUPPORTED]
+    assert {g.kind for g in gaps} == {GapKind.UNSUPPORTED}
+    assert [g for g in gaps if g.controls != ("backdoor",)]
 
 
 KINDS = {

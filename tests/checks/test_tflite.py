@@ -112,8 +112,8 @@ def test_custom_operators(case: str) -> None:
 
 def test_a_compiled_operator_is_a_gap() -> None:
     examined = look(model(codes=[custom("edgetpu-custom-op")]))
-    assert [g.kind for g in examined.gaps] == ["unsupported"]
-    assert "Edge TPU" in examined.gaps[0].message
+    assert {g.kind for g in examined.gaps} == {"unsupported"}
+    assert any("Edge TPU" in g.message for g in examined.gaps)
 
 
 BROKEN: dict[str, tuple[dict[str, Any], str]] = {

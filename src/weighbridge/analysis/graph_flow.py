@@ -332,6 +332,8 @@ class _Pass:
         self.explained: dict[str, int] = {}
         self.learned = 0
         self.batch = self._batch()
+        self.given = max((self.size(i) for i in graph.inputs), default=0.0)
+        """How many numbers the largest input has."""
         self.real: dict[int, bool] = {}
         self.whole = [False] * count
         """Whether a value has whole numbers (or truth values)."""
@@ -500,12 +502,20 @@ class _Pass:
         pending = next((self.pending[v] for v in raw if self.pending[v] is not None), None)
         output = operation.outputs[0] if operation.outputs else ABSENT
         size = self.size(output) if output != ABSENT else math.inf
+        if op == "Step":  # all of it is looked at, one step after the other
+            source = min(source, size)
+        elif op == "Carried" and len(operation.inputs) > 1:
+            source = max(source, self.given)
         fewest = (size <= NARROW and size <= source / 2) or all(
             self.ways[v] & Way.THIN for v in raw
         )
         setting = bool(way & Way.SETTING) and size <= 2
         gated = [v for v in raw if self.ways[v] & (Way.GATE | Way.ADDED)]
 
+        place = self._from_the_end(operation)
+        if place != ABSENT:
+            self._give(operation, self.ways[place], source, self.gates[place], False, pending)
+            return
         if gated:
             if self._explained_index(operation, raw):
                 way &= ~(Way.GATE | Way.COMPARED | Way.SATURATED)
@@ -683,6 +693,25 @@ class _Pass:
             and all(self.ways[c] & Way.COUNT for c in choices if c != ABSENT)
             and not any(self.ways[c] & (Way.GATE | Way.ADDED) for c in choices)
         )
+
+    def _from_the_end(self, operation: Operation) -> int:
+        """The place in `Where(place < 0, place + n, place)`, for places that the input says, each
+        for itself: negative ones are counted from the end. `ABSENT` where it is anything else."""
+        if operation.op != "Where" or len(operation.inputs) != 3:
+            return ABSENT
+        test, turned, place = operation.inputs
+        if place == ABSENT or not self.whole[place] or self._narrow(place):
+            return ABSENT
+        if self.ways[place] & (Way.AIMED | Way.COMPARED | Way.SATURATED):
+            return ABSENT
+        made = [self.graph.values[v].producer if v != ABSENT else ABSENT for v in (test, turned)]
+        if ABSENT in made:
+            return ABSENT
+        less, added = (self.graph.operations[m] for m in made)
+        if (less.op, added.op, less.inputs[0]) != ("Less", "Add", place):
+            return ABSENT
+        zero = set(self._numbers(less.inputs[1], 4_096) or (1,))
+        return place if zero == {0} and place in added.inputs else ABSENT
 
     def _against_places(self, operation: Operation, raw: list[int]) -> bool:
         """Whether a length is compared with the places of an axis, one after the other."""

@@ -198,7 +198,7 @@ def infer(graph: ComputationGraph) -> Shapes:
     for operation in graph.operations:
         try:
             shape = _sound(_shape(made, operation), made)
-        except _WRONG:  # attributes of a wrong kind, sizes beyond all bounds
+        except (*_WRONG, KeyError):  # attributes of a wrong kind, sizes beyond all bounds
             shape = None
         for place, output in enumerate(operation.outputs):
             if output == ABSENT:
@@ -522,7 +522,9 @@ def _conv(made: Shapes, operation: Operation, shapes: list[Shape | None]) -> Sha
     out = [data[0], kernel[0]]
     for i in range(count):
         size, width = data[2 + i], kernel[2 + i]
-        if isinstance(size, int) and isinstance(width, int) and len(pads) == 2 * count:
+        if attributes.get("auto_pad") == "SAME_UPPER" and isinstance(size, int):
+            out.append(-(-size // max(1, strides[i])))
+        elif isinstance(size, int) and isinstance(width, int) and len(pads) == 2 * count:
             reach = (width - 1) * rates[i] + 1
             out.append(max(0, (size + pads[i] + pads[i + count] - reach) // max(1, strides[i]) + 1))
         else:
@@ -625,6 +627,16 @@ def _one_hot(made: Shapes, operation: Operation, shapes: list[Shape | None]) -> 
     return (*shapes[0], int(depth[0]) if depth and not isinstance(depth[0], str) else made.name())
 
 
+def _einsum(made: Shapes, operation: Operation, shapes: list[Shape | None]) -> Shape | None:
+    given, _, result = str(operation.attributes.get("equation", "")).partition("->")
+    sizes: dict[str, Dimension] = {}
+    for letters, shape in zip(given.split(","), shapes, strict=False):
+        if shape is None or len(letters) != len(shape) or "." in letters:
+            return None
+        sizes |= {k: d for k, d in zip(letters, shape, strict=True) if sizes.get(k, 1) == 1}
+    return tuple(sizes[k] for k in result) if "->" in operation.attributes["equation"] else None
+
+
 def _if(made: Shapes, operation: Operation, shapes: list[Shape | None]) -> Shape | None:
     count = len(operation.outputs)
     both = [made.shapes[i] for i in operation.inputs[1 :: max(1, count)][:2] if i != ABSENT]
@@ -644,7 +656,7 @@ _RULES: Final[dict[str, Rule]] = {
     "MaxPool": _pool, "AveragePool": _pool, "LpPool": _pool,
     "GlobalAveragePool": _global, "GlobalMaxPool": _global, "Flatten": _flatten, "TopK": _topk,
     "Split": _split, "Range": _range, "ConstantOfShape": _filled, "Pad": _padded,
-    "OneHot": _one_hot, "If": _if,
+    "OneHot": _one_hot, "If": _if, "Einsum": _einsum,
     "Step": lambda m, o, s: (s[0][1:] if s[0] else s[0]) if s else None,
     "Carried": lambda m, o, s: s[0] if len(s) == 1 or s[0] in s[1:] else None,
     "Shape": lambda m, o, s: (len(s[0]),) if s[0] is not None else ("?",),

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
-from weighbridge.core.document import Document
+from weighbridge.core.document import GraphDocument
 from weighbridge.core.finding import Gap, GapKind
 from weighbridge.core.location import Location
 from weighbridge.core.tree import Blob, Held, Piece
@@ -223,13 +223,15 @@ class MetaGraph:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class TensorFlow(Document):
+class TensorFlow(GraphDocument):
     """The graphs of a file. Places are in bytes of `blob`, which is not the file itself where that
-    is written as text. `flaws` are what no writer of TensorFlow's leaves behind."""
+    is written as text. `flaws` are what no writer of TensorFlow's leaves behind. Constants without
+    values are nothing but zeros, or they are `elsewhere`: in other files."""
 
     blob: Blob
     graphs: tuple[MetaGraph, ...]
     flaws: tuple[tuple[str, str], ...]
+    elsewhere: bool = False
 
     def nodes(self) -> Iterator[Node]:
         """Every node of every graph and function."""

@@ -435,7 +435,8 @@ def _parse_topology(blob: Blob, where: Location, limits: Limits) -> TensorFlow:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise Malformed("the graph is no JSON") from None
     wire = Held(blob.path, from_json(schema.GRAPH, value, schema.ENUMS, _FULLER))
-    return _document(wire, where, blob.size, _meta_graphs(wire, schema.GRAPH), lazy=False)
+    made = _document(wire, where, blob.size, _meta_graphs(wire, schema.GRAPH), lazy=False)
+    return replace(made, elsewhere=True)
 
 
 SAVED_MODEL = Format(

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import msgspec
 
-from weighbridge.core.document import Document, Malformed
+from weighbridge.core.document import Document, GraphDocument, Malformed
 from weighbridge.core.fact import ImageLayers, Installs, Settings, SpecialTokens
 from weighbridge.core.finding import Gap, GapKind
 from weighbridge.core.format import Format, Limits, Loading, Sample
@@ -27,6 +27,7 @@ from weighbridge.formats.conda_installed import installed
 from weighbridge.formats.git import is_lfs_hook
 from weighbridge.formats.image_manifest import layers_of
 from weighbridge.formats.inventory import bill_of_materials, skops_environment
+from weighbridge.formats.keras_model import model_of
 from weighbridge.formats.named_code import NamedCode, mappings, named_code
 from weighbridge.formats.token_ids import statements
 
@@ -199,6 +200,11 @@ class Json(Configuration):
         if isinstance(shards, dict):
             for path in sorted({p for p in shards.values() if isinstance(p, str)}):
                 yield Reference(at=self.where, path=path)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class KerasModel(Json, GraphDocument):
+    """The configuration of a Keras model: what its layers are, and how they are joined."""
 
 
 _KINDS: Final = (
@@ -474,7 +480,8 @@ def read_json(blob: Blob, where: Location, limits: Limits) -> Document:
         value, shadowed = _load(data)
     except (ValueError, RecursionError):
         return read_text(blob, where, limits)  # JSON lines, a template, a list in prose: still text
-    return Json(
+    made = Json if model_of(value) is None else KerasModel
+    return made(
         where=where, size=blob.size, seen=len(data), blob=blob, value=value, shadowed=shadowed
     )
 

@@ -7,11 +7,12 @@ against the list that it leads into, as the interpreter does not everywhere.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import struct
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-from weighbridge.core.document import Document, Malformed
+from weighbridge.core.document import GraphDocument, Malformed
 from weighbridge.core.finding import Gap
 from weighbridge.core.format import Format, Limits, Loading, Sample
 from weighbridge.core.location import Location
@@ -68,6 +69,53 @@ TYPES: Final[dict[int, tuple[str, int]]] = {
 }  # fmt: skip
 """Tensor types: name and bits of an element (0: not fixed)."""
 
+_BOXED: Final = "padding:0b stride_w:1i stride_h:2i "
+_DILATED: Final = "dilation_w_factor:{}i1 dilation_h_factor:{}i1"
+_POOL: Final = _BOXED + "filter_width:3i filter_height:4i fused_activation_function:5b"
+_FUSED: Final = "fused_activation_function:0b"
+_LAID_OUT: Final = {
+    "CONV_2D": _BOXED + "fused_activation_function:3b " + _DILATED.format(4, 5),
+    "DEPTHWISE_CONV_2D": _BOXED + "depth_multiplier:3i fused_activation_function:4b "
+    + _DILATED.format(5, 6),
+    "CONV_3D": "padding:0b stride_d:1i stride_w:2i stride_h:3i fused_activation_function:4b "
+    "dilation_d_factor:5i1 dilation_w_factor:6i1 dilation_h_factor:7i1",
+    "CONV_3D_TRANSPOSE": "padding:0b stride_d:1i stride_w:2i stride_h:3i "
+    "fused_activation_function:4b",
+    "TRANSPOSE_CONV": _BOXED + "fused_activation_function:3b",
+    "AVERAGE_POOL_2D": _POOL, "MAX_POOL_2D": _POOL, "L2_POOL_2D": _POOL,
+    "FULLY_CONNECTED": _FUSED + " weights_format:1b keep_num_dims:2B",
+    "CONCATENATION": "axis:0i fused_activation_function:1b",
+    "ADD": _FUSED, "SUB": _FUSED, "MUL": _FUSED, "DIV": _FUSED, "L2_NORMALIZATION": _FUSED,
+    "RNN": _FUSED, "SVDF": "rank:0i fused_activation_function:1b",
+    "UNIDIRECTIONAL_SEQUENCE_RNN": "time_major:0B fused_activation_function:1b",
+    "BIDIRECTIONAL_SEQUENCE_RNN": "time_major:0B fused_activation_function:1b merge_outputs:2B",
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": _FUSED + " time_major:3B",
+    "BIDIRECTIONAL_SEQUENCE_LSTM": _FUSED + " merge_outputs:3B time_major:4B",
+    "RESHAPE": "new_shape:0*", "SQUEEZE": "squeeze_dims:0*", "SOFTMAX": "beta:0f",
+    "GATHER": "axis:0i batch_dims:1i", "SPLIT": "num_splits:0i", "SPLIT_V": "num_splits:0i",
+    "STRIDED_SLICE": "begin_mask:0i end_mask:1i ellipsis_mask:2i new_axis_mask:3i "
+    "shrink_axis_mask:4i offset:5B",
+    "CAST": "in_data_type:0b out_data_type:1b", "PACK": "values_count:0i axis:1i",
+    "UNPACK": "num:0i axis:1i", "ONE_HOT": "axis:0i", "LEAKY_RELU": "alpha:0f",
+    "BATCH_MATMUL": "adj_x:0B adj_y:1B", "CUMSUM": "exclusive:0B reverse:1B",
+    "SPACE_TO_DEPTH": "block_size:0i", "DEPTH_TO_SPACE": "block_size:0i", "MIRROR_PAD": "mode:0b",
+    "REVERSE_SEQUENCE": "seq_dim:0i batch_dim:1i", "GELU": "approximate:0B",
+    "VAR_HANDLE": "container:0s shared_name:1s", "BUCKETIZE": "boundaries:0~",
+    **dict.fromkeys(("SUM", "MEAN", "REDUCE_PROD", "REDUCE_MAX", "REDUCE_MIN", "REDUCE_ANY",
+                     "REDUCE_ALL"), "keep_dims:0B"),
+}  # fmt: skip
+_FIELDS: Final = {
+    op: tuple(
+        (name, int(kind[0]), kind[1:])
+        for name, _, kind in (said.partition(":") for said in laid_out.split())
+    )
+    for op, laid_out in _LAID_OUT.items()
+}
+"""The options of operators that change what they compute: name, number of the field, and kind
+(`*` a list of whole numbers, `~` of numbers, `s` a text; a 1 at the end is the default)."""
+_LISTED: Final = 64
+"""How long a list among the options may be that is read."""
+
 _CALLS: Final = {16: 1, 92: 2, 93: 2, 103: 1}
 """Options of CALL, IF, WHILE and CALL_ONCE: how many subgraphs they name."""
 _COMPOSITE: Final = 21
@@ -84,7 +132,9 @@ class Buffer:
 @dataclass(frozen=True, slots=True)
 class Tensor:
     """A tensor of a subgraph. `buffer` is the number of the buffer with its values (0: computed),
-    `external` that of an entry about another file (0: none)."""
+    `external` that of an entry about another file (0: none). `signature` is the shape with -1 for
+    what may change. `scales` and `zeros` are where and how many the numbers are that quantisation
+    goes by (float32 and int64), along `axis`; `sparse` says that not all values are stored."""
 
     name: str
     type: str
@@ -92,13 +142,19 @@ class Tensor:
     buffer: int
     variable: bool
     external: int
+    signature: tuple[int, ...] = ()
+    scales: tuple[int, int] = (0, 0)
+    zeros: tuple[int, int] = (0, 0)
+    axis: int = 0
+    sparse: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Operator:
     """A step of the computation. `name` is a built-in's or, where `custom`, what a program must
     register; `inputs` and `outputs` are numbers of tensors (-1: left out), `calls` numbers of
-    subgraphs; `options` is where a custom operator's own bytes stand."""
+    subgraphs; `options` is where a custom operator's own bytes stand, `attributes` are those of a
+    built-in one that change what it computes, by their names in the schema."""
 
     name: str
     custom: bool
@@ -106,6 +162,7 @@ class Operator:
     outputs: tuple[int, ...]
     calls: tuple[int, ...]
     options: Buffer
+    attributes: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +185,7 @@ class Flaw:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Tflite(Document):
+class Tflite(GraphDocument):
     """The model. `metadata` are names and the numbers of buffers; `files` the other files that
     tensors' values are said to be in."""
 
@@ -249,7 +306,16 @@ class _Reading:
                 self.note("size", f"tensor {name[:80]!r}: {label} × {list(shape[:8])} needs "
                           f"{needs:,} bytes, its buffer has {size:,}")  # fmt: skip
         variable, external = bool(table.number(5, "B")), table.number(10, "I")
-        return Tensor(name, label, shape, buffer, variable, external)
+        quantised = table.table(4)
+        scales, zeros, axis = (0, 0), (0, 0), 0
+        if quantised is not None:
+            scales = quantised.extent(2, 4) or (0, 0)
+            zeros = quantised.extent(3, 8) or (0, 0)
+            axis = quantised.number(6, "i")
+        return Tensor(
+            name, label, shape, buffer, variable, external, table.numbers(7, "i"), scales, zeros,
+            axis, table.place(6) is not None,
+        )  # fmt: skip
 
     def operator(self, table: Table, codes: list[tuple[str, bool]]) -> Operator:
         number = table.number(0, "I")
@@ -273,7 +339,34 @@ class _Reading:
             if composite is not None:
                 name, calls = f"{name} {composite.text(0)}", (composite.number(1, "i"),)
         inputs, outputs = table.numbers(1, "i"), table.numbers(2, "i")
-        return Operator(name, custom, inputs, outputs, calls, Buffer(start, size))
+        attributes: dict[str, Any] = {}
+        if not custom:
+            try:
+                attributes = self.attributes(name, table.table(4) if name in _FIELDS else None)
+            except Malformed:  # those of another operator: the interpreter takes none then
+                attributes = self.attributes(name, None)
+        return Operator(name, custom, inputs, outputs, calls, Buffer(start, size), attributes)
+
+    def attributes(self, name: str, options: Table | None) -> dict[str, Any]:
+        """The options of a built-in operator; those that are not written have their defaults."""
+        made: dict[str, Any] = {}
+        for key, number, kind in _FIELDS.get(name, ()):
+            if kind in ("*", "~"):
+                code = "i" if kind == "*" else "f"
+                start, count = (options.extent(number, 4) if options else None) or (0, 0)
+                count = min(count, _LISTED)
+                raw = options.buffer.read(start, 4 * count) if options else b""
+                made[key] = struct.unpack(f"<{count}{code}", raw)
+            elif kind == "s":
+                made[key] = options.text(number) if options else ""
+            elif kind == "f":
+                at = options.place(number) if options else None
+                raw = options.buffer.read(at, 4) if options and at is not None else bytes(4)
+                made[key] = struct.unpack("<f", raw)[0]
+            else:
+                default = 1 if kind.endswith("1") else 0
+                made[key] = options.number(number, kind[0], default) if options else default
+        return made
 
     def hold(
         self,
@@ -327,5 +420,6 @@ TFLITE = Format(
     sniff=_sniff,
     parse=_parse,
     document=Tflite,
+    version=2,
     limits="Tensor bytes are not read; what a custom operator does is not known.",
 )

@@ -22,14 +22,16 @@ WEIGHTS: Final = frozenset({
 """Formats that hold what a model has learned."""
 GRAPHS: Final = {
     "caffemodel": "Caffe's network", "coreml": "Core ML's program", "executorch": "ExecuTorch's "
-    "program", "exported-program": "torch.export's graph", "hdf5": "the layers of a Keras model",
+    "program", "exported-program": "torch.export's graph",
     "ncnn": "ncnn's graph", "ort": "ONNX Runtime's graph", "paddle-program": "Paddle's program",
-    "prototxt": "Caffe's network", "saved-model": "TensorFlow's graph",
-    "tensorflow-graph": "TensorFlow's graph", "tensorflow-meta-graph": "TensorFlow's graph",
-    "tensorflow-js-graph": "TensorFlow's graph", "tensorflow-text": "TensorFlow's graph",
-    "tflite": "TFLite's graph", "torch-mobile-bytecode": "TorchScript's program",
+    "prototxt": "Caffe's network", "torch-mobile-bytecode": "TorchScript's program",
 }  # fmt: skip
 """Formats with a graph that no front of the analysis reads, and what it is called."""
+ANALYSED: Final = frozenset({
+    "onnx", "saved-model", "tensorflow-graph", "tensorflow-meta-graph", "tensorflow-js-graph",
+    "tensorflow-text", "tflite",
+})  # fmt: skip
+"""Formats with a graph that a front reads."""
 _TORCHSCRIPT: Final = "code/__torch__"
 _PICKLES: Final = ("/data.pkl",)
 
@@ -46,7 +48,7 @@ def unexamined_model(audit: Audit) -> Iterator[Finding | Gap]:
     ## What to do
     Decide whether the origin, the lineage and the evaluations of the model are enough to trust its
     weights. If they are, accept this with a waiver that names `weights` and has an expiry. Where a
-    graph was not followed, convert the model to ONNX and audit that as well.
+    graph was not followed, convert the model to ONNX or TFLite and audit that as well.
 
     ## Limits
     It only says what was not done. Pickled estimators (scikit-learn and the like) are counted as
@@ -63,7 +65,7 @@ def unexamined_model(audit: Audit) -> Iterator[Finding | Gap]:
     for artifact in audit.artifacts:
         path = artifact.where.path
         for name in artifact.formats:
-            analysed |= name == "onnx"
+            analysed |= name in ANALYSED
             if name in WEIGHTS:
                 weights[path].add(name)
             if name in GRAPHS:
