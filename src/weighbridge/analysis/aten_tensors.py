@@ -1,0 +1,677 @@
+"""Torch's operators that move, cut, make and look up tensors, in those of ONNX."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from weighbridge.analysis.aten import (
+    FURTHEST,
+    UNKNOWN,
+    Call,
+    Plain,
+    Ref,
+    Rule,
+    Type,
+    Untranslated,
+    type_of,
+)
+from weighbridge.analysis.computation_graph import ABSENT
+
+
+def _same(c: Call) -> Any:
+    given = c["self"]
+    if not isinstance(given, Ref):
+        return Plain(given)
+    return given.number
+
+
+def _nothing(c: Call) -> Any:
+    return Plain(None)
+
+
+def _first(c: Call) -> Any:
+    return c.shapes[0] if c.shapes else None
+
+
+def _size(c: Call) -> Any:
+    if isinstance(c["self"], list):
+        return Plain(len(c["self"]))
+    x, axis = c.x("self"), c["dim"]
+    shape = c.w.shape(x)
+    if axis is not None:
+        return _dimension(c, x, c.int("dim"))
+    if shape is None:
+        return c.w.op("Shape", x)
+    return Plain([_made(_dimension(c, x, i)) for i in range(len(shape))])
+
+
+def _made(size: Any) -> Any:
+    return size.value if isinstance(size, Plain) else Ref(size)
+
+
+def _dimension(c: Call, x: int, axis: int) -> Any:
+    shape = c.w.shape(x)
+    if shape is not None and -len(shape) <= axis < len(shape) and isinstance(shape[axis], int):
+        return Plain(shape[axis])
+    return c.w.op("Gather", c.w.op("Shape", x), c.w.number(axis), axis=0)
+
+
+def _rank(c: Call) -> Any:
+    rank = c.w.rank(c.x("self"))
+    if rank is not None:
+        return Plain(rank)
+    return c.w.squeeze(c.w.op("Shape", c.w.op("Shape", c.x("self"))), 0)
+
+
+def _count(c: Call) -> Any:
+    if isinstance(c["self"], list | tuple | dict | str):
+        return Plain(len(c["self"]))
+    if c.name == "len":
+        return _dimension(c, c.x("self"), 0)
+    return c.w.op("Size", c.x("self"))
+
+
+def _view(c: Call) -> Any:
+    x = c.x("self")
+    kind = type_of(c.given.get("size", c["shape"]))
+    if kind and not isinstance(c["size"], list):
+        return c.w.cast(x, kind)
+    wanted = c.vector(c.given.get("size", c["shape"]))
+    return c.w.op("Reshape", x, wanted, allowzero=1, shape=_first(c))
+
+
+def _view_as(c: Call) -> Any:
+    return c.w.op("Reshape", c.x("self"), c.w.op("Shape", c.x("other")), shape=_first(c))
+
+
+def _unflatten(c: Call) -> Any:
+    x, axis, sizes = c.x("self"), c.int("dim"), c["sizes"]
+    rank = c.w.rank(x)
+    if rank is None or not isinstance(sizes, list):
+        raise Untranslated
+    axis = axis % rank
+    parts = [*(0 for _ in range(axis)), *sizes]
+    rest = [_made(_dimension(c, x, i)) for i in range(axis + 1, rank)]
+    return c.w.op("Reshape", x, c.vector([*parts, *rest]), shape=_first(c))
+
+
+def _flatten(c: Call) -> Any:
+    x = c.x("self")
+    start, end = c.int("start_dim", 0), c.int("end_dim", -1)
+    rank = c.w.rank(x)
+    if rank is None:
+        if end == -1 and start in (0, 1):
+            return c.w.op("Flatten", x, axis=start) if start else _whole_row(c, x)
+        raise Untranslated
+    start, end = start % max(1, rank), end % max(1, rank)
+    rest = [_made(_dimension(c, x, i)) for i in range(end + 1, rank)]
+    wanted = c.vector([*([0] * start), -1, *rest])
+    return c.w.op("Reshape", x, wanted, shape=_first(c))
+
+
+def _whole_row(c: Call, x: int) -> int:
+    return c.w.op("Reshape", x, c.w.numbers((-1,)))
+
+
+def _permute(c: Call) -> Any:
+    x, dims = c.x("self"), c.ints("dims")
+    return c.w.transpose(x, [d % len(dims) for d in dims])
+
+
+def _transpose(c: Call) -> Any:
+    return c.w.swap(c.x("self"), c.int("dim0"), c.int("dim1"))
+
+
+def _t(c: Call) -> Any:
+    x = c.x("self")
+    return x if c.w.rank(x) == 1 else c.w.swap(x, -2, -1) if c.w.rank(x) else c.w.transpose(x, ())
+
+
+def _movedim(c: Call) -> Any:
+    x, source, target = c.x("self"), c.ints("source"), c.ints("destination")
+    rank = c.w.rank(x)
+    if rank is None:
+        return c.w.transpose(x, ())
+    placed = {t % rank: s % rank for s, t in zip(source, target, strict=True)}
+    rest = iter(i for i in range(rank) if i not in placed.values())
+    return c.w.transpose(x, [placed[i] if i in placed else next(rest) for i in range(rank)])
+
+
+def _squeeze(c: Call) -> Any:
+    x = c.x("self")
+    if c["dim"] is None:
+        return c.w.op("Squeeze", x, shape=_first(c))
+    axes, shape = c.ints("dim"), c.w.shape(x)
+    if shape is not None:
+        axes = tuple(a for a in axes if shape[a] == 1 or isinstance(shape[a], str))
+    return c.w.squeeze(x, *axes) if axes else x
+
+
+def _unsqueeze(c: Call) -> Any:
+    return c.w.unsqueeze(c.x("self"), c.int("dim"))
+
+
+def _expand(c: Call) -> Any:
+    size = c["size"]
+    if isinstance(size, list):
+        size = [1 if isinstance(s, int) and s == -1 else s for s in size]
+    return c.w.op("Expand", c.x("self"), c.vector(size), shape=_first(c))
+
+
+def _expand_as(c: Call) -> Any:
+    return c.w.op("Expand", c.x("self"), c.w.op("Shape", c.x("other")), shape=_first(c))
+
+
+def _repeat(c: Call) -> Any:
+    x, times = c.x("self"), c.given.get("repeats", c["dims"])
+    if not isinstance(times, list):
+        raise Untranslated
+    rank = c.w.rank(x)
+    if rank is not None and len(times) > rank:
+        x = c.w.unsqueeze(x, *range(len(times) - rank))
+    if rank is not None and len(times) < rank:
+        times = [1] * (rank - len(times)) + times
+    return c.w.op("Tile", x, c.vector(times), shape=_first(c))
+
+
+def _repeat_interleave(c: Call) -> Any:
+    """Each element several times: spread over a new axis, which is then folded in."""
+    x, times, axis = c.x("self"), c["repeats"], c.int("dim", 0)
+    if c["dim"] is None:
+        x = _whole_row(c, x)
+    rank = c.w.rank(x)
+    if not isinstance(times, int) or rank is None:
+        return c.w.op("Tile", x, c.vector(times), shape=_first(c))
+    axis %= rank
+    wide = c.w.unsqueeze(x, axis + 1)
+    spread = c.w.op("Tile", wide, c.w.numbers([times if i == axis + 1 else 1
+                                               for i in range(rank + 1)]))  # fmt: skip
+    shape = [_made(_dimension(c, x, i)) for i in range(rank)]
+    shape[axis] = -1
+    return c.w.op("Reshape", spread, c.vector(shape), shape=_first(c))
+
+
+def _cat(c: Call) -> Any:
+    parts = c.tensors("tensors")
+    return c.w.op("Concat", *parts, axis=c.int("dim", 0), shape=_first(c))
+
+
+def _stack(c: Call) -> Any:
+    axis = c.int("dim", 0)
+    parts = [c.w.unsqueeze(p, axis) for p in c.tensors("tensors")]
+    return c.w.op("Concat", *parts, axis=axis, shape=_first(c))
+
+
+def _split(c: Call) -> Any:
+    x, axis = c.x("self"), c.int("dim", 0)
+    sizes = c.given.get("split_size", c.given.get("split_sizes", c["chunks"]))
+    shape = c.w.shape(x)
+    whole = shape[axis] if shape is not None and -len(shape) <= axis < len(shape) else None
+    if isinstance(sizes, list):
+        if not all(isinstance(s, int) for s in sizes):
+            raise Untranslated
+        count, row = len(sizes), c.w.numbers(sizes)
+    elif c.name in ("chunk", "unsafe_chunk", "tensor_split"):
+        count, row = sizes, ABSENT
+    elif isinstance(whole, int) and isinstance(sizes, int) and sizes > 0:
+        parts = [min(sizes, whole - at) for at in range(0, whole, sizes)]
+        count, row = len(parts), c.w.numbers(parts)
+    elif len(c.shapes) > 1:
+        count, row = len(c.shapes), ABSENT
+    else:
+        raise Untranslated
+    if not isinstance(count, int) or not 0 < count <= 4_096:
+        raise Untranslated
+    shapes = list(c.shapes) or None
+    if shapes is None and shape is not None and isinstance(whole, int):
+        each = sizes if isinstance(sizes, list) else [-(-whole // count)] * count
+        at = axis % len(shape)
+        shapes = [(*shape[:at], size, *shape[at + 1 :]) for size in each]
+    given = (x,) if row == ABSENT else (x, row)
+    return list(c.w.ops("Split", count, *given, axis=axis, shapes=shapes or ()))
+
+
+def _unbind(c: Call) -> Any:
+    x, axis = c.x("self"), c.int("dim", 0)
+    shape = c.w.shape(x)
+    size = shape[axis] if shape is not None else len(c.shapes)
+    if not isinstance(size, int) or not 0 < size <= 4_096:
+        raise Untranslated
+    return [c.w.op("Gather", x, c.w.number(i), axis=axis) for i in range(size)]
+
+
+def _select(c: Call) -> Any:
+    if isinstance(c["self"], list):
+        return Plain(c["self"][c.int("dim")])
+    return c.w.op("Gather", c.x("self"), c.x("index"), axis=c.int("dim"), shape=_first(c))
+
+
+def _slice(c: Call) -> Any:
+    if isinstance(c["self"], list):  # a list is cut by start, end and step
+        start, end, step = c["dim"], c["start"], c["end"]
+        return Plain(c["self"][start : end if end != FURTHEST else None : step or 1])
+    x = c.x("self")
+    start, end, step = c.get("start", 0), c.get("end", FURTHEST), c.int("step", 1)
+    shape, axis = c.w.shape(x), c.int("dim", 0)
+    if start == 0 and step == 1:
+        size = shape[axis] if shape is not None and -len(shape) <= axis < len(shape) else None
+        if isinstance(end, int) and (
+            end == FURTHEST or (isinstance(size, int) and end >= size)
+        ):
+            return x
+    parts = [c.vector([p]) if not isinstance(p, Ref) else _row(c, p) for p in (start, end)]
+    row = (*parts, c.w.numbers((axis,)), c.w.numbers((step,)))
+    return c.w.op("Slice", x, *row, shape=_first(c))
+
+
+def _row(c: Call, value: Ref) -> int:
+    return value.number if c.w.rank(value.number) == 1 else c.w.unsqueeze(value.number, 0)
+
+
+def _narrow(c: Call) -> Any:
+    start, length = c["start"], c["length"]
+    if not isinstance(start, int) or not isinstance(length, int):
+        raise Untranslated
+    return c.w.cut(c.x("self"), c.int("dim"), start, start + length)
+
+
+def _index_select(c: Call) -> Any:
+    return c.w.op("Gather", c.x("self"), c.x("index"), axis=c.int("dim"), shape=_first(c))
+
+
+def _take_along(c: Call) -> Any:
+    x, index = c.x("self"), c.given.get("index", c["indices"])
+    axis = c.int("dim", 0)
+    return c.w.op("GatherElements", x, c.value(index), axis=axis, shape=_first(c))
+
+
+def _take(c: Call) -> Any:
+    return c.w.op("Gather", _whole_row(c, c.x("self")), c.x("index"), axis=0)
+
+
+def _index(c: Call) -> Any:
+    """Advanced indexing: one index is a lookup or a choice by a mask, several are a `GatherND`."""
+    x, indices = c.x("self"), c["indices"]
+    given = [(i, v.number) for i, v in enumerate(indices) if isinstance(v, Ref)]
+    if not given:
+        return x
+    truths = [(i, v) for i, v in given if c.w.type(v) in ("bool", "uint8")]
+    if truths:
+        axis, mask = truths[0]
+        if (c.w.rank(mask) or 1) == 1:
+            return c.w.op("Compress", x, mask, axis=axis, shape=_first(c))
+        places = c.w.op("Transpose", c.w.op("NonZero", mask), perm=(1, 0))
+        return c.w.op("GatherND", x, places, shape=_first(c))
+    if len(given) == 1:
+        axis, index = given[0]
+        return c.w.op("Gather", x, index, axis=axis, shape=_first(c))
+    parts = [index for _, index in given]
+    shape = _together(c, parts)
+    row = []
+    for part in parts:
+        wide = part if c.w.shape(part) == shape else _spread(c, part, parts)
+        row.append(c.w.unsqueeze(wide, -1))
+    first = given[0][0]
+    if first and c.w.rank(x) is not None and [i for i, _ in given] == list(
+        range(first, first + len(given))
+    ):
+        order = [i for i, _ in given]
+        rest = [i for i in range(c.w.rank(x) or 0) if i not in order]
+        x = c.w.transpose(x, [*order, *rest])
+    stacked = c.w.op("Concat", *row, axis=-1)
+    return c.w.op("GatherND", x, stacked, shape=_first(c))
+
+
+def _together(c: Call, parts: list[int]) -> Any:
+    shapes = [c.w.shape(p) for p in parts]
+    return max((s for s in shapes if s is not None), key=len, default=None)
+
+
+def _spread(c: Call, part: int, parts: list[int]) -> int:
+    """An index that has met the shapes of the others."""
+    for other in parts:
+        if other != part and c.w.shape(other) != c.w.shape(part):
+            zero = c.w.op("Sub", other, other) if c.w.is_whole(other) else other
+            part = c.w.op("Add", part, zero)
+    return part
+
+
+def _index_put(c: Call) -> Any:
+    x, indices = c.x("self"), c["indices"]
+    values = c.value(c["values"], x)
+    given = [(i, v.number) for i, v in enumerate(indices) if isinstance(v, Ref)]
+    if not given:
+        return values
+    if len(given) == 1 and c.w.type(given[0][1]) == "bool":
+        mask, rank = given[0][1], c.w.rank(x)
+        more = (rank or 0) - (c.w.rank(mask) or rank or 0) - given[0][0]
+        if more > 0:
+            mask = c.w.unsqueeze(mask, *range(-more, 0))
+        return c.w.op("Where", mask, values, x, shape=c.w.shape(x))
+    rows = [c.w.unsqueeze(v, -1) for _, v in given]
+    index = c.w.op("Concat", *rows, axis=-1) if len(rows) > 1 else rows[0]
+    return c.w.op("ScatterND", x, index, values, shape=c.w.shape(x))
+
+
+def _scatter(c: Call) -> Any:
+    x = c.x("self")
+    values = c.value(c.given.get("src", c["value"]), x)
+    return c.w.op("ScatterElements", x, c.x("index"), values, axis=c.int("dim"))
+
+
+def _slice_scatter(c: Call) -> Any:
+    x, source = c.x("self"), c.value(c["src"], c.x("self"))
+    return c.w.op("ScatterND", x, c.w.numbers((c.int("dim"),)), source, shape=c.w.shape(x))
+
+
+def _index_add(c: Call) -> Any:
+    x, source = c.x("self"), c.x("source")
+    index = c.w.unsqueeze(c.x("index"), -1)
+    return c.w.op("ScatterND", x, index, source, reduction=1, shape=c.w.shape(x))
+
+
+def _masked_scatter(c: Call) -> Any:
+    x, source = c.x("self"), c.x("source")
+    places = c.w.op("Transpose", c.w.op("NonZero", c.x("mask")), perm=(1, 0))
+    return c.w.op("ScatterND", x, places, source, shape=c.w.shape(x))
+
+
+def _masked_select(c: Call) -> Any:
+    return c.w.op("Compress", c.x("self"), c.w.truth(c.x("mask")), shape=_first(c))
+
+
+def _fill(c: Call) -> Any:
+    x = c.x("self")
+    value = c.value(c.given.get("value", 0 if c.name == "zero" else None), x)
+    return c.w.op("Expand", value, c.w.op("Shape", x), shape=c.w.shape(x))
+
+
+def _copy(c: Call) -> Any:
+    x, source = c.x("self"), c.value(c["src"], c.x("self"))
+    if c.w.shape(x) is not None and c.w.shape(x) == c.w.shape(source):
+        return source
+    return c.w.op("Expand", source, c.w.op("Shape", x), shape=c.w.shape(x))
+
+
+def _roll(c: Call) -> Any:
+    x = c.x("self")
+    for shift, axis in zip(c.ints("shifts"), c.ints("dims", (0,)), strict=False):
+        if shift:
+            end = c.w.cut(x, axis, -shift, FURTHEST)
+            begin = c.w.cut(x, axis, 0, -shift)
+            x = c.w.op("Concat", end, begin, axis=axis, shape=c.w.shape(x))
+    return x
+
+
+def _flip(c: Call) -> Any:
+    x = c.x("self")
+    for axis in c.ints("dims"):
+        x = c.w.cut(x, axis, -1, -FURTHEST, -1)
+    return x
+
+
+def _triangle(upper: int) -> Rule:
+    return lambda c: c.w.op("Trilu", c.x("self"), upper=upper, shape=_first(c))
+
+
+def _pad(c: Call) -> Any:
+    x, pads = c.x("self"), c.ints("pad", c.ints("padding"))
+    rank = c.w.rank(x)
+    value = c.get("value", 0)
+    if rank is None:
+        return c.w.op("Pad", x, c.w.numbers((0,)), c.value(value, x))
+    before, after = [0] * rank, [0] * rank
+    for i in range(len(pads) // 2):
+        before[rank - 1 - i], after[rank - 1 - i] = pads[2 * i], pads[2 * i + 1]
+    row = c.w.numbers([*before, *after])
+    return c.w.op("Pad", x, row, c.value(value, x), shape=_first(c))
+
+
+# Made from nothing ---------------------------------------------------------------------------------
+
+
+def _filled(value: float | None) -> Rule:
+    def rule(c: Call) -> Any:
+        size = c.given.get("size", [])
+        with_type = c.dtype()
+        number = c["fill_value"] if value is None else value
+        if isinstance(number, Ref):
+            return c.w.op("Expand", number.number, c.vector(size), shape=_first(c))
+        if not with_type:
+            own = c.w.type(c.x("self")) if isinstance(c["self"], Ref) else ""
+            with_type = own or ("float32" if value is not None or isinstance(number, float)
+                                else "bool" if isinstance(number, bool) else "int64")  # fmt: skip
+        filled = c.w.number(number, with_type)
+        if isinstance(size, list) and not size:
+            return filled
+        return c.w.op("Expand", filled, c.vector(size), shape=_first(c))
+
+    return rule
+
+
+def _like(value: float | None) -> Rule:
+    def rule(c: Call) -> Any:
+        x = c.x("self")
+        number = c["fill_value"] if value is None else value
+        kind = c.dtype() or c.w.type(x)
+        filled = number.number if isinstance(number, Ref) else c.w.number(number, kind)
+        return c.w.op("Expand", filled, c.w.op("Shape", x), shape=c.w.shape(x))
+
+    return rule
+
+
+def _arange(c: Call) -> Any:
+    given = [g for g in c.order if isinstance(g, int | float | Ref) and not isinstance(g, bool)]
+    named = [c[k] for k in ("start", "end", "step") if isinstance(c[k], int | float | Ref)]
+    numbers = named or given[:3]
+    if not numbers:
+        raise Untranslated
+    start, end, step = (
+        (0, numbers[0], 1) if len(numbers) == 1 else (*numbers, 1) if len(numbers) == 2
+        else numbers[:3]
+    )  # fmt: skip
+    made = c.w.op("Range", c.value(start), c.value(end), c.value(step), shape=_first(c))
+    return c.w.cast(made, c.dtype()) if c.dtype() else made
+
+
+def _linspace(c: Call) -> Any:
+    steps = c.int("steps", 100)
+    start, end = c["start"], c["end"]
+    if not isinstance(start, int | float) or not isinstance(end, int | float) or steps > 4_096:
+        raise Untranslated
+    gap = (end - start) / max(1, steps - 1)
+    return c.w.numbers([start + gap * i for i in range(steps)], "float32")
+
+
+def _scalar(c: Call) -> Any:
+    value = c.given.get("s", c["data"])
+    kind = c.dtype()
+    if isinstance(value, Ref):
+        return c.w.cast(value.number, kind) if kind else value.number
+    if isinstance(value, list):
+        return c.vector(value)
+    if not isinstance(value, int | float):
+        raise Untranslated
+    return c.w.number(value, kind)
+
+
+def _random(op: str) -> Rule:
+    def rule(c: Call) -> Any:
+        if isinstance(c["self"], Ref):
+            x = c.x("self")
+            return c.w.op(op + "Like", x, shape=c.w.shape(x))
+        size = c.given.get("size", c["self"])
+        shape = tuple(size) if isinstance(size, list) and all(
+            isinstance(s, int) for s in size) else _first(c)  # fmt: skip
+        return c.w.op(op, shape=shape)
+
+    return rule
+
+
+def _eye(c: Call) -> Any:
+    size = c.int("n")
+    if size > 64:
+        raise Untranslated
+    row = c.w.numbers([float(i == j) for i in range(size) for j in range(size)], "float32")
+    return c.w.op("Reshape", row, c.w.numbers((size, size)))
+
+
+def _one_hot(c: Call) -> Any:
+    depth = c.x("num_classes")
+    ends = c.w.numbers((0, 1))
+    return c.w.op("OneHot", c.x("self"), depth, ends, axis=-1, shape=_first(c))
+
+
+def _nonzero(c: Call) -> Any:
+    places = c.w.op("NonZero", c.x("self"))
+    if c.name == "nonzero_numpy":
+        raise Untranslated
+    return c.w.op("Transpose", places, perm=(1, 0), shape=_first(c))
+
+
+# Types and numbers -----------------------------------------------------------------------------------
+
+
+def _to(c: Call) -> Any:
+    """`to` in all its forms: a type, a device and a type, another tensor."""
+    if not isinstance(c["self"], Ref):
+        return Plain(c["self"])
+    x = c.x("self")
+    for item in (c["dtype"], c["other"], *c.order[1:]):
+        if isinstance(item, Ref):
+            return c.w.cast(x, c.w.type(item.number)) if item is not c["self"] else x
+        if isinstance(item, bool):
+            continue
+        if kind := type_of(item):
+            return c.w.cast(x, kind)
+    return x
+
+
+def _cast(kind: str) -> Rule:
+    def rule(c: Call) -> Any:
+        given = c["self"]
+        if isinstance(given, Ref):
+            return c.w.cast(given.number, kind)
+        if not isinstance(given, int | float):
+            return Plain(UNKNOWN)
+        return Plain({"int64": int, "bool": bool}.get(kind, float)(given))
+
+    return rule
+
+
+def _item(c: Call) -> Any:
+    if not isinstance(c["self"], Ref):
+        return Plain(c["self"])
+    x = c.x("self")
+    known = c.w.known(x)
+    if known is not None and len(known) == 1 and isinstance(known[0], int | float):
+        return Plain(bool(known[0]) if c.w.type(x) == "bool" else known[0])
+    return x if c.w.rank(x) == 0 else c.w.op("Reshape", x, c.w.numbers(()), shape=())
+
+
+def _dtype(c: Call) -> Any:
+    kind = c.w.type(c.x("self"))
+    return Plain(Type(kind) if kind else UNKNOWN)
+
+
+def _bucket(c: Call) -> Any:
+    """How many bounds a number has passed."""
+    x, bounds = c.x("self"), c.x("boundaries")
+    passed = c.w.op("GreaterOrEqual", c.w.unsqueeze(x, -1), bounds)
+    return c.w.op("ReduceSum", c.w.cast(passed, "int64"), c.w.numbers((-1,)), keepdims=0)
+
+
+def _meshgrid(c: Call) -> Any:
+    parts = c.tensors("tensors")
+    rank, made = len(parts), []
+    for number, part in enumerate(parts):
+        wide = c.w.unsqueeze(part, *(i for i in range(rank) if i != number)) if rank > 1 else part
+        sizes = [1 if i == number else _made(_dimension(c, p, 0)) for i, p in enumerate(parts)]
+        made.append(c.w.op("Expand", wide, c.vector(sizes)))
+    return made
+
+
+_SAME: Final = (
+    "clone contiguous detach alias lift_fresh lift_fresh_copy dropout feature_dropout alpha_dropout "
+    "positive pin_memory cpu cuda resolve_conj resolve_neg detach_copy _reshape_alias_copy data "
+    "requires_grad_ lift "
+    "_autocast_to_full_precision _autocast_to_reduced_precision"
+)
+_NOTHING: Final = (
+    "_assert_async _assert_scalar _assert_tensor_metadata sym_constrain_range warn manual_seed "
+    "sym_constrain_range_for_size _functional_assert_async _linalg_check_errors"
+)
+TENSORS: Final[dict[str, tuple[str, Rule]]] = {
+    **{name: ("self", _same) for name in _SAME.split()},
+    **{name: ("self", _nothing) for name in _NOTHING.split()},
+    "size": ("self dim", _size), "sym_size": ("self dim", _size), "dim": ("self", _rank),
+    "numel": ("self", _count), "sym_numel": ("self", _count), "len": ("self", _count),
+    "view": ("self size", _view), "reshape": ("self shape", _view),
+    "_unsafe_view": ("self size", _view), "view_copy": ("self size", _view),
+    "_reshape_alias": ("self size", _view), "view_as": ("self other", _view_as),
+    "reshape_as": ("self other", _view_as), "unflatten": ("self dim sizes", _unflatten),
+    "flatten": ("self start_dim end_dim", _flatten), "ravel": ("self", _flatten),
+    "permute": ("self dims", _permute), "transpose": ("self dim0 dim1", _transpose),
+    "permute_copy": ("self dims", _permute), "swapaxes": ("self dim0 dim1", _transpose),
+    "swapdims": ("self dim0 dim1", _transpose), "t": ("self", _t), "numpy_T": ("self", _t),
+    "mT": ("self", _t), "movedim": ("self source destination", _movedim),
+    "moveaxis": ("self source destination", _movedim), "squeeze": ("self dim", _squeeze),
+    "squeeze_copy": ("self dim", _squeeze), "unsqueeze": ("self dim", _unsqueeze),
+    "unsqueeze_copy": ("self dim", _unsqueeze), "expand": ("self size", _expand),
+    "expand_copy": ("self size", _expand), "broadcast_to": ("self size", _expand),
+    "expand_as": ("self other", _expand_as), "repeat": ("self repeats", _repeat),
+    "tile": ("self dims", _repeat),
+    "repeat_interleave": ("self repeats dim output_size", _repeat_interleave),
+    "cat": ("tensors dim", _cat), "concat": ("tensors dim", _cat),
+    "concatenate": ("tensors dim", _cat), "stack": ("tensors dim", _stack),
+    "split": ("self split_size dim", _split), "chunk": ("self chunks dim", _split),
+    "split_with_sizes": ("self split_sizes dim", _split), "unsafe_split": ("self split_size dim",
+    _split), "unsafe_chunk": ("self chunks dim", _split), "split_copy": ("self split_size dim",
+    _split), "split_with_sizes_copy": ("self split_sizes dim", _split),
+    "tensor_split": ("self chunks dim", _split), "unbind": ("self dim", _unbind),
+    "select": ("self dim index", _select), "select_copy": ("self dim index", _select),
+    "slice": ("self dim start end step", _slice), "slice_copy": ("self dim start end step", _slice),
+    "narrow": ("self dim start length", _narrow), "index_select": ("self dim index", _index_select),
+    "gather": ("self dim index", _take_along), "take_along_dim": ("self indices dim", _take_along),
+    "take": ("self index", _take), "index": ("self indices", _index),
+    "_unsafe_index": ("self indices", _index), "index_put": ("self indices values accumulate",
+    _index_put), "_index_put_impl": ("self indices values accumulate", _index_put),
+    "scatter": ("self dim index src", _scatter), "scatter_add": ("self dim index src", _scatter),
+    "scatter_reduce": ("self dim index src reduce", _scatter),
+    "slice_scatter": ("self src dim start end step", _slice_scatter),
+    "select_scatter": ("self src dim index", _slice_scatter),
+    "index_add": ("self dim index source", _index_add),
+    "index_copy": ("self dim index source", _index_add),
+    "masked_scatter": ("self mask source", _masked_scatter),
+    "masked_select": ("self mask", _masked_select), "fill": ("self value", _fill),
+    "zero": ("self", _fill), "copy": ("self src non_blocking", _copy),
+    "roll": ("self shifts dims", _roll), "flip": ("self dims", _flip),
+    "tril": ("self diagonal", _triangle(0)), "triu": ("self diagonal", _triangle(1)),
+    "pad": ("self pad mode value", _pad), "constant_pad_nd": ("self pad value", _pad),
+    **{f"{kind}_pad{n}d": ("self padding", _pad) for kind in ("reflection", "replication")
+       for n in (1, 2, 3)},
+    "zeros": ("size dtype", _filled(0)), "ones": ("size dtype", _filled(1)),
+    "empty": ("size dtype", _filled(0)), "full": ("size fill_value dtype", _filled(None)),
+    "new_zeros": ("self size dtype", _filled(0)), "new_ones": ("self size dtype", _filled(1)),
+    "new_empty": ("self size dtype", _filled(0)),
+    "new_full": ("self size fill_value dtype", _filled(None)),
+    "zeros_like": ("self dtype", _like(0)), "ones_like": ("self dtype", _like(1)),
+    "empty_like": ("self dtype", _like(0)), "full_like": ("self fill_value dtype", _like(None)),
+    "arange": ("", _arange), "linspace": ("start end steps dtype", _linspace),
+    "scalar_tensor": ("s dtype", _scalar), "tensor": ("data dtype", _scalar),
+    "as_tensor": ("data dtype", _scalar), "ScalarImplicit": ("self", _item),
+    "rand": ("size", _random("RandomUniform")), "randn": ("size", _random("RandomNormal")),
+    "rand_like": ("self", _random("RandomUniform")),
+    "randn_like": ("self", _random("RandomNormal")), "bernoulli": ("self", _random("Bernoulli")),
+    "eye": ("n m dtype", _eye), "one_hot": ("self num_classes", _one_hot),
+    "nonzero": ("self", _nonzero), "argwhere": ("self", _nonzero),
+    "to": ("self", _to), "_to_copy": ("self dtype", _to), "type_as": ("self other", _to),
+    "item": ("self", _item), "_local_scalar_dense": ("self", _item),
+    "float": ("self", _cast("float32")), "long": ("self", _cast("int64")),
+    "half": ("self", _cast("float16")), "double": ("self", _cast("float64")),
+    "int": ("self", _cast("int32")), "bfloat16": ("self", _cast("bfloat16")),
+    "Bool": ("self", _cast("bool")), "Int": ("self", _cast("int64")),
+    "Float": ("self", _cast("float32")), "IntImplicit": ("self", _item),
+    "FloatImplicit": ("self", _item), "bucketize": ("self boundaries", _bucket),
+    "dtype": ("self", _dtype), "meshgrid": ("tensors", _meshgrid),
+}  # fmt: skip

@@ -1,0 +1,186 @@
+"""Writing a computation graph step by step, for the fronts of formats whose operators must be spelt
+out: what is known of shapes is at hand while the graph grows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from weighbridge.analysis.computation_graph import (
+    ABSENT,
+    ComputationGraph,
+    Constant,
+    Operation,
+    Shape,
+)
+from weighbridge.analysis.graph_shapes import Known, Shapes, begin, follow
+
+OPERATIONS: Final = 200_000
+"""How many operations, calls and bodies are laid out; a model with more is not analysed whole."""
+ONNX_TYPES: Final = {
+    "float32": 1, "uint8": 2, "int8": 3, "uint16": 4, "int16": 5, "int32": 6, "int64": 7,
+    "bool": 9, "float16": 10, "float64": 11, "uint32": 12, "uint64": 13, "bfloat16": 16,
+}  # fmt: skip
+"""The numbers of ONNX's element types, as `Cast` has them."""
+_TRUTHS: Final = frozenset(
+    {"Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Not", "And", "Or", "Xor",
+     "IsNaN", "IsInf"}
+)  # fmt: skip
+_PLACES: Final = frozenset({"ArgMax", "ArgMin", "Shape", "Size", "NonZero"})
+
+
+class Full(Exception):
+    """The graph has come to its bound."""
+
+
+class Writer:
+    """A graph that grows. `label` and `origin` are what the next operations are called and where
+    they stand; `steps` counts everything that is laid out."""
+
+    def __init__(self) -> None:
+        self.graph, self.made = ComputationGraph(), Shapes([])
+        self.label, self.origin = "", tuple[str, ...]()
+        self.steps = 0
+        self._numbers: dict[tuple[Any, ...], int] = {}
+
+    def step(self) -> None:
+        """Count something that is laid out. Raises `Full`."""
+        self.steps += 1
+        if self.steps > OPERATIONS:
+            raise Full
+
+    def leave_out(self, what: str) -> None:
+        """Say once what of the model is not in the graph."""
+        if what not in self.graph.left_out:
+            self.graph.left_out.append(what)
+
+    def input(self, name: str, type: str = "", shape: Shape | None = None) -> int:
+        """A new input of the model."""
+        number = self.graph.value(name, type, shape)
+        self.graph.inputs.append(number)
+        return number
+
+    def op(self, op: str, *inputs: int, shape: Shape | None = None, **attributes: Any) -> int:
+        """The next operation with one output; `shape` is what is declared of that."""
+        return self.ops(op, 1, *inputs, shapes=[shape], **attributes)[0]
+
+    def ops(
+        self,
+        op: str,
+        count: int,
+        *inputs: int,
+        shapes: Sequence[Shape | None] = (),
+        **attributes: Any,
+    ) -> tuple[int, ...]:
+        """The next operation with `count` outputs."""
+        self.step()
+        type = self._type(op, inputs, attributes)
+        outputs = tuple(
+            self.graph.value(
+                f"{self.label}_{len(self.graph.values)}",
+                type,
+                shapes[i] if i < len(shapes) else None,
+            )
+            for i in range(count)
+        )
+        operation = Operation(op, self.label or op, inputs, outputs, attributes, self.origin)
+        self.graph.add(operation)
+        begin(self.made, self.graph)
+        follow(self.made, self.graph, operation)
+        return outputs
+
+    def _type(self, op: str, inputs: tuple[int, ...], attributes: dict[str, Any]) -> str:
+        if op == "Cast":
+            return next((n for n, k in ONNX_TYPES.items() if k == attributes.get("to")), "")
+        if op in _TRUTHS:
+            return "bool"
+        if op in _PLACES:
+            return "int64"
+        at = 1 if op in ("Where", "If") and len(inputs) > 1 else 0
+        return self.type(inputs[at]) if inputs and inputs[at] != ABSENT else ""
+
+    def constant(self, name: str, constant: Constant) -> int:
+        """A constant of the model."""
+        return self.graph.constant(name, constant)
+
+    def numbers(self, values: Sequence[float], type: str = "int64", whole: bool = True) -> int:
+        """A constant that the format writes among an operator's arguments: a row of numbers, or
+        one number where `whole` is false."""
+        key = (type, whole, *(repr(v) for v in values))
+        if key not in self._numbers:
+            shape = (len(values),) if whole else ()
+            held = Constant(type, shape, held=tuple(values))
+            self._numbers[key] = self.graph.constant("", held)
+        return self._numbers[key]
+
+    def number(self, value: float, type: str = "") -> int:
+        """A single number."""
+        kind = "bool" if isinstance(value, bool) else "int64" if isinstance(value, int) else ""
+        return self.numbers((value,), type or kind or "float32", whole=False)
+
+    def shape(self, value: int) -> Shape | None:
+        """What is known of a value's shape."""
+        begin(self.made, self.graph)
+        return self.made.shapes[value]
+
+    def rank(self, value: int) -> int | None:
+        """How many dimensions a value has, where that is known."""
+        shape = self.shape(value)
+        return None if shape is None else len(shape)
+
+    def known(self, value: int) -> Known | None:
+        """A value's numbers, where they follow from shapes and constants."""
+        begin(self.made, self.graph)
+        return self.made.known.get(value)
+
+    def type(self, value: int) -> str:
+        """The element type of a value, empty where it is not known."""
+        return self.graph.values[value].type
+
+    def is_whole(self, value: int) -> bool:
+        """Whether a value has whole numbers."""
+        return self.type(value).startswith(("int", "uint"))
+
+    def cast(self, value: int, type: str) -> int:
+        """The value in another element type; itself where it has that."""
+        number = ONNX_TYPES.get(type)
+        if number is None or self.type(value) == type:
+            return value
+        return self.op("Cast", value, to=number)
+
+    def truth(self, value: int) -> int:
+        """The value as truth values."""
+        return self.cast(value, "bool")
+
+    def axis(self, value: int, axis: int) -> int:
+        """An axis counted from the front, where the rank is known."""
+        rank = self.rank(value)
+        return axis + rank if axis < 0 and rank is not None else axis
+
+    def unsqueeze(self, value: int, *axes: int) -> int:
+        """With axes of length one put in."""
+        return self.op("Unsqueeze", value, self.numbers(axes))
+
+    def squeeze(self, value: int, *axes: int) -> int:
+        """Without axes of length one."""
+        return self.op("Squeeze", value, self.numbers(axes))
+
+    def transpose(self, value: int, perm: Sequence[int]) -> int:
+        """With its axes in another order; an order that says nothing where it is not known."""
+        return self.op("Transpose", value, perm=tuple(perm) or (0,))
+
+    def swap(self, value: int, first: int, second: int) -> int:
+        """With two axes exchanged."""
+        rank = self.rank(value)
+        if rank is None:
+            return self.transpose(value, ())
+        order = list(range(rank))
+        if not (-rank <= first < rank and -rank <= second < rank):
+            return self.transpose(value, ())
+        order[first], order[second] = order[second], order[first]
+        return self.transpose(value, order)
+
+    def cut(self, value: int, axis: int, start: int, end: int, step: int = 1) -> int:
+        """A part of an axis."""
+        parts = [self.numbers((n,)) for n in (start, end, axis, step)]
+        return self.op("Slice", value, *parts)
