@@ -306,11 +306,7 @@ def _index(c: Call) -> Any:
         axis, index = given[0]
         return c.w.op("Gather", x, index, axis=axis, shape=_first(c))
     parts = [index for _, index in given]
-    shape = _together(c, parts)
-    row = []
-    for part in parts:
-        wide = part if c.w.shape(part) == shape else _spread(c, part, parts)
-        row.append(c.w.unsqueeze(wide, -1))
+    row = [c.w.unsqueeze(_spread(c, part, parts), -1) for part in parts]
     first = given[0][0]
     if first and c.w.rank(x) is not None and [i for i, _ in given] == list(
         range(first, first + len(given))
@@ -322,17 +318,11 @@ def _index(c: Call) -> Any:
     return c.w.op("GatherND", x, stacked, shape=_first(c))
 
 
-def _together(c: Call, parts: list[int]) -> Any:
-    shapes = [c.w.shape(p) for p in parts]
-    return max((s for s in shapes if s is not None), key=len, default=None)
-
-
 def _spread(c: Call, part: int, parts: list[int]) -> int:
-    """An index that has met the shapes of the others."""
+    """An index in the shape that it comes to with the others."""
     for other in parts:
         if other != part and c.w.shape(other) != c.w.shape(part):
-            zero = c.w.op("Sub", other, other) if c.w.is_whole(other) else other
-            part = c.w.op("Add", part, zero)
+            part = c.w.op("Expand", part, c.w.op("Shape", other))
     return part
 
 
@@ -348,7 +338,8 @@ def _index_put(c: Call) -> Any:
         if more > 0:
             mask = c.w.unsqueeze(mask, *range(-more, 0))
         return c.w.op("Where", mask, values, x, shape=c.w.shape(x))
-    rows = [c.w.unsqueeze(v, -1) for _, v in given]
+    parts = [index for _, index in given]
+    rows = [c.w.unsqueeze(_spread(c, part, parts), -1) for part in parts]
     index = c.w.op("Concat", *rows, axis=-1) if len(rows) > 1 else rows[0]
     return c.w.op("ScatterND", x, index, values, shape=c.w.shape(x))
 

@@ -21,6 +21,7 @@ from weighbridge.analysis.aten_tensors import TENSORS
 from weighbridge.analysis.computation_graph import ABSENT, ComputationGraph, Constant, Shape
 from weighbridge.analysis.graph_writer import OPERATIONS, Full, Writer
 from weighbridge.core.document import Malformed
+from weighbridge.formats.pickle_machine import members, pairs
 from weighbridge.formats.pickle_values import Call, Global, Mutable, PersistentId, Value
 from weighbridge.formats.torchscript import SOURCES_LIMIT, TorchScript
 
@@ -149,10 +150,12 @@ class _Reader:
     # What the archive holds -----------------------------------------------------------------------
 
     def forward(self) -> None:
-        top = self.held(self.archive.pickled("data"), "data", "")
+        """Lay out what `forward` does. Raises `Malformed` where the archive is broken."""
+        kept = [self.archive.pickled(name) for name in ("data", "constants")]
+        top = self.held(kept[0], "data", "")
         if not isinstance(top, _Module):
             raise Malformed("the archive's object is no module")
-        constants = self.held(self.archive.pickled("constants"), "constants", "CONSTANTS")
+        constants = self.held(kept[1], "constants", "CONSTANTS")
         self.constants = constants if isinstance(constants, list) else ()
         method = self.method(top.kind, "forward")
         if method is None:
@@ -164,7 +167,12 @@ class _Reader:
             written = ast.unparse(argument.annotation) if argument.annotation else "Tensor"
             shape = known[number] if number < len(known) else None
             given.append(self.input(argument.arg, written, shape))
-        self.outputs(self.call(method, given, {}, ""))
+        try:
+            self.outputs(self.call(method, given, {}, ""))
+        except _Raised:
+            self.w.leave_out("a `forward` that ends with an exception")
+        if not self.w.graph.outputs:
+            self.w.leave_out("what `forward` gives")
 
     def traced(self) -> list[Any]:
         """The shapes of the inputs that a traced module was traced with."""
@@ -176,10 +184,9 @@ class _Reader:
             if type(value) is Call and value.args:
                 value = value.args[0]
             if type(value) is Mutable and value.kind == "dict":
-                pairs = dict(zip(value.items[::2], value.items[1::2], strict=False))
-                value = pairs.get("forward")
+                value = next((v for k, v in pairs(value) if k == "forward"), None)
             if type(value) is Mutable and value.kind == "list":
-                return [self.example(v) for v in value.items]
+                return [self.example(v) for v in members(value)]
         return []
 
     def example(self, value: Value) -> Any:
@@ -226,10 +233,9 @@ class _Reader:
         if type(value) is tuple:
             return [self.held(v, folder, f"{name}.c{i}") for i, v in enumerate(value)]
         if type(value) is Mutable and value.kind == "list":
-            return [self.held(v, folder, f"{name}.{i}") for i, v in enumerate(value.items)]
+            return [self.held(v, folder, f"{name}.{i}") for i, v in enumerate(members(value))]
         if type(value) is Mutable and value.kind == "dict":
-            pairs = zip(value.items[::2], value.items[1::2], strict=False)
-            return {k: self.held(v, folder, f"{name}.{k}") for k, v in pairs
+            return {k: self.held(v, folder, f"{name}.{k}") for k, v in pairs(value)
                     if isinstance(k, str | int)}  # fmt: skip
         if type(value) is not Call:
             plain = value is None or isinstance(value, bool | int | float | str)
@@ -250,7 +256,7 @@ class _Reader:
             if type(state) is Mutable:
                 if state.dropped:
                     self.w.leave_out("attributes of a module with very many of them")
-                for key, item in zip(state.items[::2], state.items[1::2], strict=False):
+                for key, item in pairs(state):
                     inner = f"{name}.{key}" if name else str(key)
                     made.attributes[str(key)] = self.held(item, folder, inner)
         else:
