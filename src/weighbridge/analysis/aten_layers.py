@@ -117,6 +117,11 @@ def _batch_norm(c: Call) -> Any:
     return (made,) + (made,) * 4 if c.name.startswith(("_native", "native")) else made
 
 
+def _weight_norm(c: Call) -> Any:
+    size = c.w.op("ReduceL2", c.x("v"), c.w.numbers((-1,)), keepdims=1)
+    return c.w.op("Mul", c.x("v"), c.w.op("Div", c.x("g"), size), shape=c.w.shape(c.x("v")))
+
+
 def _group_norm(c: Call) -> Any:
     x, weight, bias = c.x("input"), c.maybe("weight"), c.maybe("bias")
     weight = c.w.number(1.0) if weight == ABSENT else weight
@@ -339,6 +344,8 @@ LAYERS: Final[dict[str, tuple[str, Rule]]] = {
     **{name: ("input weight bias running_mean running_var training momentum eps", _batch_norm)
        for name in ("batch_norm", "native_batch_norm", "_native_batch_norm_legit_no_training",
                     "_native_batch_norm_legit", "cudnn_batch_norm")},
+    "_weight_norm": ("v g dim", _weight_norm),
+    "_weight_norm_interface": ("v g dim", lambda c: (_weight_norm(c), c.x("g"))),
     "group_norm": ("input num_groups weight bias eps", _group_norm),
     "native_group_norm": ("input weight bias N C HxW group eps", _group_norm),
     "instance_norm": ("input weight bias", _instance_norm),

@@ -7,7 +7,7 @@ import operator
 from collections.abc import Callable
 from typing import Any, Final
 
-from weighbridge.analysis.aten import Call, Plain, Ref, Rule, Untranslated
+from weighbridge.analysis.aten import UNKNOWN, Call, Plain, Ref, Rule, Untranslated
 
 _UNARY: Final = {
     "abs": "Abs", "neg": "Neg", "relu": "Relu", "sigmoid": "Sigmoid", "tanh": "Tanh", "exp": "Exp",
@@ -104,7 +104,7 @@ def _compared_lists(c: Call) -> Any:
     first, second = c["self"], c["other"]
     if isinstance(first, list) and isinstance(second, list):
         if any(isinstance(v, Ref) for v in (*first, *second)):
-            raise Untranslated
+            return Plain(UNKNOWN if len(first) == len(second) else c.name == "ne")
         return Plain((first == second) == (c.name == "eq"))
     made = _binary("Equal")(c)
     if c.name == "eq" or isinstance(made, Plain):
@@ -443,7 +443,7 @@ NUMBERS: Final[dict[str, tuple[str, Rule]]] = {
     "eq": ("self other", _compared_lists), "ne": ("self other", _compared_lists),
     "pow": ("self exponent", lambda c: _power(c)), "div": ("self other", _binary("Div")),
     "floor_divide": ("self other", _floor_divide), "floordiv": ("self other", _floor_divide),
-    "rsub": (_TWO, _rsub), "logical_not": ("self", _not), "bitwise_not": ("self", _not),
+    "rsub": (_TWO, _rsub), "logical_not": ("self", _not), "bitwise_not": ("self", _not), "__not__": ("self", _not),
     "bitwise_left_shift": ("self other", _shift("LEFT")), "__lshift__": ("self other", _shift("")),
     "bitwise_right_shift": ("self other", _shift("")), "__rshift__": ("self other", _shift("")),
     "silu": ("self", _silu), "swish": ("self", _silu), "softplus": ("self", _softplus),

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any, Final
 
 from weighbridge.analysis.aten import (
+    CODES,
     FURTHEST,
     UNKNOWN,
     Call,
     Plain,
     Ref,
     Rule,
-    Type,
     Untranslated,
     type_of,
 )
@@ -406,15 +406,18 @@ def _triangle(upper: int) -> Rule:
 
 
 def _pad(c: Call) -> Any:
-    x, pads = c.x("self"), c.ints("pad", c.ints("padding"))
+    x, pads = c.x("self"), c.given.get("pad", c["padding"])
     rank = c.w.rank(x)
+    if not isinstance(pads, list):
+        raise Untranslated
     value = c.get("value", 0)
     if rank is None:
         return c.w.op("Pad", x, c.w.numbers((0,)), c.value(value, x))
-    before, after = [0] * rank, [0] * rank
+    before: list[Any] = [0] * rank
+    after: list[Any] = [0] * rank
     for i in range(len(pads) // 2):
         before[rank - 1 - i], after[rank - 1 - i] = pads[2 * i], pads[2 * i + 1]
-    row = c.w.numbers([*before, *after])
+    row = c.vector([*before, *after])
     return c.w.op("Pad", x, row, c.value(value, x), shape=_first(c))
 
 
@@ -562,7 +565,7 @@ def _item(c: Call) -> Any:
 
 def _dtype(c: Call) -> Any:
     kind = c.w.type(c.x("self"))
-    return Plain(Type(kind) if kind else UNKNOWN)
+    return Plain(next((code for code, name in CODES.items() if name == kind), UNKNOWN))
 
 
 def _bucket(c: Call) -> Any:

@@ -85,6 +85,8 @@ class _Front:
         for name in wanted or [n for a in graph.outputs for n in a.names]:
             if isinstance(env.get(name), Ref):
                 self.w.graph.outputs.append(env[name].number)
+        if not self.w.graph.outputs:
+            self.w.leave_out("what the program gives")
 
     def _weight(self, name: str, target: str, meta: TensorMeta | None) -> int:
         type, shape = _declared(meta)
@@ -134,6 +136,8 @@ class _Front:
             return [_item(v, env) for v in value] if isinstance(value, list) else None
         if argument.names:
             return [env.get(n) for n in argument.names]
+        if kind == "float" and isinstance(value, str):  # as JSON cannot write it
+            return float(value) if value in ("Infinity", "-Infinity", "NaN") else None
         return value
 
     # Graphs within the graph ---------------------------------------------------------------------

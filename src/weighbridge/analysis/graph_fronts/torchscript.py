@@ -3,7 +3,7 @@
 The code is a restricted Python (`torch/csrc/jit/serialization/python_print.cpp`). Methods are
 inlined with their origin kept. A branch that shapes and constants decide is followed alone, others
 both, and what they leave is joined by an `If`; a short loop is unrolled, another followed once. An
-exception ends a branch: it gives no output.
+exception ends a branch: it gives no output. A number that has a default is taken at that.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ def graph_of(archive: TorchScript) -> ComputationGraph:
     if all(first.graph.values[i].shape is not None for i in first.graph.inputs):
         return first.graph
     shapes = _needed(first)
-    return _read(archive, shapes).graph if shapes else first.graph
+    second = _read(archive, shapes) if shapes else first
+    return first.graph if second.graph.left_out and not first.graph.left_out else second.graph
 
 
 def _read(archive: TorchScript, shapes: Mapping[str, Shape]) -> Writer:
@@ -75,7 +76,8 @@ _ELEMENT_BY_ELEMENT: Final = frozenset(
 def _needed(w: Writer) -> dict[str, Shape]:
     """The shapes that the inputs must have for what is done with them."""
     graph = w.graph
-    source = {number: graph.values[number].name for number in graph.inputs}
+    source: dict[int, str] = {number: graph.values[number].name for number in graph.inputs}
+    put_in: dict[int, int] = {}
     found: dict[str, Shape] = {}
     for operation in graph.operations:
         op, inputs = operation.op, operation.inputs
@@ -87,8 +89,9 @@ def _needed(w: Writer) -> dict[str, Shape]:
         if op in ("Conv", "ConvTranspose") and inputs[0] in source and weight:
             groups = operation.attributes.get("group", 1)
             channels = weight[1] * groups if isinstance(weight[1], int) else f"{name}.1"
-            rest = (f"{name}.{i}" for i in range(2, len(weight)))
-            found.setdefault(name, (f"{name}.0", channels, *rest))
+            whole: Shape = (f"{name}.0", channels, *(f"{name}.{i}" for i in range(2, len(weight))))
+            axis = put_in.get(inputs[0])
+            found.setdefault(name, whole if axis is None else whole[:axis] + whole[axis + 1 :])
         elif op == "Gather" and inputs[0] not in source and len(w.shape(inputs[0]) or ()) == 2:
             found.setdefault(name, (f"{name}.0", f"{name}.1"))
         elif op in ("LSTM", "GRU", "RNN") and inputs[0] in source:
@@ -98,6 +101,11 @@ def _needed(w: Writer) -> dict[str, Shape]:
             found.setdefault(name, (f"{name}.0", weight[0]))
         if op in _ELEMENT_BY_ELEMENT:
             source.update(dict.fromkeys(operation.outputs[:1], name))
+        elif op == "Unsqueeze" and inputs[0] in source:
+            axes = w.known(inputs[1])
+            if axes is not None and len(axes) == 1 and axes[0] >= 0:
+                source[operation.outputs[0]] = name
+                put_in[operation.outputs[0]] = axes[0]
     return found
 
 
@@ -163,7 +171,13 @@ class _Reader:
             return
         known = self.traced()
         given: list[Any] = [top]
+        defaults = len(method.args.args) - len(method.args.defaults)
         for number, argument in enumerate(method.args.args[1:]):
+            if number + 1 >= defaults:
+                default = self.value(method.args.defaults[number + 1 - defaults], {})
+                if isinstance(default, bool | int | float):
+                    given.append(default)
+                    continue
             written = ast.unparse(argument.annotation) if argument.annotation else "Tensor"
             shape = known[number] if number < len(known) else None
             given.append(self.input(argument.arg, written, shape))
@@ -466,12 +480,14 @@ class _Reader:
             self.assign(statement.target, Ref(step), env)
         else:
             test = self.value(statement.test, env)
+            enters = self.decided(test)
             while self.decided(test) is True and self.rounds < ROUNDS:
                 self.rounds += 1
                 self.block(statement.body, env)
                 test = self.value(statement.test, env)
             if self.decided(test) is False:
                 return
+            test = UNKNOWN if enters else test
         self.once(statement.body, test, env)
 
     def items(self, node: ast.expr, env: Env) -> Any:
@@ -528,7 +544,9 @@ class _Reader:
         if isinstance(node, ast.Constant):
             return node.value
         if isinstance(node, ast.Name):
-            return env[node.id] if node.id in env else _Name(node.id)
+            if node.id in env:
+                return env[node.id]
+            return float(node.id) if node.id in ("inf", "nan") else _Name(node.id)
         if isinstance(node, ast.UnaryOp):
             inner = self.value(node.operand, env)
             if isinstance(node.op, ast.Not):
@@ -763,6 +781,8 @@ def _both(work: Callable[[list[Any], Any], Any]) -> Callable[[_Reader, list[Any]
     """An operator on lists; one on numbers or tensors is torch's own."""
 
     def rule(reader: _Reader, given: list[Any]) -> Any:
+        if len(given) > 1 and any(isinstance(g, str) for g in given):
+            return UNKNOWN  # a text that is put together
         if len(given) < 2 or not isinstance(given[0], list):
             return NotImplemented
         made = work(given[0], given[1])
@@ -817,12 +837,14 @@ def _number(kind: Callable[[Any], Any]) -> Callable[[_Reader, list[Any]], Any]:
             return value
         if isinstance(value, int | float):
             return kind(value)
+        if kind is float and value in ("inf", "-inf", "nan"):
+            return float(value)
         return UNKNOWN
 
     return rule
 
 
-def _shape_or_type(reader: _Reader, given: list[Any]) -> Any:
+def _of_tensor(reader: _Reader, given: list[Any]) -> Any:
     return NotImplemented if isinstance(given[0], Ref) else UNKNOWN
 
 
@@ -852,10 +874,12 @@ _BUILTIN: Final[dict[str, Callable[[_Reader, list[Any]], Any]]] = {
     "format": _plain(UNKNOWN), "str": _plain(UNKNOWN), "layout": _plain(0), "warn": _plain(None),
     "is_cuda": _plain(False), "requires_grad": _plain(False), "is_scripting": _plain(True),
     "get_autocast_dtype": _plain(UNKNOWN), "is_autocast_enabled": _plain(False),
-    "is_grad_enabled": _plain(False), "has_torch_function": _plain(False), "dtype": _shape_or_type,
+    "is_grad_enabled": _plain(False), "has_torch_function": _plain(False), "dtype": _of_tensor,
     "is_nested": _plain(False), "is_floating_point": lambda r, g: (
         r.w.type(g[0].number).startswith("float") if isinstance(g[0], Ref) and
         r.w.type(g[0].number) else UNKNOWN),
     "is_contiguous": _plain(True), "print": _plain(None), "is_quantized": _plain(False),
-    "is_mkldnn": _plain(False), "_profile_guard": _plain(None), "enter": _plain(None),
+    "is_mkldnn": _plain(False),
+    # A quicker way to the same for batches of unequal lengths.
+    "_nested_tensor_from_mask_left_aligned": _plain(False), "_profile_guard": _plain(None), "enter": _plain(None),
 }  # fmt: skip
