@@ -43,6 +43,8 @@ METHODS: Final = {
 ENCRYPTED, DESCRIPTOR, STRONG = 0x1, 0x8, 0x40
 CHECKED: Final = 8 << 20
 """The checksum of a stored member up to this size is verified; tensors are left alone."""
+GLIMPSED: Final = 16 << 20
+"""Up to how many bytes a compressed member is read together with another."""
 DIRECTORY_LIMIT: Final = 64 << 20
 MEMBERS_LIMIT: Final = 200_000
 LINK: Final = 0o120000
@@ -127,8 +129,11 @@ class Zip(Document):
             yield Weights(at=self.where, format=kind, tensors=tuple(tensors))
 
     def sibling(self, path: str) -> Blob | None:
-        """See `Siblings`; of several members of one name the last, as loaders take it."""
+        """See `Siblings`; of several members of one name the last, as loaders take it. A large one
+        that is compressed is not for reading here and there."""
         member = self._by_name.get(path)
+        if member is not None and member.method and member.size > GLIMPSED:
+            return None
         opened = self._open(member, path) if member is not None else None
         return None if isinstance(opened, Gap) else opened
 

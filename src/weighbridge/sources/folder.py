@@ -62,6 +62,20 @@ class File:
             self._descriptor = -1
 
 
+class Glimpsed(File):
+    """A file that another is read together with: open only while it is read, for a model may have
+    thousands of them."""
+
+    __slots__ = ()
+
+    def read(self, offset: int, n: int) -> bytes:
+        """See `File.read`."""
+        try:
+            return File.read(self, offset, n)
+        finally:
+            self.close()
+
+
 @dataclass(slots=True)
 class Folder:
     """A local target: a folder, or one file of it where `only` names it.
@@ -162,7 +176,7 @@ class Folder:
         if not inside and (self.allowed is None or not self.allowed(place)):
             return None
         found = self._file(path, str(place))
-        return None if isinstance(found, Gap) else found
+        return Glimpsed(path, found.place, found.size) if isinstance(found, File) else None
 
     def _link(self, path: str, entry: os.DirEntry[str]) -> Blob | Gap:
         target = os.readlink(entry.path)
