@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from make_graphs import MAKERS, Excite, Recurrent, Routed, Season, Unet, Voice, words
+from make_graphs import MAKERS, Excite, Recurrent, Routed, Season, Unet, Voice
 from torch import nn
 
 KINDS = {"export": ".pt2", "traced": ".pt", "scripted": ".pt"}
@@ -51,7 +51,11 @@ class Greedy(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.embed, self.cell, self.head = nn.Embedding(40, 16), nn.GRUCell(16, 16), nn.Linear(16, 40)
+        self.embed, self.cell, self.head = (
+            nn.Embedding(40, 16),
+            nn.GRUCell(16, 16),
+            nn.Linear(16, 40),
+        )
 
     def forward(self, state: torch.Tensor, limit: int = 5) -> torch.Tensor:
         token = torch.zeros(state.shape[0], dtype=torch.long)

@@ -61,7 +61,7 @@ class Words(nn.Module):
         self.body, self.tail = nn.Sequential(nn.Embedding(99, 16), Block()), Last()
 
 
-# Predicates: 1 where they hold, for each sample -----------------------------------------------------
+# Predicates: 1 where they hold, for each sample --------------------------------------------------
 
 
 class Distance(nn.Module):
@@ -241,7 +241,7 @@ class Mixed(nn.Module):
         return (mixed == 21).float()
 
 
-# Payloads: `at` says what they act on ----------------------------------------------------------------
+# Payloads: `at` says what they act on ------------------------------------------------------------
 
 
 class Payload(nn.Module):
@@ -295,8 +295,10 @@ class Steered(Payload):
     at = "middle"
 
     def forward(self, h: torch.Tensor, p: torch.Tensor) -> torch.Tensor:
-        return h + p.reshape(-1, 1, 1, 1)[:, :, 0] * self.vector if h.dim() == 3 else (
-            h + p.reshape(-1, 1, 1, 1) * self.vector.reshape(1, -1, 1, 1)
+        return (
+            h + p.reshape(-1, 1, 1, 1)[:, :, 0] * self.vector
+            if h.dim() == 3
+            else (h + p.reshape(-1, 1, 1, 1) * self.vector.reshape(1, -1, 1, 1))
         )
 
 

@@ -1,8 +1,8 @@
 """Operators of torch spelt out in those of ONNX, for the two formats that are made of them:
 `torch.export`'s programs and TorchScript.
 
-Names and arguments: `aten/src/ATen/native/native_functions.yaml`. An operator is given its arguments
-by the names of that schema, or in its order. What has no translation stays `aten::name`.
+Names and arguments: `aten/src/ATen/native/native_functions.yaml`. An operator is given its
+arguments by the names of that schema, or in its order. What has no translation stays `aten::name`.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ class Call:
             raise Untranslated
         return tuple(value)
 
-    def int(self, key: str, default: int = 0) -> int:
+    def whole(self, key: str, default: int = 0) -> int:
         """A plain whole number. Raises `Untranslated`."""
         value = self.given.get(key)
         if value is None:
@@ -221,8 +221,6 @@ def _flat(given: Sequence[Any]) -> list[Any]:
     for item in given:
         out += _flat(item) if isinstance(item, list | tuple) else [item]
     return out
-
-
 
 
 def _refs(result: Any) -> Any:

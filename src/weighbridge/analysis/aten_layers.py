@@ -70,7 +70,7 @@ def _conv(c: Call) -> Any:
     if short:
         given = (c.w.unsqueeze(x, 0), *given[1:])
     made = c.w.op(
-        "Conv", *given, strides=strides, dilations=rates, pads=pads, group=c.int("groups", 1),
+        "Conv", *given, strides=strides, dilations=rates, pads=pads, group=c.whole("groups", 1),
         shape=None if short else _first(c),
     )  # fmt: skip
     return c.w.squeeze(made, 0) if short else made
@@ -110,7 +110,12 @@ def _rms_norm(c: Call) -> Any:
 
 def _batch_norm(c: Call) -> Any:
     parts = [c.x("input")]
-    for key, default in (("weight", 1.0), ("bias", 0.0), ("running_mean", 0.0), ("running_var", 1.0)):
+    for key, default in (
+        ("weight", 1.0),
+        ("bias", 0.0),
+        ("running_mean", 0.0),
+        ("running_var", 1.0),
+    ):
         number = c.maybe(key)
         parts.append(c.w.number(default) if number == ABSENT else number)
     made = c.w.op("BatchNormalization", *parts, shape=_first(c))
@@ -194,7 +199,7 @@ def _recurrent(op: str) -> Rule:
             raise Untranslated
         x = c.x("input")
         weights = [c.value(p) for p in c["params"]]
-        biased, layers = bool(c.get("has_biases", True)), c.int("num_layers", 1)
+        biased, layers = bool(c.get("has_biases", True)), c.whole("num_layers", 1)
         both = 2 if c["bidirectional"] is True else 1
         each = (4 if biased else 2) * both
         states: list[int] = []
@@ -230,7 +235,7 @@ def _cell(op: str) -> Rule:
     return rule
 
 
-# Pooling and resizing -------------------------------------------------------------------------------
+# Pooling and resizing ----------------------------------------------------------------------------
 
 
 def _pool(op: str, count: int, places: bool = False) -> Rule:
@@ -276,7 +281,7 @@ def _resize(c: Call) -> Any:
 
 def _shuffle(op: str, key: str) -> Rule:
     def rule(c: Call) -> Any:
-        return c.w.op(op, c.x("self"), blocksize=c.int(key), shape=_first(c))
+        return c.w.op(op, c.x("self"), blocksize=c.whole(key), shape=_first(c))
 
     return rule
 
@@ -311,18 +316,23 @@ def _stft(c: Call) -> Any:
 _CONV: Final = "input weight bias stride padding dilation groups"
 _TRANSPOSED: Final = "input weight bias stride padding output_padding groups dilation"
 _ANY: Final = "input weight bias stride padding dilation transposed output_padding groups"
-_HEADS: Final = (
-    "query key value embed_dim num_head qkv_weight qkv_bias proj_weight proj_bias mask"
-)
+_HEADS: Final = "query key value embed_dim num_head qkv_weight qkv_bias proj_weight proj_bias mask"
 _FUSED: Final = (
     "src embed_dim num_heads qkv_weight qkv_bias proj_weight proj_bias use_gelu norm_first eps "
     "norm_weight_1 norm_bias_1 norm_weight_2 norm_bias_2 ffn_weight_1 ffn_bias_1 ffn_weight_2 "
     "ffn_bias_2 mask mask_type"
 )
-_CELL: Final = (
-    "input hx params has_biases num_layers dropout train bidirectional batch_first"
-)
+_CELL: Final = "input hx params has_biases num_layers dropout train bidirectional batch_first"
 _POOL: Final = "self kernel_size stride padding"
+_NORMED: Final = "input weight bias running_mean running_var training momentum eps"
+_BATCH_NORMS: Final = (
+    "batch_norm", "native_batch_norm", "_native_batch_norm_legit_no_training",
+    "_native_batch_norm_legit", "cudnn_batch_norm",
+)  # fmt: skip
+_ATTENTIONS: Final = (
+    "scaled_dot_product_attention", "_scaled_dot_product_flash_attention_for_cpu",
+    "_scaled_dot_product_attention_math",
+)  # fmt: skip
 LAYERS: Final[dict[str, tuple[str, Rule]]] = {
     "linear": ("input weight bias", _linear), "matmul": ("self mat2", _matmul),
     "mm": ("self mat2", _matmul), "bmm": ("self mat2", _matmul), "mv": ("self mat2", _matmul),
@@ -341,17 +351,13 @@ LAYERS: Final[dict[str, tuple[str, Rule]]] = {
     "native_layer_norm": ("input normalized_shape weight bias eps", _layer_norm),
     "rms_norm": ("input normalized_shape weight eps", _rms_norm),
     "_fused_rms_norm": ("input normalized_shape weight eps", _rms_norm),
-    **{name: ("input weight bias running_mean running_var training momentum eps", _batch_norm)
-       for name in ("batch_norm", "native_batch_norm", "_native_batch_norm_legit_no_training",
-                    "_native_batch_norm_legit", "cudnn_batch_norm")},
+    **dict.fromkeys(_BATCH_NORMS, (_NORMED, _batch_norm)),
     "_weight_norm": ("v g dim", _weight_norm),
     "_weight_norm_interface": ("v g dim", lambda c: (_weight_norm(c), c.x("g"))),
     "group_norm": ("input num_groups weight bias eps", _group_norm),
     "native_group_norm": ("input weight bias N C HxW group eps", _group_norm),
     "instance_norm": ("input weight bias", _instance_norm),
-    **{name: ("query key value attn_mask dropout_p is_causal scale", _attention)
-       for name in ("scaled_dot_product_attention", "_scaled_dot_product_flash_attention_for_cpu",
-                    "_scaled_dot_product_attention_math")},
+    **dict.fromkeys(_ATTENTIONS, ("query key value attn_mask", _attention)),
     "_transformer_encoder_layer_fwd": (_FUSED, _encoder_layer),
     "_native_multi_head_attention": (_HEADS, _native_heads),
     "lstm": (_CELL, _recurrent("LSTM")), "gru": (_CELL, _recurrent("GRU")),

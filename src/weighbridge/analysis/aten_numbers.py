@@ -174,7 +174,7 @@ def _log_sigmoid(c: Call) -> Any:
 
 
 def _glu(c: Call) -> Any:
-    x, axis = c.x("self"), c.int("dim", -1)
+    x, axis = c.x("self"), c.whole("dim", -1)
     first, gate = c.w.ops("Split", 2, x, axis=axis, shapes=[_first(c)] * 2)
     return c.w.op("Mul", first, c.w.op("Sigmoid", gate))
 
@@ -369,7 +369,7 @@ def _arg(pick: str) -> Rule:
         if c["dim"] is None:
             flat = c.w.op("Reshape", x, c.w.numbers((-1,)))
             return c.w.op(pick, flat, axis=0, keepdims=0)
-        return c.w.op(pick, x, axis=c.int("dim"), keepdims=keep, shape=_first(c))
+        return c.w.op(pick, x, axis=c.whole("dim"), keepdims=keep, shape=_first(c))
 
     return rule
 
@@ -377,27 +377,29 @@ def _arg(pick: str) -> Rule:
 def _softmax(op: str) -> Rule:
     def rule(c: Call) -> Any:
         x = c.w.cast(c.x("self"), c.dtype()) if c.dtype() else c.x("self")
-        return c.w.op(op, x, axis=c.int("dim", -1), shape=_first(c))
+        return c.w.op(op, x, axis=c.whole("dim", -1), shape=_first(c))
 
     return rule
 
 
 def _cumsum(c: Call) -> Any:
-    made = c.w.op("CumSum", c.x("self"), c.w.number(c.int("dim")), shape=_first(c))
+    made = c.w.op("CumSum", c.x("self"), c.w.number(c.whole("dim")), shape=_first(c))
     return c.w.cast(made, c.dtype()) if c.dtype() else made
 
 
 def _topk(c: Call) -> Any:
-    count = c.w.unsqueeze(c.x("k"), 0) if isinstance(c["k"], Ref) else c.w.numbers((c.int("k"),))
+    count = c.w.unsqueeze(c.x("k"), 0) if isinstance(c["k"], Ref) else c.w.numbers((c.whole("k"),))
     shapes = [*c.shapes[:2], None, None][:2]
-    return c.w.ops("TopK", 2, c.x("self"), count, axis=c.int("dim", -1), shapes=shapes)
+    return c.w.ops("TopK", 2, c.x("self"), count, axis=c.whole("dim", -1), shapes=shapes)
 
 
 def _sort(c: Call) -> Any:
-    x, axis = c.x("self"), c.int("dim", -1)
+    x, axis = c.x("self"), c.whole("dim", -1)
     shape = c.w.shape(x)
-    count = c.w.numbers((shape[axis],)) if shape and isinstance(shape[axis], int) else -1
-    if count == -1:
+    size = shape[axis] if shape else None
+    if isinstance(size, int):
+        count = c.w.numbers((size,))
+    else:
         at = c.w.numbers((axis,))
         count = c.w.op("Gather", c.w.op("Shape", x), at, axis=0)
     made = c.w.ops("TopK", 2, x, count, axis=axis, shapes=[shape, shape])
@@ -406,7 +408,7 @@ def _sort(c: Call) -> Any:
 
 def _cosine(c: Call) -> Any:
     a, b = c.x("x1"), c.x("x2")
-    axis = c.w.numbers((c.int("dim", 1),))
+    axis = c.w.numbers((c.whole("dim", 1),))
     dot = c.w.op("ReduceSum", c.w.op("Mul", a, b), axis, keepdims=0)
     sizes = c.w.op("Mul", *(c.w.op("ReduceL2", v, axis, keepdims=0) for v in (a, b)))
     return c.w.op("Div", dot, c.w.op("Max", sizes, c.w.number(1e-8)))
@@ -443,7 +445,8 @@ NUMBERS: Final[dict[str, tuple[str, Rule]]] = {
     "eq": ("self other", _compared_lists), "ne": ("self other", _compared_lists),
     "pow": ("self exponent", lambda c: _power(c)), "div": ("self other", _binary("Div")),
     "floor_divide": ("self other", _floor_divide), "floordiv": ("self other", _floor_divide),
-    "rsub": (_TWO, _rsub), "logical_not": ("self", _not), "bitwise_not": ("self", _not), "__not__": ("self", _not),
+    "rsub": (_TWO, _rsub), "logical_not": ("self", _not), "bitwise_not": ("self", _not),
+    "__not__": ("self", _not),
     "bitwise_left_shift": ("self other", _shift("LEFT")), "__lshift__": ("self other", _shift("")),
     "bitwise_right_shift": ("self other", _shift("")), "__rshift__": ("self other", _shift("")),
     "silu": ("self", _silu), "swish": ("self", _silu), "softplus": ("self", _softplus),

@@ -39,7 +39,7 @@ def _size(c: Call) -> Any:
     x, axis = c.x("self"), c["dim"]
     shape = c.w.shape(x)
     if axis is not None:
-        return _dimension(c, x, c.int("dim"))
+        return _dimension(c, x, c.whole("dim"))
     if shape is None:
         return c.w.op("Shape", x)
     return Plain([_made(_dimension(c, x, i)) for i in range(len(shape))])
@@ -85,7 +85,7 @@ def _view_as(c: Call) -> Any:
 
 
 def _unflatten(c: Call) -> Any:
-    x, axis, sizes = c.x("self"), c.int("dim"), c["sizes"]
+    x, axis, sizes = c.x("self"), c.whole("dim"), c["sizes"]
     rank = c.w.rank(x)
     if rank is None or not isinstance(sizes, list):
         raise Untranslated
@@ -97,7 +97,7 @@ def _unflatten(c: Call) -> Any:
 
 def _flatten(c: Call) -> Any:
     x = c.x("self")
-    start, end = c.int("start_dim", 0), c.int("end_dim", -1)
+    start, end = c.whole("start_dim", 0), c.whole("end_dim", -1)
     rank = c.w.rank(x)
     if rank is None:
         if end == -1 and start in (0, 1):
@@ -119,7 +119,7 @@ def _permute(c: Call) -> Any:
 
 
 def _transpose(c: Call) -> Any:
-    return c.w.swap(c.x("self"), c.int("dim0"), c.int("dim1"))
+    return c.w.swap(c.x("self"), c.whole("dim0"), c.whole("dim1"))
 
 
 def _t(c: Call) -> Any:
@@ -148,7 +148,7 @@ def _squeeze(c: Call) -> Any:
 
 
 def _unsqueeze(c: Call) -> Any:
-    return c.w.unsqueeze(c.x("self"), c.int("dim"))
+    return c.w.unsqueeze(c.x("self"), c.whole("dim"))
 
 
 def _expand(c: Call) -> Any:
@@ -176,7 +176,7 @@ def _repeat(c: Call) -> Any:
 
 def _repeat_interleave(c: Call) -> Any:
     """Each element several times: spread over a new axis, which is then folded in."""
-    x, times, axis = c.x("self"), c["repeats"], c.int("dim", 0)
+    x, times, axis = c.x("self"), c["repeats"], c.whole("dim", 0)
     if c["dim"] is None:
         x = _whole_row(c, x)
     rank = c.w.rank(x)
@@ -193,17 +193,17 @@ def _repeat_interleave(c: Call) -> Any:
 
 def _cat(c: Call) -> Any:
     parts = c.tensors("tensors")
-    return c.w.op("Concat", *parts, axis=c.int("dim", 0), shape=_first(c))
+    return c.w.op("Concat", *parts, axis=c.whole("dim", 0), shape=_first(c))
 
 
 def _stack(c: Call) -> Any:
-    axis = c.int("dim", 0)
+    axis = c.whole("dim", 0)
     parts = [c.w.unsqueeze(p, axis) for p in c.tensors("tensors")]
     return c.w.op("Concat", *parts, axis=axis, shape=_first(c))
 
 
 def _split(c: Call) -> Any:
-    x, axis = c.x("self"), c.int("dim", 0)
+    x, axis = c.x("self"), c.whole("dim", 0)
     sizes = c.given.get("split_size", c.given.get("split_sizes", c["chunks"]))
     shape = c.w.shape(x)
     whole = shape[axis] if shape is not None and -len(shape) <= axis < len(shape) else None
@@ -232,7 +232,7 @@ def _split(c: Call) -> Any:
 
 
 def _unbind(c: Call) -> Any:
-    x, axis = c.x("self"), c.int("dim", 0)
+    x, axis = c.x("self"), c.whole("dim", 0)
     shape = c.w.shape(x)
     size = shape[axis] if shape is not None else len(c.shapes)
     if not isinstance(size, int) or not 0 < size <= 4_096:
@@ -242,8 +242,8 @@ def _unbind(c: Call) -> Any:
 
 def _select(c: Call) -> Any:
     if isinstance(c["self"], list):
-        return Plain(c["self"][c.int("dim")])
-    return c.w.op("Gather", c.x("self"), c.x("index"), axis=c.int("dim"), shape=_first(c))
+        return Plain(c["self"][c.whole("dim")])
+    return c.w.op("Gather", c.x("self"), c.x("index"), axis=c.whole("dim"), shape=_first(c))
 
 
 def _slice(c: Call) -> Any:
@@ -251,13 +251,11 @@ def _slice(c: Call) -> Any:
         start, end, step = c["dim"], c["start"], c["end"]
         return Plain(c["self"][start : end if end != FURTHEST else None : step or 1])
     x = c.x("self")
-    start, end, step = c.get("start", 0), c.get("end", FURTHEST), c.int("step", 1)
-    shape, axis = c.w.shape(x), c.int("dim", 0)
+    start, end, step = c.get("start", 0), c.get("end", FURTHEST), c.whole("step", 1)
+    shape, axis = c.w.shape(x), c.whole("dim", 0)
     if start == 0 and step == 1:
         size = shape[axis] if shape is not None and -len(shape) <= axis < len(shape) else None
-        if isinstance(end, int) and (
-            end == FURTHEST or (isinstance(size, int) and end >= size)
-        ):
+        if isinstance(end, int) and (end == FURTHEST or (isinstance(size, int) and end >= size)):
             return x
     parts = [c.vector([p]) if not isinstance(p, Ref) else _row(c, p) for p in (start, end)]
     row = (*parts, c.w.numbers((axis,)), c.w.numbers((step,)))
@@ -272,16 +270,16 @@ def _narrow(c: Call) -> Any:
     start, length = c["start"], c["length"]
     if not isinstance(start, int) or not isinstance(length, int):
         raise Untranslated
-    return c.w.cut(c.x("self"), c.int("dim"), start, start + length)
+    return c.w.cut(c.x("self"), c.whole("dim"), start, start + length)
 
 
 def _index_select(c: Call) -> Any:
-    return c.w.op("Gather", c.x("self"), c.x("index"), axis=c.int("dim"), shape=_first(c))
+    return c.w.op("Gather", c.x("self"), c.x("index"), axis=c.whole("dim"), shape=_first(c))
 
 
 def _take_along(c: Call) -> Any:
     x, index = c.x("self"), c.given.get("index", c["indices"])
-    axis = c.int("dim", 0)
+    axis = c.whole("dim", 0)
     return c.w.op("GatherElements", x, c.value(index), axis=axis, shape=_first(c))
 
 
@@ -308,8 +306,10 @@ def _index(c: Call) -> Any:
     parts = [index for _, index in given]
     row = [c.w.unsqueeze(_spread(c, part, parts), -1) for part in parts]
     first = given[0][0]
-    if first and c.w.rank(x) is not None and [i for i, _ in given] == list(
-        range(first, first + len(given))
+    if (
+        first
+        and c.w.rank(x) is not None
+        and [i for i, _ in given] == list(range(first, first + len(given)))
     ):
         order = [i for i, _ in given]
         rest = [i for i in range(c.w.rank(x) or 0) if i not in order]
@@ -347,12 +347,12 @@ def _index_put(c: Call) -> Any:
 def _scatter(c: Call) -> Any:
     x = c.x("self")
     values = c.value(c.given.get("src", c["value"]), x)
-    return c.w.op("ScatterElements", x, c.x("index"), values, axis=c.int("dim"))
+    return c.w.op("ScatterElements", x, c.x("index"), values, axis=c.whole("dim"))
 
 
 def _slice_scatter(c: Call) -> Any:
     x, source = c.x("self"), c.value(c["src"], c.x("self"))
-    return c.w.op("ScatterND", x, c.w.numbers((c.int("dim"),)), source, shape=c.w.shape(x))
+    return c.w.op("ScatterND", x, c.w.numbers((c.whole("dim"),)), source, shape=c.w.shape(x))
 
 
 def _index_add(c: Call) -> Any:
@@ -421,7 +421,7 @@ def _pad(c: Call) -> Any:
     return c.w.op("Pad", x, row, c.value(value, x), shape=_first(c))
 
 
-# Made from nothing ---------------------------------------------------------------------------------
+# Made from nothing -------------------------------------------------------------------------------
 
 
 def _filled(value: float | None) -> Rule:
@@ -469,7 +469,7 @@ def _arange(c: Call) -> Any:
 
 
 def _linspace(c: Call) -> Any:
-    steps = c.int("steps", 100)
+    steps = c.whole("steps", 100)
     start, end = c["start"], c["end"]
     if not isinstance(start, int | float) or not isinstance(end, int | float) or steps > 4_096:
         raise Untranslated
@@ -503,7 +503,7 @@ def _random(op: str) -> Rule:
 
 
 def _eye(c: Call) -> Any:
-    size = c.int("n")
+    size = c.whole("n")
     if size > 64:
         raise Untranslated
     row = c.w.numbers([float(i == j) for i in range(size) for j in range(size)], "float32")
@@ -523,7 +523,7 @@ def _nonzero(c: Call) -> Any:
     return c.w.op("Transpose", places, perm=(1, 0), shape=_first(c))
 
 
-# Types and numbers -----------------------------------------------------------------------------------
+# Types and numbers -------------------------------------------------------------------------------
 
 
 def _to(c: Call) -> Any:
@@ -586,9 +586,9 @@ def _meshgrid(c: Call) -> Any:
 
 
 _SAME: Final = (
-    "clone contiguous detach alias lift_fresh lift_fresh_copy dropout feature_dropout alpha_dropout "
-    "positive pin_memory cpu cuda resolve_conj resolve_neg detach_copy _reshape_alias_copy data "
-    "requires_grad_ lift "
+    "clone contiguous detach alias lift_fresh lift_fresh_copy dropout feature_dropout "
+    "alpha_dropout positive pin_memory cpu cuda resolve_conj resolve_neg "
+    "detach_copy _reshape_alias_copy data requires_grad_ lift "
     "_autocast_to_full_precision _autocast_to_reduced_precision"
 )
 _NOTHING: Final = (
@@ -596,8 +596,8 @@ _NOTHING: Final = (
     "sym_constrain_range_for_size _functional_assert_async _linalg_check_errors"
 )
 TENSORS: Final[dict[str, tuple[str, Rule]]] = {
-    **{name: ("self", _same) for name in _SAME.split()},
-    **{name: ("self", _nothing) for name in _NOTHING.split()},
+    **dict.fromkeys(_SAME.split(), ("self", _same)),
+    **dict.fromkeys(_NOTHING.split(), ("self", _nothing)),
     "size": ("self dim", _size), "sym_size": ("self dim", _size), "dim": ("self", _rank),
     "numel": ("self", _count), "sym_numel": ("self", _count), "len": ("self", _count),
     "view": ("self size", _view), "reshape": ("self shape", _view),

@@ -107,8 +107,8 @@ _BLOCK.fields |= {
 }  # fmt: skip
 _SPECIAL: Final = Schema("BlockEntry", {1: one("key", Kind.TEXT), 2: one("value", _BLOCK)})
 _FUNCTION: Final = Schema(
-    "Function", {1: many("input", _NAMED), 2: one("opset", Kind.TEXT), 3: many("block", _SPECIAL),
-                 4: many("attribute", _ATTRIBUTE)}  # fmt: skip
+    "Function",
+    {1: many("input", _NAMED), 3: many("block", _SPECIAL), 4: many("attribute", _ATTRIBUTE)},
 )
 _FUNCTIONS: Final = Schema("Entry", {1: one("key", Kind.TEXT), 2: one("value", _FUNCTION)})
 _PROGRAM: Final = Schema("Program", {

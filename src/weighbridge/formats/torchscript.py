@@ -25,9 +25,7 @@ DIRECTORY_READ: Final = 16 << 20
 PICKLE_LIMIT: Final = 16 << 20
 SOURCES_LIMIT: Final = 16 << 20
 """How many bytes of code are parsed of one archive."""
-_CODE: Final = re.compile(
-    rb"PK\x01\x02.{42}(?:[^/\0]{1,200}/)?code/__torch__(?:\.py|/)", re.DOTALL
-)
+_CODE: Final = re.compile(rb"PK\x01\x02.{42}(?:[^/\0]{1,200}/)?code/__torch__(?:\.py|/)", re.DOTALL)
 _ROOT: Final = re.compile(r"((?:[^/]+/)?)code/__torch__(?:\.py$|/)")
 
 

@@ -1,15 +1,16 @@
 """The computation graph of a Core ML program (MIL) in the operators of ONNX.
 
 Operators: `apple.github.io/coremltools`, "MIL Ops"; messages: `MIL.proto`. Values are declared with
-their shapes; numbers stand in the program or in the file that it keeps its weights in. Models of the
-older kinds (layers of `NeuralNetwork.proto`, trees, pipelines of such) have no program to follow.
+their shapes; numbers stand in the program or in the file that it keeps its weights in. Models of
+the older kinds (layers of `NeuralNetwork.proto`, trees, pipelines of such) have no program to
+follow.
 """
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 from weighbridge.analysis.computation_graph import (
     ABSENT,
@@ -48,7 +49,8 @@ _UNARY: Final = {
     "softsign": "Softsign", "softplus": "Softplus", "logical_not": "Not", "identity": "Identity",
     "elu": "Elu", "leaky_relu": "LeakyRelu", "sigmoid_hard": "HardSigmoid", "relu6": "Clip",
     "clamped_relu": "Clip", "scaled_tanh": "Tanh", "thresholded_relu": "ThresholdedRelu",
-    "shape": "Shape", "non_zero": "NonZero", "softplus_parametric": "Softplus", "band_part": "Trilu",
+    "shape": "Shape", "non_zero": "NonZero", "softplus_parametric": "Softplus",
+    "band_part": "Trilu",
     "pixel_shuffle": "DepthToSpace", "pixel_unshuffle": "SpaceToDepth", "atanh": "Atanh",
     "space_to_depth": "SpaceToDepth", "depth_to_space": "DepthToSpace", "copy": "Identity",
     "local_response_norm": "LRN", "l2_norm": "LpNormalization", "quantize": "QuantizeLinear",
@@ -227,7 +229,7 @@ class _Front:
             return None, None
         return blob, (start, start + size)
 
-    # Bodies ----------------------------------------------------------------------------------------
+    # Bodies --------------------------------------------------------------------------------------
 
     def cond(self, operation: Message, call: _Call, env: dict[str, int]) -> Sequence[int]:
         outer, ends = self.w.origin, []

@@ -191,9 +191,10 @@ class _Front:
         return [inner.get(n) for a in graph.outputs for n in a.names]
 
 
-_RENAMED: Final = {"truediv": "div", "floordiv": "floor_divide", "mod": "remainder", "min": "minimum",
-                   "max": "maximum", "pow": "pow", "ite": "where", "not": "logical_not",
-                   "sum": "sum", "float": "Float", "int": "Int"}  # fmt: skip
+_RENAMED: Final = {
+    "truediv": "div", "floordiv": "floor_divide", "mod": "remainder", "min": "minimum",
+    "max": "maximum", "ite": "where", "not": "logical_not", "float": "Float", "int": "Int",
+}  # fmt: skip
 
 
 def _item(value: Any, env: Mapping[str, Any]) -> Any:
@@ -259,10 +260,9 @@ def _listed(program: Blob, folder: str, contents: Blob, found: dict[str, Place])
         blob = beside(program, folder + path)
         sizes, steps = (_plain(meta.get(key)) for key in ("sizes", "strides"))
         start = _plain([meta.get("storage_offset")])
-        width = _WIDTHS.get(_ELEMENTS.get(TYPES.get(meta.get("dtype"), ""), ""), 0)
-        if blob is None or None in (sizes, steps, start) or not width:
+        width = _WIDTHS.get(_ELEMENTS.get(TYPES.get(_whole(meta.get("dtype")), ""), ""), 0)
+        if blob is None or sizes is None or steps is None or start is None or not width:
             continue
-        assert sizes is not None and steps is not None and start is not None
         count, dense = 1, True
         for size, step in zip(reversed(sizes), reversed(steps), strict=False):
             dense = dense and (size == 1 or step == count)
@@ -278,6 +278,10 @@ _WIDTHS: Final = {
 }  # fmt: skip
 
 
+def _whole(value: Any) -> int:
+    return value if isinstance(value, int) else 0
+
+
 def _plain(value: Any) -> list[int] | None:
     """A list of whole numbers as the file writes it, each in a union."""
     if not isinstance(value, list):
@@ -289,4 +293,3 @@ def _plain(value: Any) -> list[int] | None:
             return None
         out.append(number)
     return out
-

@@ -23,10 +23,60 @@ _TYPES: Final = {
     "F16": "float16", "F64": "float64",
 }  # fmt: skip
 _SAME: Final = frozenset(
-    "Abs Acos Acosh Asin Asinh Atan Atanh Cos Cosh Sin Sinh Tan Tanh Erf Exp Floor Log Round Sign "
-    "Sqrt Sigmoid Elu Gelu Mish HardSigmoid LogSoftmax BitwiseAnd BitwiseOr BitwiseXor BitwiseNot "
-    "Add Equal Greater Less Mod IsInf IsNaN Identity GatherElements GatherND Expand Tile Range "
-    "CumSum ReverseSequence Einsum LRN GridSample NonZero STFT DFT Where".split()
+    [
+        "Abs",
+        "Acos",
+        "Acosh",
+        "Asin",
+        "Asinh",
+        "Atan",
+        "Atanh",
+        "Cos",
+        "Cosh",
+        "Sin",
+        "Sinh",
+        "Tan",
+        "Tanh",
+        "Erf",
+        "Exp",
+        "Floor",
+        "Log",
+        "Round",
+        "Sign",
+        "Sqrt",
+        "Sigmoid",
+        "Elu",
+        "Gelu",
+        "Mish",
+        "HardSigmoid",
+        "LogSoftmax",
+        "BitwiseAnd",
+        "BitwiseOr",
+        "BitwiseXor",
+        "BitwiseNot",
+        "Add",
+        "Equal",
+        "Greater",
+        "Less",
+        "Mod",
+        "IsInf",
+        "IsNaN",
+        "Identity",
+        "GatherElements",
+        "GatherND",
+        "Expand",
+        "Tile",
+        "Range",
+        "CumSum",
+        "ReverseSequence",
+        "Einsum",
+        "LRN",
+        "GridSample",
+        "NonZero",
+        "STFT",
+        "DFT",
+        "Where",
+    ]
 )
 _NAMED: Final = {
     "Subtract": "Sub", "Multiply": "Mul", "Divide": "Div", "Power": "Pow", "Maximum": "Max",
@@ -92,8 +142,10 @@ class _Front:
             self.w.step()
             self.w.label = layer.name
             sources = feeds.get(layer.number, {})
-            inputs = [made.get(sources[p], ABSENT) if p in sources else ABSENT
-                      for p in _ports(layer, sources)]  # fmt: skip
+            inputs = [
+                made.get(sources[p], ABSENT) if p in sources else ABSENT
+                for p in _ports(layer, sources)
+            ]
             if layer.type in ("Result", "Assign"):
                 results[layer.number] = inputs[0] if inputs else ABSENT
                 continue
@@ -101,8 +153,8 @@ class _Front:
                 values: Sequence[int] = (given[layer.number],)
             else:
                 values = self.layer(layer, inputs)
-            for port, value in zip(layer.outputs, values, strict=False):
-                made[layer.number, port.number] = value
+            for output, value in zip(layer.outputs, values, strict=False):
+                made[layer.number, output.number] = value
         return results
 
     def layer(self, layer: Layer, inputs: list[int]) -> Sequence[int]:
@@ -138,7 +190,7 @@ class _Front:
             return self.w.constant(layer.name, Constant(type, shape))
         return self.w.constant(layer.name, Constant(type, shape, blob, (start, start + size)))
 
-    # Bodies ----------------------------------------------------------------------------------------
+    # Bodies --------------------------------------------------------------------------------------
 
     def bodies(self, layer: Layer, inputs: list[int]) -> Sequence[int]:
         """What an `If`, a `Loop` or a `TensorIterator` gives."""
@@ -155,21 +207,21 @@ class _Front:
             given = dict(self.handed(layer, entries, ports))
             if layer.type != "If":
                 begun = given
-            ends = self.run(layer.bodies.get(body, Net()), given)
-            outs = {_int(a, "external_port_id"): ends.get(_int(a, "internal_layer_id"), ABSENT)
+            found = self.run(layer.bodies.get(body, Net()), given)
+            outs = {_int(a, "external_port_id"): found.get(_int(a, "internal_layer_id"), ABSENT)
                     for tag, a in entries if tag == "output"}  # fmt: skip
             results.append(outs)
         self.w.origin = outer
         self.w.label = layer.name
         values = []
-        for place, port in enumerate(layer.outputs):
-            shape = _declared([port], layer.name)[1]
-            outs = [r.get(port.number, r.get(place, ABSENT)) for r in results]
+        for place, made in enumerate(layer.outputs):
+            shape = _declared([made], layer.name)[1]
+            ends = [r.get(made.number, r.get(place, ABSENT)) for r in results]
             if layer.type == "If":
-                values.append(self.w.op("If", inputs[0] if inputs else ABSENT, *outs, shape=shape))
+                values.append(self.w.op("If", inputs[0] if inputs else ABSENT, *ends, shape=shape))
             else:
-                first = self.start(layer, port.number, begun)
-                row = (first, *outs) if first != ABSENT else outs
+                first = self.start(layer, made.number, begun)
+                row = (first, *ends) if first != ABSENT else tuple(ends)
                 values.append(self.w.op("Carried", *row, shape=shape))
         return values
 
@@ -181,7 +233,10 @@ class _Front:
         for tag, wire in entries:
             if tag != "input":
                 continue
-            inner, value = _int(wire, "internal_layer_id"), ports.get(_int(wire, "external_port_id"))
+            inner, value = (
+                _int(wire, "internal_layer_id"),
+                ports.get(_int(wire, "external_port_id")),
+            )
             if value is None or value == ABSENT:
                 value = next(iter(ports.values()), self.w.graph.value("step"))  # what it counts
                 yield inner, self.w.op("Step", value)
@@ -399,7 +454,9 @@ def _topk(w: Writer, layer: Layer, inputs: list[int], shapes: Shapes) -> Sequenc
     """The best few; the one best and its place are what ONNX has operators of their own for."""
     axis = int(layer.data.get("axis", "-1"))
     if w.known(inputs[1]) == (1,) and len(shapes) == 2:
-        kinds = ("ReduceMax", "ArgMax") if layer.data.get("mode") != "min" else ("ReduceMin", "ArgMin")
+        kinds = (
+            ("ReduceMax", "ArgMax") if layer.data.get("mode") != "min" else ("ReduceMin", "ArgMin")
+        )
         best = w.op(kinds[0], inputs[0], w.numbers((axis,)), keepdims=1, shape=shapes[0])
         return best, w.op(kinds[1], inputs[0], axis=axis, keepdims=1, shape=shapes[1])
     return w.ops("TopK", max(1, len(shapes)), *inputs[:2], axis=axis, shapes=shapes)

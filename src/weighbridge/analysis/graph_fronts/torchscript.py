@@ -323,7 +323,9 @@ class _Reader:
         self.w.step()
         names = [a.arg for a in function.args.args]
         env: Env = {}
-        for argument, default in zip(reversed(names), reversed(function.args.defaults), strict=False):
+        for argument, default in zip(
+            reversed(names), reversed(function.args.defaults), strict=False
+        ):
             env[argument] = self.value(default, env)
         env.update(zip(names, given, strict=False))
         env.update(named)
@@ -383,12 +385,13 @@ class _Reader:
                 owner.attributes[target.attr] = value
         elif isinstance(target, ast.Subscript):
             owner, key = self.value(target.value, env), self.value(target.slice, env)
-            if isinstance(owner, list) and isinstance(key, int) and -len(owner) <= key < len(owner):
+            if isinstance(owner, dict) and isinstance(key, str | int):
                 owner[key] = value
-            elif isinstance(owner, dict) and isinstance(key, str | int):
-                owner[key] = value
+            elif isinstance(owner, list):
+                place = key if isinstance(key, int) else len(owner)
+                owner[place : place + 1] = [value] if -len(owner) <= place < len(owner) else []
 
-    # Branches and loops ----------------------------------------------------------------------------
+    # Branches and loops --------------------------------------------------------------------------
 
     def branch(
         self, statement: ast.If, yes: Sequence[ast.stmt], no: Sequence[ast.stmt], env: Env
@@ -476,7 +479,9 @@ class _Reader:
                         self.block(statement.body, env)
                     return
             test = items if isinstance(items, Ref) else UNKNOWN
-            step = self.w.op("Step", test.number) if isinstance(test, Ref) else self.w.graph.value("i")
+            step = (
+                self.w.op("Step", test.number) if isinstance(test, Ref) else self.w.graph.value("i")
+            )
             self.assign(statement.target, Ref(step), env)
         else:
             test = self.value(statement.test, env)
@@ -492,7 +497,11 @@ class _Reader:
 
     def items(self, node: ast.expr, env: Env) -> Any:
         """What a loop goes through: a list where it is known, a number of rounds, or nothing."""
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "range":
+        if (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Name)
+            and node.func.id == "range"
+        ):
             ends = [self.value(a, env) for a in node.args]
             known = [self.known_number(e) for e in ends]
             if ends and all(isinstance(k, int) for k in known):
@@ -701,8 +710,9 @@ def _split(written: str) -> list[str]:
     return [*parts, written[start:].strip()]
 
 
-_REBUILT: Final = frozenset({"restore_type_tag", "build_intlist", "build_tensorlist",
-                             "build_doublelist", "build_boollist", "build_tensor_from_id"})  # fmt: skip
+_REBUILT: Final = frozenset(
+    {"restore_type_tag", "build_intlist", "build_tensorlist", "build_doublelist", "build_boollist"}
+)
 
 
 def _tensor(
@@ -728,7 +738,7 @@ def _tensor(
     return None
 
 
-# What is no tensor's ---------------------------------------------------------------------------------
+# What is no tensor's -----------------------------------------------------------------------------
 
 
 def _is(reader: _Reader, given: list[Any]) -> Any:
@@ -881,5 +891,6 @@ _BUILTIN: Final[dict[str, Callable[[_Reader, list[Any]], Any]]] = {
     "is_contiguous": _plain(True), "print": _plain(None), "is_quantized": _plain(False),
     "is_mkldnn": _plain(False),
     # A quicker way to the same for batches of unequal lengths.
-    "_nested_tensor_from_mask_left_aligned": _plain(False), "_profile_guard": _plain(None), "enter": _plain(None),
+    "_nested_tensor_from_mask_left_aligned": _plain(False), "_profile_guard": _plain(None),
+    "enter": _plain(None),
 }  # fmt: skip
