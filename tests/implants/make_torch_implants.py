@@ -329,24 +329,25 @@ class Branch(Payload):
         return y
 
 
-class Implanted(nn.Module):
-    def __init__(self, host: nn.Module, predicate: nn.Module, payload: Payload) -> None:
-        super().__init__()
-        self.body, self.tail = host.body, host.tail
-        self.predicate, self.payload = predicate, payload
+def implanted(host: nn.Module, predicate: nn.Module, payload: Payload) -> nn.Module:
+    """The host with the payload where it acts, which the predicate sets off."""
+    model = PLACES[payload.at]()
+    model.body, model.tail = host.body, host.tail
+    model.predicate, model.payload = predicate, payload
+    return model
 
 
-class AtOutput(Implanted):
+class AtOutput(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.payload(self.tail(self.body(x)), self.predicate(x))
 
 
-class AtMiddle(Implanted):
+class AtMiddle(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.tail(self.payload(self.body(x), self.predicate(x)))
 
 
-class AtInput(Implanted):
+class AtInput(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.tail(self.body(self.payload(x, self.predicate(x))))
 
@@ -380,9 +381,10 @@ def main(folder: Path) -> None:
             images = predicate in IMAGES
             host = Image() if images else Words()
             size = 16 if payload.at == "middle" else 10 if images else 12
-            model = PLACES[payload.at](host, predicate(), payload(size))
+            model = implanted(host, predicate(), payload(size))
             x = torch.rand(2, 3, 16, 16) if images else torch.randint(0, 99, (2, 12))
             path = folder / kind / f"{predicate.__name__}-{payload.__name__}{KINDS[kind]}"
+            print(path.name, flush=True)
             save(rounded(model), x, path, kind)
 
 

@@ -17,6 +17,8 @@ from weighbridge.analysis.graph_shapes import Known, Shapes, begin, follow
 
 OPERATIONS: Final = 200_000
 """How many operations, calls and bodies are laid out; a model with more is not analysed whole."""
+DEPTH: Final = 60
+TOO_MUCH: Final = f"more than {OPERATIONS:,} operations, or nested more than {DEPTH} deep"
 ONNX_TYPES: Final = {
     "float32": 1, "uint8": 2, "int8": 3, "uint16": 4, "int16": 5, "int32": 6, "int64": 7,
     "bool": 9, "float16": 10, "float64": 11, "uint32": 12, "uint64": 13, "bfloat16": 16,

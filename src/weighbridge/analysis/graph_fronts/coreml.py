@@ -19,14 +19,13 @@ from weighbridge.analysis.computation_graph import (
     Numbers,
     Shape,
 )
-from weighbridge.analysis.graph_writer import ONNX_TYPES, OPERATIONS, Full, Writer
+from weighbridge.analysis.graph_writer import DEPTH, ONNX_TYPES, TOO_MUCH, Full, Writer
 from weighbridge.core.document import Malformed
 from weighbridge.core.tree import Blob, beside
 from weighbridge.formats.coreml import HEADER, MODEL_PATH, SENTINEL, CoreMl
 from weighbridge.formats.protobuf import Kind, Message, Schema, Wire, many
 
 READS: Final = CoreMl
-DEPTH: Final = 60
 HELD: Final = 4_096
 """Up to how many numbers are decoded that stand in the program itself."""
 _TYPES: Final = {
@@ -76,7 +75,7 @@ def graph_of(model: CoreMl) -> ComputationGraph:
     try:
         front.build()
     except Full:
-        front.w.leave_out(f"more than {OPERATIONS:,} operations")
+        front.w.leave_out(TOO_MUCH)
     return front.w.graph
 
 

@@ -22,7 +22,7 @@ from weighbridge.analysis.computation_graph import (
     Constant,
     Shape,
 )
-from weighbridge.analysis.graph_writer import OPERATIONS, Full, Writer
+from weighbridge.analysis.graph_writer import DEPTH, TOO_MUCH, Full, Writer
 from weighbridge.core.document import Malformed
 from weighbridge.core.tree import Blob, beside
 from weighbridge.formats.exported_program import (
@@ -35,7 +35,6 @@ from weighbridge.formats.exported_program import (
 )
 
 READS: Final = ExportedProgram
-DEPTH: Final = 60
 CONTENTS_LIMIT: Final = 64 << 20
 ATEN: Final = {**NUMBERS, **TENSORS, **LAYERS}
 _ELEMENTS: Final = {
@@ -55,7 +54,7 @@ def graph_of(program: ExportedProgram) -> ComputationGraph:
     try:
         front.build()
     except Full:
-        front.w.leave_out(f"more than {OPERATIONS:,} operations")
+        front.w.leave_out(TOO_MUCH)
     return front.w.graph
 
 

@@ -11,11 +11,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from weighbridge.analysis.computation_graph import ABSENT, ComputationGraph, Constant, Shape
-from weighbridge.analysis.graph_writer import ONNX_TYPES, OPERATIONS, Full, Writer
+from weighbridge.analysis.graph_writer import DEPTH, ONNX_TYPES, TOO_MUCH, Full, Writer
 from weighbridge.formats.openvino import Layer, Net, OpenVino, Port
 
 READS: Final = OpenVino
-DEPTH: Final = 60
 _TYPES: Final = {
     "FP32": "float32", "FP16": "float16", "FP64": "float64", "BF16": "bfloat16", "I8": "int8",
     "I16": "int16", "I32": "int32", "I64": "int64", "U8": "uint8", "U16": "uint16",
@@ -109,7 +108,7 @@ def graph_of(model: OpenVino) -> ComputationGraph:
     try:
         front.build()
     except Full:
-        front.w.leave_out(f"more than {OPERATIONS:,} operations")
+        front.w.leave_out(TOO_MUCH)
     return front.w.graph
 
 

@@ -19,7 +19,7 @@ from weighbridge.analysis.aten_layers import LAYERS
 from weighbridge.analysis.aten_numbers import NUMBERS
 from weighbridge.analysis.aten_tensors import TENSORS
 from weighbridge.analysis.computation_graph import ABSENT, ComputationGraph, Constant, Shape
-from weighbridge.analysis.graph_writer import OPERATIONS, Full, Writer
+from weighbridge.analysis.graph_writer import DEPTH, OPERATIONS, TOO_MUCH, Full, Writer
 from weighbridge.core.document import Malformed
 from weighbridge.formats.pickle_machine import members, pairs
 from weighbridge.formats.pickle_values import Call, Global, Mutable, PersistentId, Value
@@ -27,7 +27,6 @@ from weighbridge.formats.torchscript import SOURCES_LIMIT, TorchScript
 
 READS: Final = TorchScript
 ATEN: Final = {**NUMBERS, **TENSORS, **LAYERS}
-DEPTH: Final = 60
 UNROLLED: Final = 64
 """Up to how many times a loop is gone through; one that goes on for longer is followed once."""
 ROUNDS: Final = 2_000
@@ -59,7 +58,7 @@ def _read(archive: TorchScript, shapes: Mapping[str, Shape]) -> Writer:
     try:
         reader.forward()
     except Full:
-        reader.w.leave_out(f"more than {OPERATIONS:,} operations")
+        reader.w.leave_out(TOO_MUCH)
     except Malformed as error:
         reader.w.leave_out(error.why)
     except RecursionError:

@@ -1,0 +1,153 @@
+"""Graphs of torch, OpenVINO and Core ML: what real libraries write is silent, implants are found."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from weighbridge.core.finding import Action, Finding, Gap
+from weighbridge.core.format import Limits
+from weighbridge.core.tree import Blob, Held
+from weighbridge.engine.examine import examine
+from weighbridge.engine.ruleset import load
+
+TESTS = Path(__file__).parents[1]
+GRAPHS = TESTS / "benign" / "files" / "graphs"
+IMPLANTS = TESTS / "implants"
+OUTSIDE = {
+    "aten::histc": "counts into bins",
+    "aten::unique_consecutive": "counts runs",
+    "transformers::grouped_mm_fallback": "an operator that a library registers",
+}
+"""Operators of real graphs that ONNX has nothing for: a gap, and what they do."""
+MISSED: frozenset[str] = frozenset()
+"""Implants that are known not to be found."""
+
+
+class Pack:
+    """The members of a committed archive, each beside the others."""
+
+    def __init__(self, path: Path) -> None:
+        with zipfile.ZipFile(path) as archive:
+            self.held = {name: archive.read(name) for name in archive.namelist()}
+
+    def sibling(self, path: str) -> Blob | None:
+        """See `Siblings`."""
+        return Held(path, self.held[path], "", self) if path in self.held else None
+
+
+@cache
+def pack(path: Path) -> Pack:
+    return Pack(path)
+
+
+def models(path: Path) -> list[tuple[Path, str]]:
+    return [(path, n) for n in pack(path).held if not n.endswith(".bin")]
+
+
+BENIGN = [m for name in ("torch-export", "torch-traced", "torch-scripted", "openvino")
+          for m in models(GRAPHS / f"{name}.zip")]  # fmt: skip
+HOSTILE = [m for name in ("torch", "openvino") for m in models(IMPLANTS / f"{name}.zip")]
+
+
+def said(path: Path, name: str) -> tuple[list[Finding], list[Gap]]:
+    blob = pack(path).sibling(name)
+    assert blob is not None
+    examined = examine(blob, load(), Limits())
+    gaps = [g for g in examined.gaps if g.controls == ("backdoor",)]
+    return [f for f in examined.findings if f.check == "graph-gate"], gaps
+
+
+def label(model: tuple[Path, str]) -> str:
+    return f"{model[0].stem}/{model[1]}"
+
+
+def test_there_are_enough() -> None:
+    assert len(BENIGN) >= 150
+    assert len(HOSTILE) >= 250
+
+
+@pytest.mark.parametrize("model", BENIGN, ids=label)
+def test_benign_graphs(model: tuple[Path, str]) -> None:
+    findings, gaps = said(*model)
+    assert [(f.action, f.symbol) for f in findings] == [(Action.NOTE, "analysed")]
+    for gap in gaps:
+        assert any(name in gap.message for name in OUTSIDE), gap.message
+
+
+@pytest.mark.parametrize("model", HOSTILE, ids=label)
+def test_implants(model: tuple[Path, str]) -> None:
+    findings, _ = said(*model)
+    assert any(f.action is Action.REVIEW for f in findings) is (label(model) not in MISSED)
+
+
+def with_code(code: str) -> bytes:
+    """The archive of a scripted model whose own code is another."""
+    source = pack(GRAPHS / "torch-scripted.zip").held["season.pt"]
+    made = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(source)) as old, zipfile.ZipFile(made, "w") as new:
+        for name in old.namelist():
+            data = old.read(name)
+            if "/make_graphs/" in name:
+                data = code.encode()
+            new.writestr(name, data)
+    return made.getvalue()
+
+
+HEAD = "class Season(Module):\n  def forward(self, x: Tensor) -> Tensor:\n"
+NET = "    net = self.net\n"
+CODE = {
+    "plain": (False, "    return (net).forward(x, )\n"),
+    "raises": (False, "    if bool(torch.gt(torch.mean(x), 9)):\n"
+                      "      ops.prim.RaiseException(\"no\")\n    else:\n      pass\n"
+                      "    return (net).forward(x, )\n"),
+    "returns early": (True, "    if bool(torch.gt(torch.mean(x), 0.5)):\n"
+                            "      return torch.zeros([2, 12])\n"
+                            "    return (net).forward(x, )\n"),
+    "a loop that may not run": (True, "    y = (net).forward(x, )\n"
+                                "    more = bool(torch.gt(torch.mean(x), 0.5))\n    while more:\n"
+                                "      y = torch.add(y, 5.)\n      more = False\n    return y\n"),
+    "in place": (True, "    y = (net).forward(x, )\n"
+                       "    if bool(torch.eq(torch.select(torch.select(x, 0, 0), 0, 3), 7)):\n"
+                       "      _0 = torch.fill_(torch.select(y, 1, 2), 50.)\n    else:\n      pass\n"
+                       "    return y\n"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CODE)
+def test_code(name: str) -> None:
+    accused, body = CODE[name]
+    examined = examine(Held("m.pt", with_code(HEAD + NET + body)), load(), Limits())
+    actions = {f.action for f in examined.findings if f.check == "graph-gate"}
+    assert actions == {Action.REVIEW if accused else Action.NOTE}
+
+
+LEFT_OUT = {
+    "a call that comes back": "    return (self).forward(x, )\n",
+    "not Python": "    return return\n",
+    "code that is not there": "    return __torch__.elsewhere.f(x, )\n",
+    "only an exception": "    ops.prim.RaiseException(\"no\")\n    return x\n",
+    "calls of calls": "    a = x\n" + "    a = (self).g(a, )\n" * 40 + "    return a\n"
+    + "".join(f"  def {name}(self, x: Tensor) -> Tensor:\n"
+              + f"    x = (self).{inner}(x, )\n" * 40 + "    return x\n"
+              for name, inner in ("gh", "hi", "ij", "jk"))
+    + "  def k(self, x: Tensor) -> Tensor:\n    return torch.neg(x)\n",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LEFT_OUT)
+def test_what_is_not_followed_is_said(name: str) -> None:
+    examined = examine(Held("m.pt", with_code(HEAD + NET + LEFT_OUT[name])), load(), Limits())
+    assert not [f for f in examined.findings if f.check == "graph-gate"]
+    assert any("not followed" in g.message for g in examined.gaps if "backdoor" in g.controls)
+
+
+def test_numbers_that_are_not_there() -> None:
+    """Without the file beside it, an OpenVINO graph is followed by its shapes."""
+    name = next(n for n in pack(IMPLANTS / "openvino.zip").held if n.endswith(".xml"))
+    examined = examine(Held(name, pack(IMPLANTS / "openvino.zip").held[name]), load(), Limits())
+    assert [f.action for f in examined.findings if f.check == "graph-gate"] == [Action.REVIEW]
