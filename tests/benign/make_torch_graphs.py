@@ -20,6 +20,8 @@ import torch
 from make_graphs import MAKERS, Excite, Recurrent, Routed, Season, Unet, Voice
 from torch import nn
 
+LARGEST = 250_000
+"""Up to how many bytes an archive is committed; all are made and looked at."""
 KINDS = {"export": ".pt2", "traced": ".pt", "scripted": ".pt"}
 
 
@@ -158,7 +160,9 @@ def pack(folder: Path, target: Path) -> None:
         with zipfile.ZipFile(target / f"torch-{kind}.zip", "w", zipfile.ZIP_DEFLATED,
                              compresslevel=9) as out:  # fmt: skip
             for path in sorted((folder / kind).glob(f"*{suffix}")):
-                write(out, path.name, plain(path))
+                data = plain(path)
+                if len(data) <= LARGEST:
+                    write(out, path.name, data)
 
 
 def write(out: zipfile.ZipFile, name: str, data: bytes, how: int = zipfile.ZIP_DEFLATED) -> None:

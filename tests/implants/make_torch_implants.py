@@ -400,13 +400,13 @@ def save(model: nn.Module, x: torch.Tensor, path: Path, kind: str) -> None:
 
 
 def pack(folder: Path, target: Path) -> None:
-    """All of them in one file."""
+    """A third of them in one file; all are made and looked at."""
     sys.path.append(str(Path(__file__).parents[1] / "benign"))
     from make_torch_graphs import plain, write
 
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as out:
         for kind in KINDS:
-            for path in sorted((folder / kind).iterdir()):
+            for path in sorted((folder / kind).iterdir())[::3]:
                 write(out, f"{kind}/{path.name}", plain(path))
 
 
