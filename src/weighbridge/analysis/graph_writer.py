@@ -13,12 +13,13 @@ from weighbridge.analysis.computation_graph import (
     Operation,
     Shape,
 )
-from weighbridge.analysis.graph_shapes import Known, Shapes, begin, follow
+from weighbridge.analysis.graph_shapes import FOLDED, Known, Shapes, begin, follow
 
 OPERATIONS: Final = 200_000
 """How many operations, calls and bodies are laid out; a model with more is not analysed whole."""
 DEPTH: Final = 60
 TOO_MUCH: Final = f"more than {OPERATIONS:,} operations, or nested more than {DEPTH} deep"
+NOT_HERE: Final = "small numbers that it needs are in a file that is not here"
 ONNX_TYPES: Final = {
     "float32": 1, "uint8": 2, "int8": 3, "uint16": 4, "int16": 5, "int32": 6, "int64": 7,
     "bool": 9, "float16": 10, "float64": 11, "uint32": 12, "uint64": 13, "bfloat16": 16,
@@ -102,7 +103,10 @@ class Writer:
         return self.type(inputs[at]) if inputs and inputs[at] != ABSENT else ""
 
     def constant(self, name: str, constant: Constant) -> int:
-        """A constant of the model."""
+        """A constant of the model; small ones whose numbers are not to be had are told."""
+        plain = constant.place is None and constant.held is None and constant.type in ONNX_TYPES
+        if plain and constant.elements <= FOLDED:
+            self.leave_out(NOT_HERE)
         return self.graph.constant(name, constant)
 
     def numbers(self, values: Sequence[float], type: str = "int64", whole: bool = True) -> int:

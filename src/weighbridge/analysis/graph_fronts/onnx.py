@@ -15,6 +15,8 @@ from weighbridge.analysis.computation_graph import (
     Operation,
     Shape,
 )
+from weighbridge.analysis.graph_shapes import FOLDED
+from weighbridge.analysis.graph_writer import NOT_HERE
 from weighbridge.core.document import Malformed
 from weighbridge.core.tree import Blob, beside
 from weighbridge.formats.onnx import (
@@ -264,6 +266,8 @@ class _Builder:
         size = (math.prod(shape) * bits + 7) // 8
         there = external.length is None or external.length == size
         if blob is None or not isinstance(start, int) or not there or start + size > blob.size:
+            if math.prod(shape) <= FOLDED and NOT_HERE not in self.made.left_out:
+                self.made.left_out.append(NOT_HERE)
             return Constant(type, shape)
         return Constant(type, shape, blob, (start, start + size))
 
