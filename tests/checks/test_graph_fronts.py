@@ -280,3 +280,12 @@ def test_numbers_in_a_file_beside_an_onnx_model(tmp_path: Path) -> None:
     found = [f for c in report.controls for f in c.findings if f.check == "graph-gate"]
     rows = [row for e in found[0].evidence if isinstance(e, Table) for row in e.rows]
     assert any("0.375" in row for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("folder", "said"), [("mxnet", "MXNet's symbol"), ("paddle", "Paddle's program")]
+)
+def test_graphs_in_json_that_no_front_reads(folder: str, said: str) -> None:
+    report = weighbridge.audit(TESTS / "benign" / "files" / folder)
+    gaps = [g.message for c in report.controls if c.id == "backdoor" for g in c.gaps]
+    assert any(g.startswith(said) for g in gaps)
