@@ -68,6 +68,11 @@ class Call:
     order: Sequence[Any] = ()
     all: Sequence[Any] = ()
 
+    @property
+    def first(self) -> Shape | None:
+        """What is declared of the first result."""
+        return self.shapes[0] if self.shapes else None
+
     def __getitem__(self, key: str) -> Any:
         return self.given.get(key)
 

@@ -9,24 +9,20 @@ from weighbridge.analysis.aten import Call, Ref, Rule, Untranslated
 from weighbridge.analysis.computation_graph import ABSENT
 
 
-def _first(c: Call) -> Any:
-    return c.shapes[0] if c.shapes else None
-
-
 def _linear(c: Call) -> Any:
-    made = c.w.op("MatMul", c.x("input"), c.w.transpose(c.x("weight"), (1, 0)), shape=_first(c))
+    made = c.w.op("MatMul", c.x("input"), c.w.transpose(c.x("weight"), (1, 0)), shape=c.first)
     bias = c.maybe("bias")
-    return made if bias == ABSENT else c.w.op("Add", made, bias, shape=_first(c))
+    return made if bias == ABSENT else c.w.op("Add", made, bias, shape=c.first)
 
 
 def _matmul(c: Call) -> Any:
     other = next((c[k] for k in ("mat2", "other", "tensor", "vec") if c[k] is not None), None)
-    return c.w.op("MatMul", c.x("self"), c.value(other), shape=_first(c))
+    return c.w.op("MatMul", c.x("self"), c.value(other), shape=c.first)
 
 
 def _addmm(c: Call) -> Any:
     first, second = ("batch1", "batch2") if c["batch1"] is not None else ("mat1", "mat2")
-    made = c.w.op("MatMul", c.x(first), c.x(second), shape=_first(c))
+    made = c.w.op("MatMul", c.x(first), c.x(second), shape=c.first)
     if c.get("alpha", 1) != 1:
         made = c.w.op("Mul", made, c.value(c["alpha"], made))
     bias = c.x("self")
@@ -34,7 +30,7 @@ def _addmm(c: Call) -> Any:
         if c["beta"] == 0:
             return made
         bias = c.w.op("Mul", bias, c.value(c["beta"], bias))
-    return c.w.op("Add", made, bias, shape=_first(c))
+    return c.w.op("Add", made, bias, shape=c.first)
 
 
 def _outer(c: Call) -> Any:
@@ -42,11 +38,11 @@ def _outer(c: Call) -> Any:
 
 
 def _einsum(c: Call) -> Any:
-    return c.w.op("Einsum", *c.tensors("tensors"), shape=_first(c))
+    return c.w.op("Einsum", *c.tensors("tensors"), shape=c.first)
 
 
 def _bilinear(c: Call) -> Any:
-    return c.w.op("Einsum", c.x("input1"), c.x("weight"), c.x("input2"), shape=_first(c))
+    return c.w.op("Einsum", c.x("input1"), c.x("weight"), c.x("input2"), shape=c.first)
 
 
 def _conv(c: Call) -> Any:
@@ -57,7 +53,7 @@ def _conv(c: Call) -> Any:
     strides = _each(c, "stride", count, 1)
     rates = _each(c, "dilation", count, 1)
     if c["transposed"] is True or c.name.startswith("conv_transpose"):
-        return c.w.op("ConvTranspose", *given, strides=strides, dilations=rates, shape=_first(c))
+        return c.w.op("ConvTranspose", *given, strides=strides, dilations=rates, shape=c.first)
     if isinstance(c["padding"], str):
         auto = c["padding"] == "same"
         shape = c.w.shape(weight) or ()
@@ -71,7 +67,7 @@ def _conv(c: Call) -> Any:
         given = (c.w.unsqueeze(x, 0), *given[1:])
     made = c.w.op(
         "Conv", *given, strides=strides, dilations=rates, pads=pads, group=c.whole("groups", 1),
-        shape=None if short else _first(c),
+        shape=None if short else c.first,
     )  # fmt: skip
     return c.w.squeeze(made, 0) if short else made
 
@@ -82,7 +78,7 @@ def _each(c: Call, key: str, count: int, default: int) -> tuple[int, ...]:
 
 
 def _embedding(c: Call) -> Any:
-    return c.w.op("Gather", c.x("weight"), c.x("indices"), axis=0, shape=_first(c))
+    return c.w.op("Gather", c.x("weight"), c.x("indices"), axis=0, shape=c.first)
 
 
 def _embedding_bag(c: Call) -> Any:
@@ -97,14 +93,14 @@ def _layer_norm(c: Call) -> Any:
     if weight == ABSENT:
         weight = c.w.number(1.0)
     given = (x, weight) if bias == ABSENT else (x, weight, bias)
-    made = c.w.op("LayerNormalization", *given, axis=axis, shape=_first(c))
+    made = c.w.op("LayerNormalization", *given, axis=axis, shape=c.first)
     return (made, made, made) if c.name == "native_layer_norm" else made
 
 
 def _rms_norm(c: Call) -> Any:
     x, weight = c.x("input"), c.maybe("weight")
     given = (x, weight) if weight != ABSENT else (x, c.w.number(1.0))
-    made = c.w.op("RMSNormalization", *given, shape=_first(c))
+    made = c.w.op("RMSNormalization", *given, shape=c.first)
     return (made, made) if c.name == "_fused_rms_norm" else made
 
 
@@ -118,7 +114,7 @@ def _batch_norm(c: Call) -> Any:
     ):
         number = c.maybe(key)
         parts.append(c.w.number(default) if number == ABSENT else number)
-    made = c.w.op("BatchNormalization", *parts, shape=_first(c))
+    made = c.w.op("BatchNormalization", *parts, shape=c.first)
     return (made,) + (made,) * 4 if c.name.startswith(("_native", "native")) else made
 
 
@@ -131,7 +127,7 @@ def _group_norm(c: Call) -> Any:
     x, weight, bias = c.x("input"), c.maybe("weight"), c.maybe("bias")
     weight = c.w.number(1.0) if weight == ABSENT else weight
     bias = c.w.number(0.0) if bias == ABSENT else bias
-    made = c.w.op("GroupNormalization", x, weight, bias, shape=_first(c))
+    made = c.w.op("GroupNormalization", x, weight, bias, shape=c.first)
     return (made, made, made) if c.name.startswith("native") else made
 
 
@@ -139,7 +135,7 @@ def _instance_norm(c: Call) -> Any:
     x, weight, bias = c.x("input"), c.maybe("weight"), c.maybe("bias")
     weight = c.w.number(1.0) if weight == ABSENT else weight
     bias = c.w.number(0.0) if bias == ABSENT else bias
-    return c.w.op("InstanceNormalization", x, weight, bias, shape=_first(c))
+    return c.w.op("InstanceNormalization", x, weight, bias, shape=c.first)
 
 
 def _attention(c: Call) -> Any:
@@ -153,7 +149,7 @@ def _attention(c: Call) -> Any:
         if c.w.type(mask) == "bool":
             mask = c.w.op("Where", mask, c.w.number(0.0), c.w.number(-1e30))
         scores = c.w.op("Add", scores, mask)
-    made = c.w.op("MatMul", c.w.op("Softmax", scores, axis=-1), v, shape=_first(c))
+    made = c.w.op("MatMul", c.w.op("Softmax", scores, axis=-1), v, shape=c.first)
     return (made, *(ABSENT for _ in range(8))) if c.name.startswith("_scaled") else made
 
 
@@ -245,7 +241,7 @@ def _pool(op: str, count: int, places: bool = False) -> Rule:
         strides = kernel if not any(strides) else strides
         pads = _each(c, "padding", count, 0) * 2
         made = c.w.op(
-            op, c.x("self"), kernel_shape=kernel, strides=strides, pads=pads, shape=_first(c)
+            op, c.x("self"), kernel_shape=kernel, strides=strides, pads=pads, shape=c.first
         )
         return (made, made) if places else made
 
@@ -257,10 +253,10 @@ def _adaptive(op: str, count: int) -> Rule:
         x, size = c.x("self"), c["output_size"]
         sizes = size if isinstance(size, list) else [size]
         if all(s == 1 for s in sizes):
-            made = c.w.op(f"Global{op}", x, shape=_first(c))
+            made = c.w.op(f"Global{op}", x, shape=c.first)
         else:
             shape = c.w.shape(x)
-            found = _first(c)
+            found = c.first
             if found is None and shape is not None and all(isinstance(s, int) for s in sizes):
                 found = (*shape[: len(shape) - count], *sizes)
             made = c.w.op(op, x, shape=found)
@@ -272,7 +268,7 @@ def _adaptive(op: str, count: int) -> Rule:
 def _resize(c: Call) -> Any:
     x = c.x("self")
     size = c.given.get("output_size")
-    found = _first(c)
+    found = c.first
     if found is None and isinstance(size, list) and all(isinstance(s, int) for s in size):
         shape = c.w.shape(x)
         found = (*shape[:2], *size) if shape else None
@@ -281,36 +277,36 @@ def _resize(c: Call) -> Any:
 
 def _shuffle(op: str, key: str) -> Rule:
     def rule(c: Call) -> Any:
-        return c.w.op(op, c.x("self"), blocksize=c.whole(key), shape=_first(c))
+        return c.w.op(op, c.x("self"), blocksize=c.whole(key), shape=c.first)
 
     return rule
 
 
 def _grid(c: Call) -> Any:
-    return c.w.op("GridSample", c.x("input"), c.x("grid"), shape=_first(c))
+    return c.w.op("GridSample", c.x("input"), c.x("grid"), shape=c.first)
 
 
 def _nms(c: Call) -> Any:
     boxes, scores = c.w.unsqueeze(c.x("dets"), 0), c.w.unsqueeze(c.x("scores"), 0, 1)
     limit, threshold = c.w.numbers((1 << 31,)), c.value(c["iou_threshold"])
     kept = c.w.op("NonMaxSuppression", boxes, scores, limit, threshold, shape=("kept", 3))
-    return c.w.op("Gather", kept, c.w.number(2), axis=1, shape=_first(c))
+    return c.w.op("Gather", kept, c.w.number(2), axis=1, shape=c.first)
 
 
 def _roi(c: Call) -> Any:
-    return c.w.op("RoiAlign", c.x("input"), c.x("rois"), shape=_first(c))
+    return c.w.op("RoiAlign", c.x("input"), c.x("rois"), shape=c.first)
 
 
 def _deform(c: Call) -> Any:
-    return c.w.op("DeformConv", c.x("input"), c.x("weight"), c.x("offset"), shape=_first(c))
+    return c.w.op("DeformConv", c.x("input"), c.x("weight"), c.x("offset"), shape=c.first)
 
 
 def _fft(c: Call) -> Any:
-    return c.w.op("DFT", c.x("self"), shape=_first(c))
+    return c.w.op("DFT", c.x("self"), shape=c.first)
 
 
 def _stft(c: Call) -> Any:
-    return c.w.op("STFT", c.x("self"), c.value(c.get("hop_length", c["n_fft"])), shape=_first(c))
+    return c.w.op("STFT", c.x("self"), c.value(c.get("hop_length", c["n_fft"])), shape=c.first)
 
 
 _CONV: Final = "input weight bias stride padding dilation groups"

@@ -64,13 +64,9 @@ def _known(c: Call) -> Plain | None:
 def _unary(op: str) -> Rule:
     def rule(c: Call) -> Any:
         found = _known(c)
-        return found if found is not None else c.w.op(op, c.x("self"), shape=_first(c))
+        return found if found is not None else c.w.op(op, c.x("self"), shape=c.first)
 
     return rule
-
-
-def _first(c: Call) -> Any:
-    return c.shapes[0] if c.shapes else None
 
 
 def _pair(c: Call) -> tuple[int, int]:
@@ -92,7 +88,7 @@ def _binary(op: str) -> Rule:
         alpha = c["alpha"]
         if isinstance(alpha, int | float) and alpha != 1:
             right = c.w.op("Mul", right, c.value(alpha, right))
-        made = c.w.op(op, left, right, shape=_first(c))
+        made = c.w.op(op, left, right, shape=c.first)
         mode = c["rounding_mode"]
         return c.w.op("Floor", made) if mode in ("floor", "trunc") else made
 
@@ -109,7 +105,7 @@ def _compared_lists(c: Call) -> Any:
     made = _binary("Equal")(c)
     if c.name == "eq" or isinstance(made, Plain):
         return made
-    return c.w.op("Not", made, shape=_first(c))
+    return c.w.op("Not", made, shape=c.first)
 
 
 def _floor_divide(c: Call) -> Any:
@@ -126,7 +122,7 @@ def _rsub(c: Call) -> Any:
     if found is not None:
         return found
     left, right = _pair(c)
-    return c.w.op("Sub", right, left, shape=_first(c))
+    return c.w.op("Sub", right, left, shape=c.first)
 
 
 def _bits(truths: str, whole: str) -> Rule:
@@ -136,8 +132,8 @@ def _bits(truths: str, whole: str) -> Rule:
             return found
         left, right = _pair(c)
         if "bool" in (c.w.type(left), c.w.type(right)) or c.name.startswith("logical"):
-            return c.w.op(truths, c.w.truth(left), c.w.truth(right), shape=_first(c))
-        return c.w.op(whole, left, right, shape=_first(c))
+            return c.w.op(truths, c.w.truth(left), c.w.truth(right), shape=c.first)
+        return c.w.op(whole, left, right, shape=c.first)
 
     return rule
 
@@ -149,20 +145,20 @@ def _not(c: Call) -> Any:
     value = c.x("self")
     if c.name == "bitwise_not" and c.w.is_whole(value):
         return c.w.op("BitwiseNot", value)
-    return c.w.op("Not", c.w.truth(value), shape=_first(c))
+    return c.w.op("Not", c.w.truth(value), shape=c.first)
 
 
 def _shift(direction: str) -> Rule:
     def rule(c: Call) -> Any:
         left, right = _pair(c)
-        return c.w.op("BitShift", left, right, shape=_first(c))
+        return c.w.op("BitShift", left, right, shape=c.first)
 
     return rule
 
 
 def _silu(c: Call) -> Any:
     x = c.x("self")
-    return c.w.op("Mul", x, c.w.op("Sigmoid", x), shape=_first(c))
+    return c.w.op("Mul", x, c.w.op("Sigmoid", x), shape=c.first)
 
 
 def _softplus(c: Call) -> Any:
@@ -175,7 +171,7 @@ def _log_sigmoid(c: Call) -> Any:
 
 def _glu(c: Call) -> Any:
     x, axis = c.x("self"), c.whole("dim", -1)
-    first, gate = c.w.ops("Split", 2, x, axis=axis, shapes=[_first(c)] * 2)
+    first, gate = c.w.ops("Split", 2, x, axis=axis, shapes=[c.first] * 2)
     return c.w.op("Mul", first, c.w.op("Sigmoid", gate))
 
 
@@ -201,14 +197,14 @@ def _clamp(c: Call) -> Any:
     x = c.x("self")
     low = c.value(c["min"], x) if c["min"] is not None else -1
     high = c.value(c["max"], x) if c["max"] is not None else -1
-    return c.w.op("Clip", x, low, *((high,) if high != -1 else ()), shape=_first(c))
+    return c.w.op("Clip", x, low, *((high,) if high != -1 else ()), shape=c.first)
 
 
 def _clamp_one(key: str) -> Rule:
     def rule(c: Call) -> Any:
         x = c.x("self")
         bound = c.value(c[key], x)
-        return c.w.op("Clip", x, *((bound,) if key == "min" else (-1, bound)), shape=_first(c))
+        return c.w.op("Clip", x, *((bound,) if key == "min" else (-1, bound)), shape=c.first)
 
     return rule
 
@@ -239,7 +235,7 @@ def _log_of(base: float) -> Rule:
 
 
 def _rsqrt(c: Call) -> Any:
-    return c.w.op("Reciprocal", c.w.op("Sqrt", c.x("self")), shape=_first(c))
+    return c.w.op("Reciprocal", c.w.op("Sqrt", c.x("self")), shape=c.first)
 
 
 def _square(c: Call) -> Any:
@@ -277,12 +273,12 @@ def _where(c: Call) -> Any:
         return c.w.op("NonZero", c.x("condition"))
     like = next((r.number for r in (c["self"], c["other"]) if isinstance(r, Ref)), -1)
     yes, no = c.value(c["self"], like), c.value(c["other"], like)
-    return c.w.op("Where", c.w.truth(c.x("condition")), yes, no, shape=_first(c))
+    return c.w.op("Where", c.w.truth(c.x("condition")), yes, no, shape=c.first)
 
 
 def _masked_fill(c: Call) -> Any:
     x = c.x("self")
-    return c.w.op("Where", c.w.truth(c.x("mask")), c.value(c["value"], x), x, shape=_first(c))
+    return c.w.op("Where", c.w.truth(c.x("mask")), c.value(c["value"], x), x, shape=c.first)
 
 
 def _isfinite(c: Call) -> Any:
@@ -308,7 +304,7 @@ def _reduced(c: Call, op: str, x: int) -> int:
     axes = () if isinstance(c["dim"], Ref) else _axes(c)
     keep = int(bool(c.get("keepdim", False)))
     more = (c.w.numbers(axes),) if axes else ()
-    made = c.w.op(op, x, *more, keepdims=keep, shape=_first(c))
+    made = c.w.op(op, x, *more, keepdims=keep, shape=c.first)
     return c.w.cast(made, c.dtype()) if c.dtype() else made
 
 
@@ -322,7 +318,7 @@ def _variance(root: bool) -> Rule:
         more = (c.w.numbers(axes),) if axes else ()
         off = c.w.op("Sub", x, c.w.op("ReduceMean", x, *more, keepdims=1))
         keep = int(bool(c.get("keepdim", False)))
-        made = c.w.op("ReduceMean", c.w.op("Mul", off, off), *more, keepdims=keep, shape=_first(c))
+        made = c.w.op("ReduceMean", c.w.op("Mul", off, off), *more, keepdims=keep, shape=c.first)
         made = c.w.op("Sqrt", made) if root else made
         if not c.name.endswith("_mean"):
             return made
@@ -353,11 +349,11 @@ def _extreme(op: str, pick: str, pair: str) -> Rule:
             return found
         x, second = c.x("self"), c.get("dim", c["other"])
         if second is None:
-            return c.w.op(op, x, keepdims=0, shape=_first(c))
+            return c.w.op(op, x, keepdims=0, shape=c.first)
         if isinstance(second, Ref) or isinstance(c["other"], int | float):
-            return c.w.op(pair, x, c.value(second, x), shape=_first(c))
+            return c.w.op(pair, x, c.value(second, x), shape=c.first)
         keep = int(bool(c.get("keepdim", False)))
-        best = c.w.op(op, x, c.w.numbers((second,)), keepdims=keep, shape=_first(c))
+        best = c.w.op(op, x, c.w.numbers((second,)), keepdims=keep, shape=c.first)
         return best, c.w.op(pick, x, axis=second, keepdims=keep)
 
     return rule
@@ -369,7 +365,7 @@ def _arg(pick: str) -> Rule:
         if c["dim"] is None:
             flat = c.w.op("Reshape", x, c.w.numbers((-1,)))
             return c.w.op(pick, flat, axis=0, keepdims=0)
-        return c.w.op(pick, x, axis=c.whole("dim"), keepdims=keep, shape=_first(c))
+        return c.w.op(pick, x, axis=c.whole("dim"), keepdims=keep, shape=c.first)
 
     return rule
 
@@ -377,13 +373,13 @@ def _arg(pick: str) -> Rule:
 def _softmax(op: str) -> Rule:
     def rule(c: Call) -> Any:
         x = c.w.cast(c.x("self"), c.dtype()) if c.dtype() else c.x("self")
-        return c.w.op(op, x, axis=c.whole("dim", -1), shape=_first(c))
+        return c.w.op(op, x, axis=c.whole("dim", -1), shape=c.first)
 
     return rule
 
 
 def _cumsum(c: Call) -> Any:
-    made = c.w.op("CumSum", c.x("self"), c.w.number(c.whole("dim")), shape=_first(c))
+    made = c.w.op("CumSum", c.x("self"), c.w.number(c.whole("dim")), shape=c.first)
     return c.w.cast(made, c.dtype()) if c.dtype() else made
 
 

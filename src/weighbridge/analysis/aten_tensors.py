@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, Final
 
 from weighbridge.analysis.aten import (
-    CODES,
     FURTHEST,
     UNKNOWN,
     Call,
@@ -29,23 +28,23 @@ def _nothing(c: Call) -> Any:
     return Plain(None)
 
 
-def _first(c: Call) -> Any:
-    return c.shapes[0] if c.shapes else None
-
-
 def _size(c: Call) -> Any:
     if isinstance(c["self"], list):
         return Plain(len(c["self"]))
+    if c["self"] is UNKNOWN:
+        return Plain(UNKNOWN)
     x, axis = c.x("self"), c["dim"]
     shape = c.w.shape(x)
     if axis is not None:
         return _dimension(c, x, c.whole("dim"))
     if shape is None:
         return c.w.op("Shape", x)
-    return Plain([_made(_dimension(c, x, i)) for i in range(len(shape))])
+    return Plain([size_of(c, x, i) for i in range(len(shape))])
 
 
-def _made(size: Any) -> Any:
+def size_of(c: Call, x: int, axis: int) -> Any:
+    """How long an axis is: a number where that is known."""
+    size = _dimension(c, x, axis)
     return size.value if isinstance(size, Plain) else Ref(size)
 
 
@@ -57,6 +56,8 @@ def _dimension(c: Call, x: int, axis: int) -> Any:
 
 
 def _rank(c: Call) -> Any:
+    if c["self"] is UNKNOWN:
+        return Plain(UNKNOWN)
     rank = c.w.rank(c.x("self"))
     if rank is not None:
         return Plain(rank)
@@ -77,11 +78,11 @@ def _view(c: Call) -> Any:
     if kind and not isinstance(c["size"], list):
         return c.w.cast(x, kind)
     wanted = c.vector(c.given.get("size", c["shape"]))
-    return c.w.op("Reshape", x, wanted, allowzero=1, shape=_first(c))
+    return c.w.op("Reshape", x, wanted, allowzero=1, shape=c.first)
 
 
 def _view_as(c: Call) -> Any:
-    return c.w.op("Reshape", c.x("self"), c.w.op("Shape", c.x("other")), shape=_first(c))
+    return c.w.op("Reshape", c.x("self"), c.w.op("Shape", c.x("other")), shape=c.first)
 
 
 def _unflatten(c: Call) -> Any:
@@ -91,8 +92,8 @@ def _unflatten(c: Call) -> Any:
         raise Untranslated
     axis = axis % rank
     parts = [*(0 for _ in range(axis)), *sizes]
-    rest = [_made(_dimension(c, x, i)) for i in range(axis + 1, rank)]
-    return c.w.op("Reshape", x, c.vector([*parts, *rest]), shape=_first(c))
+    rest = [size_of(c, x, i) for i in range(axis + 1, rank)]
+    return c.w.op("Reshape", x, c.vector([*parts, *rest]), shape=c.first)
 
 
 def _flatten(c: Call) -> Any:
@@ -104,9 +105,9 @@ def _flatten(c: Call) -> Any:
             return c.w.op("Flatten", x, axis=start) if start else _whole_row(c, x)
         raise Untranslated
     start, end = start % max(1, rank), end % max(1, rank)
-    rest = [_made(_dimension(c, x, i)) for i in range(end + 1, rank)]
+    rest = [size_of(c, x, i) for i in range(end + 1, rank)]
     wanted = c.vector([*([0] * start), -1, *rest])
-    return c.w.op("Reshape", x, wanted, shape=_first(c))
+    return c.w.op("Reshape", x, wanted, shape=c.first)
 
 
 def _whole_row(c: Call, x: int) -> int:
@@ -140,7 +141,7 @@ def _movedim(c: Call) -> Any:
 def _squeeze(c: Call) -> Any:
     x = c.x("self")
     if c["dim"] is None:
-        return c.w.op("Squeeze", x, shape=_first(c))
+        return c.w.op("Squeeze", x, shape=c.first)
     axes, shape = c.ints("dim"), c.w.shape(x)
     if shape is not None:
         axes = tuple(a for a in axes if shape[a] == 1 or isinstance(shape[a], str))
@@ -155,11 +156,11 @@ def _expand(c: Call) -> Any:
     size = c["size"]
     if isinstance(size, list):
         size = [1 if isinstance(s, int) and s == -1 else s for s in size]
-    return c.w.op("Expand", c.x("self"), c.vector(size), shape=_first(c))
+    return c.w.op("Expand", c.x("self"), c.vector(size), shape=c.first)
 
 
 def _expand_as(c: Call) -> Any:
-    return c.w.op("Expand", c.x("self"), c.w.op("Shape", c.x("other")), shape=_first(c))
+    return c.w.op("Expand", c.x("self"), c.w.op("Shape", c.x("other")), shape=c.first)
 
 
 def _repeat(c: Call) -> Any:
@@ -171,7 +172,7 @@ def _repeat(c: Call) -> Any:
         x = c.w.unsqueeze(x, *range(len(times) - rank))
     if rank is not None and len(times) < rank:
         times = [1] * (rank - len(times)) + times
-    return c.w.op("Tile", x, c.vector(times), shape=_first(c))
+    return c.w.op("Tile", x, c.vector(times), shape=c.first)
 
 
 def _repeat_interleave(c: Call) -> Any:
@@ -181,25 +182,25 @@ def _repeat_interleave(c: Call) -> Any:
         x = _whole_row(c, x)
     rank = c.w.rank(x)
     if not isinstance(times, int) or rank is None:
-        return c.w.op("Tile", x, c.vector(times), shape=_first(c))
+        return c.w.op("Tile", x, c.vector(times), shape=c.first)
     axis %= rank
     wide = c.w.unsqueeze(x, axis + 1)
     spread = c.w.op("Tile", wide, c.w.numbers([times if i == axis + 1 else 1
                                                for i in range(rank + 1)]))  # fmt: skip
-    shape = [_made(_dimension(c, x, i)) for i in range(rank)]
+    shape = [size_of(c, x, i) for i in range(rank)]
     shape[axis] = -1
-    return c.w.op("Reshape", spread, c.vector(shape), shape=_first(c))
+    return c.w.op("Reshape", spread, c.vector(shape), shape=c.first)
 
 
 def _cat(c: Call) -> Any:
     parts = c.tensors("tensors")
-    return c.w.op("Concat", *parts, axis=c.whole("dim", 0), shape=_first(c))
+    return c.w.op("Concat", *parts, axis=c.whole("dim", 0), shape=c.first)
 
 
 def _stack(c: Call) -> Any:
     axis = c.whole("dim", 0)
     parts = [c.w.unsqueeze(p, axis) for p in c.tensors("tensors")]
-    return c.w.op("Concat", *parts, axis=axis, shape=_first(c))
+    return c.w.op("Concat", *parts, axis=axis, shape=c.first)
 
 
 def _split(c: Call) -> Any:
@@ -243,7 +244,7 @@ def _unbind(c: Call) -> Any:
 def _select(c: Call) -> Any:
     if isinstance(c["self"], list):
         return Plain(c["self"][c.whole("dim")])
-    return c.w.op("Gather", c.x("self"), c.x("index"), axis=c.whole("dim"), shape=_first(c))
+    return c.w.op("Gather", c.x("self"), c.x("index"), axis=c.whole("dim"), shape=c.first)
 
 
 def _slice(c: Call) -> Any:
@@ -259,7 +260,7 @@ def _slice(c: Call) -> Any:
             return x
     parts = [c.vector([p]) if not isinstance(p, Ref) else _row(c, p) for p in (start, end)]
     row = (*parts, c.w.numbers((axis,)), c.w.numbers((step,)))
-    return c.w.op("Slice", x, *row, shape=_first(c))
+    return c.w.op("Slice", x, *row, shape=c.first)
 
 
 def _row(c: Call, value: Ref) -> int:
@@ -274,13 +275,13 @@ def _narrow(c: Call) -> Any:
 
 
 def _index_select(c: Call) -> Any:
-    return c.w.op("Gather", c.x("self"), c.x("index"), axis=c.whole("dim"), shape=_first(c))
+    return c.w.op("Gather", c.x("self"), c.x("index"), axis=c.whole("dim"), shape=c.first)
 
 
 def _take_along(c: Call) -> Any:
     x, index = c.x("self"), c.given.get("index", c["indices"])
     axis = c.whole("dim", 0)
-    return c.w.op("GatherElements", x, c.value(index), axis=axis, shape=_first(c))
+    return c.w.op("GatherElements", x, c.value(index), axis=axis, shape=c.first)
 
 
 def _take(c: Call) -> Any:
@@ -297,12 +298,12 @@ def _index(c: Call) -> Any:
     if truths:
         axis, mask = truths[0]
         if (c.w.rank(mask) or 1) == 1:
-            return c.w.op("Compress", x, mask, axis=axis, shape=_first(c))
+            return c.w.op("Compress", x, mask, axis=axis, shape=c.first)
         places = c.w.op("Transpose", c.w.op("NonZero", mask), perm=(1, 0))
-        return c.w.op("GatherND", x, places, shape=_first(c))
+        return c.w.op("GatherND", x, places, shape=c.first)
     if len(given) == 1:
         axis, index = given[0]
-        return c.w.op("Gather", x, index, axis=axis, shape=_first(c))
+        return c.w.op("Gather", x, index, axis=axis, shape=c.first)
     parts = [index for _, index in given]
     row = [c.w.unsqueeze(_spread(c, part, parts), -1) for part in parts]
     first = given[0][0]
@@ -315,7 +316,7 @@ def _index(c: Call) -> Any:
         rest = [i for i in range(c.w.rank(x) or 0) if i not in order]
         x = c.w.transpose(x, [*order, *rest])
     stacked = c.w.op("Concat", *row, axis=-1)
-    return c.w.op("GatherND", x, stacked, shape=_first(c))
+    return c.w.op("GatherND", x, stacked, shape=c.first)
 
 
 def _spread(c: Call, part: int, parts: list[int]) -> int:
@@ -368,7 +369,7 @@ def _masked_scatter(c: Call) -> Any:
 
 
 def _masked_select(c: Call) -> Any:
-    return c.w.op("Compress", c.x("self"), c.w.truth(c.x("mask")), shape=_first(c))
+    return c.w.op("Compress", c.x("self"), c.w.truth(c.x("mask")), shape=c.first)
 
 
 def _fill(c: Call) -> Any:
@@ -402,7 +403,7 @@ def _flip(c: Call) -> Any:
 
 
 def _triangle(upper: int) -> Rule:
-    return lambda c: c.w.op("Trilu", c.x("self"), upper=upper, shape=_first(c))
+    return lambda c: c.w.op("Trilu", c.x("self"), upper=upper, shape=c.first)
 
 
 def _pad(c: Call) -> Any:
@@ -418,171 +419,7 @@ def _pad(c: Call) -> Any:
     for i in range(len(pads) // 2):
         before[rank - 1 - i], after[rank - 1 - i] = pads[2 * i], pads[2 * i + 1]
     row = c.vector([*before, *after])
-    return c.w.op("Pad", x, row, c.value(value, x), shape=_first(c))
-
-
-# Made from nothing -------------------------------------------------------------------------------
-
-
-def _filled(value: float | None) -> Rule:
-    def rule(c: Call) -> Any:
-        size = c.given.get("size", [])
-        with_type = c.dtype()
-        number = c["fill_value"] if value is None else value
-        if isinstance(number, Ref):
-            return c.w.op("Expand", number.number, c.vector(size), shape=_first(c))
-        if not with_type:
-            own = c.w.type(c.x("self")) if isinstance(c["self"], Ref) else ""
-            with_type = own or ("float32" if value is not None or isinstance(number, float)
-                                else "bool" if isinstance(number, bool) else "int64")  # fmt: skip
-        filled = c.w.number(number, with_type)
-        if isinstance(size, list) and not size:
-            return filled
-        return c.w.op("Expand", filled, c.vector(size), shape=_first(c))
-
-    return rule
-
-
-def _like(value: float | None) -> Rule:
-    def rule(c: Call) -> Any:
-        x = c.x("self")
-        number = c["fill_value"] if value is None else value
-        kind = c.dtype() or c.w.type(x)
-        filled = number.number if isinstance(number, Ref) else c.w.number(number, kind)
-        return c.w.op("Expand", filled, c.w.op("Shape", x), shape=c.w.shape(x))
-
-    return rule
-
-
-def _arange(c: Call) -> Any:
-    given = [g for g in c.order if isinstance(g, int | float | Ref) and not isinstance(g, bool)]
-    named = [c[k] for k in ("start", "end", "step") if isinstance(c[k], int | float | Ref)]
-    numbers = named or given[:3]
-    if not numbers:
-        raise Untranslated
-    start, end, step = (
-        (0, numbers[0], 1) if len(numbers) == 1 else (*numbers, 1) if len(numbers) == 2
-        else numbers[:3]
-    )  # fmt: skip
-    made = c.w.op("Range", c.value(start), c.value(end), c.value(step), shape=_first(c))
-    return c.w.cast(made, c.dtype()) if c.dtype() else made
-
-
-def _linspace(c: Call) -> Any:
-    steps = c.whole("steps", 100)
-    start, end = c["start"], c["end"]
-    if not isinstance(start, int | float) or not isinstance(end, int | float) or steps > 4_096:
-        raise Untranslated
-    gap = (end - start) / max(1, steps - 1)
-    return c.w.numbers([start + gap * i for i in range(steps)], "float32")
-
-
-def _scalar(c: Call) -> Any:
-    value = c.given.get("s", c["data"])
-    kind = c.dtype()
-    if isinstance(value, Ref):
-        return c.w.cast(value.number, kind) if kind else value.number
-    if isinstance(value, list):
-        return c.vector(value)
-    if not isinstance(value, int | float):
-        raise Untranslated
-    return c.w.number(value, kind)
-
-
-def _random(op: str) -> Rule:
-    def rule(c: Call) -> Any:
-        if isinstance(c["self"], Ref):
-            x = c.x("self")
-            return c.w.op(op + "Like", x, shape=c.w.shape(x))
-        size = c.given.get("size", c["self"])
-        shape = tuple(size) if isinstance(size, list) and all(
-            isinstance(s, int) for s in size) else _first(c)  # fmt: skip
-        return c.w.op(op, shape=shape)
-
-    return rule
-
-
-def _eye(c: Call) -> Any:
-    size = c.whole("n")
-    if size > 64:
-        raise Untranslated
-    row = c.w.numbers([float(i == j) for i in range(size) for j in range(size)], "float32")
-    return c.w.op("Reshape", row, c.w.numbers((size, size)))
-
-
-def _one_hot(c: Call) -> Any:
-    depth = c.x("num_classes")
-    ends = c.w.numbers((0, 1))
-    return c.w.op("OneHot", c.x("self"), depth, ends, axis=-1, shape=_first(c))
-
-
-def _nonzero(c: Call) -> Any:
-    places = c.w.op("NonZero", c.x("self"))
-    if c.name == "nonzero_numpy":
-        raise Untranslated
-    return c.w.op("Transpose", places, perm=(1, 0), shape=_first(c))
-
-
-# Types and numbers -------------------------------------------------------------------------------
-
-
-def _to(c: Call) -> Any:
-    """`to` in all its forms: a type, a device and a type, another tensor."""
-    if not isinstance(c["self"], Ref):
-        return Plain(c["self"])
-    x = c.x("self")
-    for item in (c["dtype"], c["other"], *c.order[1:]):
-        if isinstance(item, Ref):
-            return c.w.cast(x, c.w.type(item.number)) if item is not c["self"] else x
-        if isinstance(item, bool):
-            continue
-        if kind := type_of(item):
-            return c.w.cast(x, kind)
-    return x
-
-
-def _cast(kind: str) -> Rule:
-    def rule(c: Call) -> Any:
-        given = c["self"]
-        if isinstance(given, Ref):
-            return c.w.cast(given.number, kind)
-        if not isinstance(given, int | float):
-            return Plain(UNKNOWN)
-        return Plain({"int64": int, "bool": bool}.get(kind, float)(given))
-
-    return rule
-
-
-def _item(c: Call) -> Any:
-    if not isinstance(c["self"], Ref):
-        return Plain(c["self"])
-    x = c.x("self")
-    known = c.w.known(x)
-    if known is not None and len(known) == 1 and isinstance(known[0], int | float):
-        return Plain(bool(known[0]) if c.w.type(x) == "bool" else known[0])
-    return x if c.w.rank(x) == 0 else c.w.op("Reshape", x, c.w.numbers(()), shape=())
-
-
-def _dtype(c: Call) -> Any:
-    kind = c.w.type(c.x("self"))
-    return Plain(next((code for code, name in CODES.items() if name == kind), UNKNOWN))
-
-
-def _bucket(c: Call) -> Any:
-    """How many bounds a number has passed."""
-    x, bounds = c.x("self"), c.x("boundaries")
-    passed = c.w.op("GreaterOrEqual", c.w.unsqueeze(x, -1), bounds)
-    return c.w.op("ReduceSum", c.w.cast(passed, "int64"), c.w.numbers((-1,)), keepdims=0)
-
-
-def _meshgrid(c: Call) -> Any:
-    parts = c.tensors("tensors")
-    rank, made = len(parts), []
-    for number, part in enumerate(parts):
-        wide = c.w.unsqueeze(part, *(i for i in range(rank) if i != number)) if rank > 1 else part
-        sizes = [1 if i == number else _made(_dimension(c, p, 0)) for i, p in enumerate(parts)]
-        made.append(c.w.op("Expand", wide, c.vector(sizes)))
-    return made
+    return c.w.op("Pad", x, row, c.value(value, x), shape=c.first)
 
 
 _SAME: Final = (
@@ -644,28 +481,4 @@ TENSORS: Final[dict[str, tuple[str, Rule]]] = {
     "pad": ("self pad mode value", _pad), "constant_pad_nd": ("self pad value", _pad),
     **{f"{kind}_pad{n}d": ("self padding", _pad) for kind in ("reflection", "replication")
        for n in (1, 2, 3)},
-    "zeros": ("size dtype", _filled(0)), "ones": ("size dtype", _filled(1)),
-    "empty": ("size dtype", _filled(0)), "full": ("size fill_value dtype", _filled(None)),
-    "new_zeros": ("self size dtype", _filled(0)), "new_ones": ("self size dtype", _filled(1)),
-    "new_empty": ("self size dtype", _filled(0)),
-    "new_full": ("self size fill_value dtype", _filled(None)),
-    "zeros_like": ("self dtype", _like(0)), "ones_like": ("self dtype", _like(1)),
-    "empty_like": ("self dtype", _like(0)), "full_like": ("self fill_value dtype", _like(None)),
-    "arange": ("", _arange), "linspace": ("start end steps dtype", _linspace),
-    "scalar_tensor": ("s dtype", _scalar), "tensor": ("data dtype", _scalar),
-    "as_tensor": ("data dtype", _scalar), "ScalarImplicit": ("self", _item),
-    "rand": ("size", _random("RandomUniform")), "randn": ("size", _random("RandomNormal")),
-    "rand_like": ("self", _random("RandomUniform")),
-    "randn_like": ("self", _random("RandomNormal")), "bernoulli": ("self", _random("Bernoulli")),
-    "eye": ("n m dtype", _eye), "one_hot": ("self num_classes", _one_hot),
-    "nonzero": ("self", _nonzero), "argwhere": ("self", _nonzero),
-    "to": ("self", _to), "_to_copy": ("self dtype", _to), "type_as": ("self other", _to),
-    "item": ("self", _item), "_local_scalar_dense": ("self", _item),
-    "float": ("self", _cast("float32")), "long": ("self", _cast("int64")),
-    "half": ("self", _cast("float16")), "double": ("self", _cast("float64")),
-    "int": ("self", _cast("int32")), "bfloat16": ("self", _cast("bfloat16")),
-    "Bool": ("self", _cast("bool")), "Int": ("self", _cast("int64")),
-    "Float": ("self", _cast("float32")), "IntImplicit": ("self", _item),
-    "FloatImplicit": ("self", _item), "bucketize": ("self boundaries", _bucket),
-    "dtype": ("self", _dtype), "meshgrid": ("tensors", _meshgrid),
 }  # fmt: skip

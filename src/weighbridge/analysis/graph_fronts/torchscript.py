@@ -10,25 +10,25 @@ from __future__ import annotations
 
 import ast
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from weighbridge.analysis.aten import UNKNOWN, Ref, run
 from weighbridge.analysis.aten_layers import LAYERS
+from weighbridge.analysis.aten_made import MADE
 from weighbridge.analysis.aten_numbers import NUMBERS
 from weighbridge.analysis.aten_tensors import TENSORS
 from weighbridge.analysis.computation_graph import ABSENT, ComputationGraph, Constant, Shape
-from weighbridge.analysis.graph_writer import DEPTH, OPERATIONS, TOO_MUCH, Full, Writer
+from weighbridge.analysis.graph_writer import DEPTH, TOO_MUCH, Full, Writer
+from weighbridge.analysis.torchscript_builtins import BUILTIN, UNROLLED, OptionalRef, Raised
 from weighbridge.core.document import Malformed
 from weighbridge.formats.pickle_machine import members, pairs
 from weighbridge.formats.pickle_values import Call, Global, Mutable, PersistentId, Value
 from weighbridge.formats.torchscript import SOURCES_LIMIT, TorchScript
 
 READS: Final = TorchScript
-ATEN: Final = {**NUMBERS, **TENSORS, **LAYERS}
-UNROLLED: Final = 64
-"""Up to how many times a loop is gone through; one that goes on for longer is followed once."""
+ATEN: Final = {**NUMBERS, **TENSORS, **MADE, **LAYERS}
 ROUNDS: Final = 2_000
 """How many rounds of loops are unrolled in all."""
 _STORAGES: Final = {
@@ -108,14 +108,6 @@ def _needed(w: Writer) -> dict[str, Shape]:
     return found
 
 
-class _Raised(Exception):
-    """The code raises an exception here."""
-
-
-class _Optional(Ref):
-    """A tensor that may be left out."""
-
-
 @dataclass(slots=True, eq=False)
 class _Module:
     """An object: the name of its class, and its attributes."""
@@ -164,7 +156,7 @@ class _Reader:
             raise Malformed("the archive's object is no module")
         constants = self.held(kept[1], "constants", "CONSTANTS")
         self.constants = constants if isinstance(constants, list) else ()
-        method = self.method(top.kind, "forward")
+        method = self.method(top.kind, "forward") or self.method(top.kind, "forward__0")
         if method is None:
             self.w.leave_out("a module without `forward`")
             return
@@ -182,7 +174,7 @@ class _Reader:
             given.append(self.input(argument.arg, written, shape))
         try:
             self.outputs(self.call(method, given, {}, ""))
-        except _Raised:
+        except Raised:
             self.w.leave_out("a `forward` that ends with an exception")
         if not self.w.graph.outputs:
             self.w.leave_out("what `forward` gives")
@@ -214,7 +206,7 @@ class _Reader:
         """An argument of `forward`, by the type that the code gives it."""
         if written.startswith("Optional["):
             inner = self.input(name, written[9:-1], known)
-            return _Optional(inner.number) if isinstance(inner, Ref) else UNKNOWN
+            return OptionalRef(inner.number) if isinstance(inner, Ref) else UNKNOWN
         if written.startswith("Tuple["):
             parts = _split(written[6:-1])
             return [self.input(f"{name}.{i}", part, None) for i, part in enumerate(parts)]
@@ -367,7 +359,7 @@ class _Reader:
         elif isinstance(statement, ast.With):
             self.block(statement.body, env)
         elif isinstance(statement, ast.Raise):
-            raise _Raised
+            raise Raised
         elif not isinstance(statement, ast.Pass | ast.Assert | ast.AnnAssign):
             self.w.leave_out(f"code of a kind that is not followed ({type(statement).__name__})")
 
@@ -409,7 +401,7 @@ class _Reader:
                 returned = self.block(body, inner)
                 changed = {i: ref.number for i, (ref, old) in before.items() if ref.number != old}
                 ends.append((inner, changed, returned))
-            except _Raised:
+            except Raised:
                 ends.append(None)
             finally:
                 self.w.origin = outer
@@ -422,7 +414,7 @@ class _Reader:
                 before[i][0].number = number
             return alone[2]
         if ends[0] is None or ends[1] is None:
-            raise _Raised
+            raise Raised
         condition = test.number if isinstance(test, Ref) else ABSENT
         self.w.label = "if"
         for i in {**ends[0][1], **ends[1][1]}:
@@ -526,7 +518,7 @@ class _Reader:
         before = _references(env)
         try:
             self.block(body, env)
-        except _Raised:
+        except Raised:
             return
         condition = test.number if isinstance(test, Ref) else ABSENT
         for ref, old in before.values():
@@ -649,7 +641,7 @@ class _Reader:
             self.w.leave_out(f"the code of {dotted[-80:]}")
             return UNKNOWN
         space, _, name = dotted.rpartition(".")
-        builtin = _BUILTIN.get(name)
+        builtin = BUILTIN.get(name)
         if builtin is not None and space in ("torch", "ops.prim", "ops.aten", ""):
             result = builtin(self, given)
             if result is not NotImplemented:
@@ -735,161 +727,3 @@ def _tensor(
                 return None
             return _STORAGES.get(str(named), ""), shape, str(parts[2]), strides, start
     return None
-
-
-# What is no tensor's -----------------------------------------------------------------------------
-
-
-def _is(reader: _Reader, given: list[Any]) -> Any:
-    first, second = given
-    if any(isinstance(v, _Optional) or v is UNKNOWN for v in given):
-        return UNKNOWN
-    if first is None or second is None:
-        return first is second
-    return UNKNOWN
-
-
-def _is_not(reader: _Reader, given: list[Any]) -> Any:
-    found = _is(reader, given)
-    return found if found is UNKNOWN else not found
-
-
-def _negated(reader: _Reader, given: list[Any]) -> Any:
-    known = reader.decided(given[0])
-    if known is None:
-        return given[0] if given[0] is UNKNOWN else NotImplemented
-    return not known
-
-
-def _append(reader: _Reader, given: list[Any]) -> Any:
-    if isinstance(given[0], list):
-        given[0].append(given[1])
-    return given[0]
-
-
-def _extend(reader: _Reader, given: list[Any]) -> Any:
-    if isinstance(given[0], list) and isinstance(given[1], list):
-        given[0].extend(given[1][:OPERATIONS])
-    return given[0]
-
-
-def _pop(reader: _Reader, given: list[Any]) -> Any:
-    place = given[1] if len(given) > 1 and isinstance(given[1], int) else -1
-    if isinstance(given[0], list) and given[0] and -len(given[0]) <= place < len(given[0]):
-        return given[0].pop(place)
-    return UNKNOWN
-
-
-def _insert(reader: _Reader, given: list[Any]) -> Any:
-    if isinstance(given[0], list) and isinstance(given[1], int):
-        given[0].insert(given[1], given[2])
-    return given[0]
-
-
-def _both(work: Callable[[list[Any], Any], Any]) -> Callable[[_Reader, list[Any]], Any]:
-    """An operator on lists; one on numbers or tensors is torch's own."""
-
-    def rule(reader: _Reader, given: list[Any]) -> Any:
-        if len(given) > 1 and any(isinstance(g, str) for g in given):
-            return UNKNOWN  # a text that is put together
-        if len(given) < 2 or not isinstance(given[0], list):
-            return NotImplemented
-        made = work(given[0], given[1])
-        return made if made is not None and len(made) <= OPERATIONS else UNKNOWN
-
-    return rule
-
-
-def _contains(reader: _Reader, given: list[Any]) -> Any:
-    owner, key = given[0], given[1]
-    if isinstance(owner, dict):
-        return key in owner if isinstance(key, str | int) else UNKNOWN
-    if isinstance(owner, list) and not any(isinstance(v, Ref) for v in (*owner, key)):
-        return key in owner
-    return UNKNOWN
-
-
-def _raise(reader: _Reader, given: list[Any]) -> Any:
-    raise _Raised
-
-
-def _range(reader: _Reader, given: list[Any]) -> Any:
-    known = [reader.known_number(g) for g in given]
-    if known and all(k is not None for k in known):
-        bounds = range(*[k for k in known if k is not None][:3])
-        return list(bounds) if len(bounds) <= UNROLLED else UNKNOWN
-    return UNKNOWN
-
-
-def _as_list(reader: _Reader, given: list[Any]) -> Any:
-    if isinstance(given[0], dict):
-        return list(given[0])
-    return list(given[0]) if isinstance(given[0], list) else UNKNOWN
-
-
-def _unwrap(reader: _Reader, given: list[Any]) -> Any:
-    found = given[0]
-    if isinstance(found, _Optional):
-        return Ref(found.number)
-    return found
-
-
-def _number(kind: Callable[[Any], Any]) -> Callable[[_Reader, list[Any]], Any]:
-    def rule(reader: _Reader, given: list[Any]) -> Any:
-        value = given[0] if given else UNKNOWN
-        if isinstance(value, Ref):
-            known = reader.w.known(value.number)
-            if known is not None and len(known) == 1 and isinstance(known[0], int | float):
-                return kind(known[0])
-            if kind is bool:
-                return Ref(reader.w.truth(value.number))
-            return value
-        if isinstance(value, int | float):
-            return kind(value)
-        if kind is float and value in ("inf", "-inf", "nan"):
-            return float(value)
-        return UNKNOWN
-
-    return rule
-
-
-def _of_tensor(reader: _Reader, given: list[Any]) -> Any:
-    return NotImplemented if isinstance(given[0], Ref) else UNKNOWN
-
-
-def _keys(work: Callable[[dict[Any, Any]], Iterator[Any]]) -> Callable[[_Reader, list[Any]], Any]:
-    def rule(reader: _Reader, given: list[Any]) -> Any:
-        return list(work(given[0])) if isinstance(given[0], dict) else UNKNOWN
-
-    return rule
-
-
-def _plain(value: Any) -> Callable[[_Reader, list[Any]], Any]:
-    return lambda reader, given: value
-
-
-_BUILTIN: Final[dict[str, Callable[[_Reader, list[Any]], Any]]] = {
-    "__is__": _is, "__isnot__": _is_not, "__not__": _negated, "append": _append,
-    "extend": _extend, "pop": _pop, "insert": _insert, "__contains__": _contains,
-    "RaiseException": _raise, "__range_length": _range, "list": _as_list, "keys": _keys(iter),
-    "values": _keys(lambda d: iter(d.values())),
-    "items": _keys(lambda d: iter([[k, v] for k, v in d.items()])),
-    "add": _both(lambda a, b: [*a, *b] if isinstance(b, list) else None),
-    "mul": _both(lambda a, b: a * b if isinstance(b, int) and b < 10_000 else None),
-    "__getitem__": lambda r, g: r.item(g[0], g[1]), "unchecked_unwrap_optional": _unwrap,
-    "unwrap_optional": _unwrap, "_unwrap_optional": _unwrap, "int": _number(int),
-    "float": _number(float), "bool": _number(bool), "Int": _number(int), "Float": _number(float),
-    "Bool": _number(bool), "NumToTensor": _unwrap, "device": _plain(UNKNOWN),
-    "format": _plain(UNKNOWN), "str": _plain(UNKNOWN), "layout": _plain(0), "warn": _plain(None),
-    "is_cuda": _plain(False), "requires_grad": _plain(False), "is_scripting": _plain(True),
-    "get_autocast_dtype": _plain(UNKNOWN), "is_autocast_enabled": _plain(False),
-    "is_grad_enabled": _plain(False), "has_torch_function": _plain(False), "dtype": _of_tensor,
-    "is_nested": _plain(False), "is_floating_point": lambda r, g: (
-        r.w.type(g[0].number).startswith("float") if isinstance(g[0], Ref) and
-        r.w.type(g[0].number) else UNKNOWN),
-    "is_contiguous": _plain(True), "print": _plain(None), "is_quantized": _plain(False),
-    "is_mkldnn": _plain(False),
-    # A quicker way to the same for batches of unequal lengths.
-    "_nested_tensor_from_mask_left_aligned": _plain(False), "_profile_guard": _plain(None),
-    "enter": _plain(None),
-}  # fmt: skip

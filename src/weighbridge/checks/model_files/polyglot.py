@@ -19,8 +19,8 @@ PROGRAMS = frozenset({"ape", "elf", "pe", "mach-o"})
 read, and the program is a finding of its own."""
 PLAIN = frozenset(
     {"text", "json", "yaml", "xml", "git-config", "csv", "python", "script", "empty", "leftover",
-     "dockerfile", "entry-points", "exported-program", "openvino", "package-metadata", "requirements",
-     "system-packages"}
+     "dockerfile", "entry-points", "exported-program", "openvino", "package-metadata",
+     "requirements", "system-packages"}
 )  # fmt: skip
 
 
