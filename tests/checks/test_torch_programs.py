@@ -77,6 +77,9 @@ def exported(value: Any, name: str = "models/model.json") -> list[tuple[str, str
     ("target", "action"),
     [
         ("torch.ops.aten.add.Tensor", None),
+        ("torch.ops.aten.__and__.Tensor", None),
+        ("torch.ops.aten.__and__.__class__", "block"),
+        ("torch.ops.mine.__and__.__class__", "block"),
         ("torch.ops.higher_order.cond", None),
         ("torch.ops.quantized_decomposed.quantize_per_tensor.default", None),
         ("_operator.getitem", None),

@@ -38,11 +38,18 @@ _ARITHMETIC: Final = frozenset(
      "or_", "pos", "pow", "rshift", "sub", "truediv", "truth", "xor", "iadd", "isub", "imul"}
 )  # fmt: skip
 
+_BITS: Final = frozenset(
+    f"__{kind}{name}__" for kind in ("", "i") for name in ("and", "or", "xor", "lshift", "rshift")
+)
+"""Operators of torch's own that bear the names of Python's."""
+
 
 def target(name: str) -> Judged | None:
     """What a node's target does beside computing, or None."""
     head, *parts = name.split(".")
-    if any(p in REACHES_OUT or (p.startswith("__") and p != "__init__") for p in parts):
+    own = parts[2:3] if parts[:2] == ["ops", "aten"] and len(parts) > 2 else []
+    asked = [p for p in parts if p not in own or p not in _BITS]
+    if any(p in REACHES_OUT or (p.startswith("__") and p != "__init__") for p in asked):
         return Judged(Action.BLOCK, "reaches into the interpreter")
     if head == "torch" and parts[:1] == ["ops"]:
         return _operator(parts[1:])

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from weighbridge.analysis.computation_graph import ABSENT
-from weighbridge.analysis.graph_writer import Writer
+from weighbridge.analysis.tensorflow_writer import Writer
 
 Attributes = Mapping[str, Any]
 Rule = Callable[[Writer, Attributes, list[int]], "Sequence[int] | None"]

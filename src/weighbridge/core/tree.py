@@ -54,12 +54,41 @@ class Tree(Protocol):
         """Its members in a stable order; a `Gap` where a member cannot be had."""
 
 
+@runtime_checkable
+class Siblings(Protocol):
+    """A tree whose members can be had by name: what a blob stands among."""
+
+    def sibling(self, path: str) -> Blob | None:
+        """The member at a path of the tree; None where there is none that may be read."""
+
+
+def beside(blob: Blob, path: str) -> Blob | None:
+    """What stands at `path`, relative to the folder that a blob is in and within the same tree;
+    None where that is not to be had (nothing there, outside the tree, on another machine)."""
+    while isinstance(blob, Roled | Vouched):
+        blob = blob.whole
+    siblings = getattr(blob, "siblings", None)
+    if siblings is None or path.startswith("/") or "\0" in path:
+        return None
+    parts = blob.path.split("/")[:-1]
+    for part in path.replace("\\", "/").split("/"):
+        if part == "..":
+            if not parts:
+                return None
+            parts.pop()
+        elif part not in ("", "."):
+            parts.append(part)
+    found: Blob | None = siblings.sibling("/".join(parts))
+    return found
+
+
 class Held(msgspec.Struct, frozen=True, eq=False):
-    """A blob whose bytes are already in memory."""
+    """A blob whose bytes are already in memory; `siblings` is what it stands among, where known."""
 
     path: str
     data: bytes
     role: str = ""
+    siblings: Siblings | None = None
 
     @property
     def size(self) -> int:
@@ -72,13 +101,15 @@ class Held(msgspec.Struct, frozen=True, eq=False):
 
 
 class Piece(msgspec.Struct, frozen=True, eq=False):
-    """A blob that is a range of another one, read on demand."""
+    """A blob that is a range of another one, read on demand; `siblings` is what it stands among,
+    where known."""
 
     path: str
     whole: Blob
     start: int
     size: int
     role: str = ""
+    siblings: Siblings | None = None
 
     def read(self, offset: int, n: int) -> bytes:
         """See `Blob.read`."""

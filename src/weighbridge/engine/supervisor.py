@@ -521,7 +521,7 @@ class Supervisor:
             blob = blob.whole
         if blob.size < SMALL or (isinstance(blob, Fetched) and blob.whole):
             data = blob.read(0, blob.size)
-            held = Held(blob.path, data, blob.role)
+            held = Held(blob.path, data, blob.role, getattr(blob, "siblings", None))
             digest = _hash(held) if self.settings.digest else None
             return _with_digest(self.examine(held), digest)
         if not self.settings.digest or isinstance(blob, Fetched):

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from weighbridge.core.document import Document, Malformed
+from weighbridge.core.document import Document, GraphDocument, Malformed
 from weighbridge.core.finding import Gap, GapKind
 from weighbridge.core.format import Format, Limits, Loading, Sample
 from weighbridge.core.location import Location
@@ -66,8 +66,24 @@ _LAYER: Final = Schema("NeuralNetworkLayer", {
 })  # fmt: skip
 _NETWORK.fields[1] = many("layer", _LAYER)
 _FILE: Final = Schema("BlobFileValue", {1: one("name", Kind.TEXT), 2: one("offset", Kind.UNSIGNED)})
-_VALUE: Final = Schema("Value", {5: one("file", _FILE)})
-_IMMEDIATE: Final = Schema("ImmediateValue")
+_SIZE: Final = Schema("ConstantDimension", {1: one("size", Kind.INT)})
+_DIMENSION: Final = Schema("Dimension", {1: one("constant", _SIZE)})
+_TENSOR_TYPE: Final = Schema(
+    "TensorType", {1: one("type", Kind.INT), 3: many("dimension", _DIMENSION)}
+)
+_TYPE: Final = Schema("ValueType")
+_TUPLE_TYPE: Final = Schema("TupleType", {1: many("types", _TYPE)})
+_STATE_TYPE: Final = Schema("StateType", {1: one("wrapped", _TYPE)})
+_TYPE.fields |= {
+    1: one("tensor", _TENSOR_TYPE), 3: one("tuple", _TUPLE_TYPE), 5: one("state", _STATE_TYPE),
+}  # fmt: skip
+_NAMED: Final = Schema("NamedValueType", {1: one("name", Kind.TEXT), 2: one("type", _TYPE)})
+_TENSOR: Final = Schema("TensorValue", {
+    number: one(name, Kind.RANGE) for number, name in
+    enumerate(("floats", "ints", "bools", "strings", "longs", "doubles", "bytes"), 1)
+})  # fmt: skip
+_VALUE: Final = Schema("Value", {2: one("type", _TYPE), 5: one("file", _FILE)})
+_IMMEDIATE: Final = Schema("ImmediateValue", {1: one("tensor", _TENSOR)})
 _PAIR: Final = Schema("KeyValuePair", {1: one("key", _VALUE), 2: one("value", _VALUE)})
 _IMMEDIATE.fields |= {
     2: one("tuple", Schema("TupleValue", {1: many("values", _VALUE)})),
@@ -75,19 +91,24 @@ _IMMEDIATE.fields |= {
     4: one("dictionary", Schema("DictionaryValue", {1: many("pairs", _PAIR)})),
 }
 _VALUE.fields[3] = one("immediate", _IMMEDIATE)
-_BINDING: Final = Schema("Binding", {2: one("value", _VALUE)})
+_BINDING: Final = Schema("Binding", {1: one("name", Kind.TEXT), 2: one("value", _VALUE)})
 _ARGUMENT: Final = Schema("Argument", {1: many("binding", _BINDING)})
 _INPUT: Final = Schema("InputsEntry", {1: one("key", Kind.TEXT), 2: one("value", _ARGUMENT)})
 _ATTRIBUTE: Final = Schema("AttributesEntry", {1: one("key", Kind.TEXT), 2: one("value", _VALUE)})
 _BLOCK: Final = Schema("Block")
 _OPERATION: Final = Schema("Operation", {
-    1: one("type", Kind.TEXT), 2: many("input", _INPUT), 4: many("block", _BLOCK),
+    1: one("type", Kind.TEXT), 2: many("input", _INPUT), 3: many("output", _NAMED),
+    4: many("block", _BLOCK),
     5: many("attribute", _ATTRIBUTE),
 })  # fmt: skip
-_BLOCK.fields |= {3: many("operation", _OPERATION), 4: many("attribute", _ATTRIBUTE)}
+_BLOCK.fields |= {
+    1: many("input", _NAMED), 2: many("output", Kind.TEXT), 3: many("operation", _OPERATION),
+    4: many("attribute", _ATTRIBUTE),
+}  # fmt: skip
 _SPECIAL: Final = Schema("BlockEntry", {1: one("key", Kind.TEXT), 2: one("value", _BLOCK)})
 _FUNCTION: Final = Schema(
-    "Function", {3: many("block", _SPECIAL), 4: many("attribute", _ATTRIBUTE)}
+    "Function",
+    {1: many("input", _NAMED), 3: many("block", _SPECIAL), 4: many("attribute", _ATTRIBUTE)},
 )
 _FUNCTIONS: Final = Schema("Entry", {1: one("key", Kind.TEXT), 2: one("value", _FUNCTION)})
 _PROGRAM: Final = Schema("Program", {
@@ -132,10 +153,13 @@ class Weights:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class CoreMl(Document):
+class CoreMl(GraphDocument):
     """The model. `kinds` names what it and the models in it are, `operations` counts those of ML
-    programs, `linked` are files and search paths of other models."""
+    programs, `linked` are files and search paths of other models. `programs` are the ML programs as
+    messages (`MIL.proto`)."""
 
+    blob: Blob
+    programs: tuple[Message, ...]
     version: int
     kinds: tuple[str, ...]
     operations: Mapping[str, int]
@@ -174,6 +198,7 @@ class _Reading:
         self.linked: list[tuple[str, str]] = []
         self.weights: list[Weights] = []
         self.texts: list[tuple[str, str]] = []
+        self.programs: list[Message] = []
 
     def model(self, message: Message) -> None:
         metadata = message.get("description", {}).get("metadata", {})
@@ -192,6 +217,7 @@ class _Reading:
             elif kind.startswith("neuralNetwork"):
                 self.network(inner)
             elif kind == "mlProgram":
+                self.programs.append(inner)
                 self.texts.append(("doc", inner.get("doc", "")))
                 self.attributes(inner, "program")
                 for function in inner.get("function", ()):
@@ -295,6 +321,8 @@ def _parse(blob: Blob, where: Location, limits: Limits) -> CoreMl:
         size=blob.size,
         seen=min(blob.size, metered.read_bytes),
         gaps=gaps,
+        blob=blob,
+        programs=tuple(reading.programs),
         version=message.get("version", 0),
         kinds=tuple(reading.kinds),
         operations=reading.operations,

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from weighbridge.core.document import Document, Malformed
+from weighbridge.core.document import GraphDocument, Malformed
 from weighbridge.core.finding import Gap, GapKind
 from weighbridge.core.format import Format, Limits, Loading, Sample
 from weighbridge.core.location import Location
@@ -91,13 +91,14 @@ class Spec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class ExportedProgram(Document):
+class ExportedProgram(GraphDocument):
     """The program.
 
     `expressions` are the texts that the loader reads as formulas (shapes), `guards` those that it
     runs as Python, `trees` the descriptions of how arguments are nested, in JSON; each once.
     """
 
+    blob: Blob
     torch_version: str
     schema_version: tuple[int, int]
     opsets: dict[str, int]
@@ -172,6 +173,7 @@ def _program(
         size=blob.size,
         seen=0 if gaps else blob.size,
         gaps=gaps,
+        blob=blob,
         torch_version=str(root.get("torch_version", ""))[:40],
         schema_version=(_number(numbers.get("major")), _number(numbers.get("minor"))),
         opsets={k: v for k, v in _mapping(opsets or {}).items() if isinstance(v, int)},

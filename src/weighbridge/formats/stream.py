@@ -13,7 +13,7 @@ from typing import Any, Final
 import lz4.frame
 
 from weighbridge.core.document import Malformed
-from weighbridge.core.tree import Blob
+from weighbridge.core.tree import Blob, Siblings
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -130,6 +130,7 @@ class Inflated:
     Reads go forward; one that goes back begins anew, except within the first MiB. `expanded`
     counts the bytes produced. `declared` is the size that a directory states; without it the
     stream is read through once to know. With `joined`, streams that follow each other are one.
+    `siblings` is what it stands among.
     Raises `Malformed` where the stream is broken, or more comes out than the ratio allows.
     """
 
@@ -141,6 +142,7 @@ class Inflated:
     joined: bool = False
     role: str = ""
     expanded: int = 0
+    siblings: Siblings | None = None
     head: bytes = b""
     end: int | None = None
     consumed: int = 0

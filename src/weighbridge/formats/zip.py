@@ -9,7 +9,7 @@ import struct
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
@@ -43,6 +43,8 @@ METHODS: Final = {
 ENCRYPTED, DESCRIPTOR, STRONG = 0x1, 0x8, 0x40
 CHECKED: Final = 8 << 20
 """The checksum of a stored member up to this size is verified; tensors are left alone."""
+GLIMPSED: Final = 16 << 20
+"""Up to how many bytes a compressed member is read together with another."""
 DIRECTORY_LIMIT: Final = 64 << 20
 MEMBERS_LIMIT: Final = 200_000
 LINK: Final = 0o120000
@@ -88,6 +90,10 @@ class Zip(Document):
     discrepancies: tuple[Discrepancy, ...]
     leftover: tuple[tuple[int, int], ...]
     limits: Limits
+    _by_name: dict[str, Member] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._by_name.update((member.name, member) for member in self.members)
 
     def walk(self) -> Iterator[Blob | Gap]:
         """Every member, hidden ones too, and the bytes that are in none."""
@@ -124,6 +130,15 @@ class Zip(Document):
             kind = "torch" if roots else "npz"
             yield Weights(at=self.where, format=kind, tensors=tuple(tensors))
 
+    def sibling(self, path: str) -> Blob | None:
+        """See `Siblings`; of several members of one name the last, as loaders take it. A large one
+        that is compressed is not for reading here and there."""
+        member = self._by_name.get(path)
+        if member is not None and member.method and member.size > GLIMPSED:
+            return None
+        opened = self._open(member, path) if member is not None else None
+        return None if isinstance(opened, Gap) else opened
+
     def _open(self, member: Member, name: str) -> Blob | Gap:
         at = self.where.into(name)
         method = METHODS.get(member.method)
@@ -131,10 +146,13 @@ class Zip(Document):
             why = f"compression method {member.method} is not read"
             return Gap(kind=GapKind.UNSUPPORTED, message=why, at=at)
         if method == "stored":
-            opened: Blob = Piece(name, self.blob, member.data, min(member.packed, member.size))
+            size = min(member.packed, member.size)
+            opened: Blob = Piece(name, self.blob, member.data, size, siblings=self)
         else:
             packed = Piece(name, self.blob, member.data, member.packed)
-            opened = Inflated(name, packed, OPENERS[method], self.limits.ratio, member.size)
+            opened = Inflated(
+                name, packed, OPENERS[method], self.limits.ratio, member.size, siblings=self
+            )
         if member.flags & (ENCRYPTED | STRONG) and not self._is_plain(opened, member):
             return Gap(kind=GapKind.ENCRYPTED, message="the member is encrypted", at=at)
         return opened

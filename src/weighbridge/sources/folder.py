@@ -13,7 +13,7 @@ from weighbridge.core.document import Malformed
 from weighbridge.core.finding import Gap, GapKind
 from weighbridge.core.origin import Origin, Transfer
 from weighbridge.core.report import LeftOut
-from weighbridge.core.tree import Blob, Link
+from weighbridge.core.tree import Blob, Link, Siblings
 from weighbridge.sources.records import gap
 
 ENTRIES: Final = 1_000_000
@@ -28,6 +28,7 @@ class File:
     place: str
     size: int
     role: str = ""
+    siblings: Siblings | None = None
     _descriptor: int = -1
 
     def descriptor(self) -> int:
@@ -59,6 +60,20 @@ class File:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+
+
+class Glimpsed(File):
+    """A file that another is read together with: open only while it is read, for a model may have
+    thousands of them."""
+
+    __slots__ = ()
+
+    def read(self, offset: int, n: int) -> bytes:
+        """See `File.read`."""
+        try:
+            return File.read(self, offset, n)
+        finally:
+            self.close()
 
 
 @dataclass(slots=True)
@@ -148,7 +163,20 @@ class Folder:
             return gap(GapKind.UNREADABLE, error.strerror or "cannot be read", path)
         if not stat.S_ISREG(found.st_mode):
             return gap(GapKind.UNREADABLE, "not a regular file; not opened", path)
-        return File(path, place, found.st_size)
+        return File(path, place, found.st_size, siblings=None if self.only else self)
+
+    def sibling(self, path: str) -> Blob | None:
+        """See `Siblings`."""
+        entry = self.root / path
+        try:
+            place = entry.resolve(strict=True)
+        except (OSError, RuntimeError, ValueError):
+            return None
+        inside = place.is_relative_to(self.root.resolve())
+        if not inside and (self.allowed is None or not self.allowed(place)):
+            return None
+        found = self._file(path, str(place))
+        return Glimpsed(path, found.place, found.size) if isinstance(found, File) else None
 
     def _link(self, path: str, entry: os.DirEntry[str]) -> Blob | Gap:
         target = os.readlink(entry.path)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from weighbridge.analysis.computation_graph import ABSENT, ComputationGraph, Constant, Shape
-from weighbridge.analysis.graph_writer import SMALL, TO_END, TYPES, Writer
+from weighbridge.analysis.tensorflow_writer import SMALL, TO_END, TYPES, Writer
 from weighbridge.formats.keras_model import MODELS, model_of
 from weighbridge.formats.text import KerasModel
 

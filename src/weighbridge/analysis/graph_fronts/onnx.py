@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
@@ -14,8 +15,21 @@ from weighbridge.analysis.computation_graph import (
     Operation,
     Shape,
 )
+from weighbridge.analysis.graph_shapes import FOLDED
+from weighbridge.analysis.graph_writer import NOT_HERE
 from weighbridge.core.document import Malformed
-from weighbridge.formats.onnx import TYPES, Function, Graph, Node, Onnx, Port, Sparse, Tensor
+from weighbridge.core.tree import Blob, beside
+from weighbridge.formats.onnx import (
+    TYPES,
+    External,
+    Function,
+    Graph,
+    Node,
+    Onnx,
+    Port,
+    Sparse,
+    Tensor,
+)
 from weighbridge.formats.protobuf import Kind, Schema, Wire, many
 
 READS: Final = Onnx
@@ -58,6 +72,7 @@ class _Builder:
         self.steps = 0
         self.functions = {(f.domain, f.name, f.overload): f for f in model.functions}
         self.by_name = {(f.domain, f.name): f for f in model.functions}
+        self.files: dict[str, Blob | None] = {}
 
     def build(self) -> ComputationGraph:
         graph, scope = self.model.graph, _Scope()
@@ -237,10 +252,24 @@ class _Builder:
     def _constant(self, tensor: Tensor) -> Constant:
         type, shape = _type(tensor.type), tuple(max(0, d) for d in tensor.shape)
         if tensor.external is not None:
-            return Constant(type, shape)
+            return self._outside(tensor.external, tensor.type, shape)
         if tensor.raw is not None:
             return Constant(type, shape, self.model.blob, tensor.raw)
         return Constant(type, shape, held=self._held(tensor))
+
+    def _outside(self, external: External, number: int, shape: tuple[int, ...]) -> Constant:
+        """A constant in another file, by its shape alone where that is not to be had."""
+        if external.location not in self.files:
+            self.files[external.location] = beside(self.model.blob, external.location)
+        type, bits = TYPES.get(number, ("", 0))
+        blob, start = self.files[external.location], external.offset
+        size = (math.prod(shape) * bits + 7) // 8
+        there = external.length is None or external.length == size
+        if blob is None or not isinstance(start, int) or not there or start + size > blob.size:
+            if math.prod(shape) <= FOLDED and NOT_HERE not in self.made.left_out:
+                self.made.left_out.append(NOT_HERE)
+            return Constant(type, shape)
+        return Constant(type, shape, blob, (start, start + size))
 
     def _held(self, tensor: Tensor) -> Numbers | None:
         """The numbers of a tensor that is stored as a list of them."""

@@ -22,8 +22,8 @@ from weighbridge.analysis.computation_graph import (
     Numbers,
     Shape,
 )
-from weighbridge.analysis.graph_writer import SMALL, Writer
 from weighbridge.analysis.tensorflow_operators import OUTPUTS, SILENT, apply
+from weighbridge.analysis.tensorflow_writer import SMALL, Writer
 from weighbridge.core.document import Malformed
 from weighbridge.formats import tensorflow as tf
 from weighbridge.formats import tensorflow_schema as schema

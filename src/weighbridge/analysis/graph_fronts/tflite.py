@@ -19,7 +19,7 @@ from weighbridge.analysis.computation_graph import (
     Numbers,
     Shape,
 )
-from weighbridge.analysis.graph_writer import SMALL, Writer
+from weighbridge.analysis.tensorflow_writer import SMALL, Writer
 from weighbridge.core.document import Malformed
 from weighbridge.formats.tflite import TYPES, Operator, Subgraph, Tensor, Tflite
 

@@ -7,16 +7,20 @@ from collections.abc import Iterator
 from weighbridge.core.check import Artifact, check
 from weighbridge.core.finding import Action, Finding
 
-TOGETHER = ({"tflite", "zip"}, {"pickle", "torch-mobile-bytecode"})
-"""TensorFlow Lite packs label files behind a model; the lite interpreter's bytecode is a pickle.
-Both are read."""
+TOGETHER = (
+    {"tflite", "zip"},
+    {"pickle", "torch-mobile-bytecode"},
+    {"torchscript", "zip"},
+)
+"""TensorFlow Lite packs label files behind a model; the lite interpreter's bytecode is a pickle, a
+TorchScript archive a zip. Both are read."""
 PROGRAMS = frozenset({"ape", "elf", "pe", "mach-o"})
 """Programs carry their files in a zip behind them (llamafile, self-extracting archives); both are
 read, and the program is a finding of its own."""
 PLAIN = frozenset(
     {"text", "json", "yaml", "xml", "git-config", "csv", "python", "script", "empty", "leftover",
-     "dockerfile", "entry-points", "exported-program", "package-metadata", "requirements",
-     "os-release", "system-packages"}
+     "dockerfile", "entry-points", "exported-program", "openvino", "os-release",
+     "package-metadata", "requirements", "system-packages"}
 )  # fmt: skip
 
 

@@ -15,23 +15,22 @@ SHOWN: Final = 100
 
 WEIGHTS: Final = frozenset({
     "catboost", "caffemodel", "coreml", "executorch", "exported-program", "flat-tensor", "ggml",
-    "gguf", "hdf5", "lightgbm", "mxnet-parameters", "ncnn", "onnx", "ort", "paddle-parameters",
-    "safetensors", "saved-model", "tensorflow-checkpoint", "tensorflow-graph", "tflite",
-    "torch-mobile-bytecode", "xgboost-binary",
+    "gguf", "hdf5", "lightgbm", "mxnet-parameters", "ncnn", "onnx", "openvino", "ort",
+    "paddle-parameters", "safetensors", "saved-model", "tensorflow-checkpoint", "tensorflow-graph",
+    "tflite", "torch-mobile-bytecode", "xgboost-binary",
 })  # fmt: skip
 """Formats that hold what a model has learned."""
 GRAPHS: Final = {
-    "caffemodel": "Caffe's network", "coreml": "Core ML's program", "executorch": "ExecuTorch's "
-    "program", "exported-program": "torch.export's graph",
+    "caffemodel": "Caffe's network", "executorch": "ExecuTorch's program",
     "ncnn": "ncnn's graph", "ort": "ONNX Runtime's graph", "paddle-program": "Paddle's program",
     "prototxt": "Caffe's network", "torch-mobile-bytecode": "TorchScript's program",
 }  # fmt: skip
 """Formats with a graph that no front of the analysis reads, and what it is called."""
 ANALYSED: Final = frozenset({
-    "onnx", "saved-model", "tensorflow-graph", "tensorflow-meta-graph", "tensorflow-js-graph",
-    "tensorflow-text", "tflite",
+    "coreml", "exported-program", "onnx", "openvino", "saved-model", "tensorflow-graph",
+    "tensorflow-js-graph", "tensorflow-meta-graph", "tensorflow-text", "tflite", "torchscript",
 })  # fmt: skip
-"""Formats with a graph that a front reads."""
+"""Formats whose graphs a front reads; what it leaves out it tells itself."""
 _TORCHSCRIPT: Final = "code/__torch__"
 _PICKLES: Final = ("/data.pkl",)
 
@@ -62,8 +61,9 @@ def unexamined_model(audit: Audit) -> Iterator[Finding | Gap]:
     weights: dict[str, set[str]] = defaultdict(set)
     graphs: dict[str, set[str]] = defaultdict(set)
     analysed = False
+    formats = {(a.where.path, a.where.inside): a.formats for a in audit.artifacts}
     for artifact in audit.artifacts:
-        path = artifact.where.path
+        path, container = artifact.where.path, artifact.where.inside[:-1]
         for name in artifact.formats:
             analysed |= name in ANALYSED
             if name in WEIGHTS:
@@ -71,7 +71,11 @@ def unexamined_model(audit: Audit) -> Iterator[Finding | Gap]:
             if name in GRAPHS:
                 graphs[GRAPHS[name]].add(path)
         inner = _torch(artifact)
-        if inner == "code":
+        if "json" in artifact.formats:
+            written = _written(path, audit)
+            if written:
+                graphs[written].add(path)
+        if inner == "code" and "torchscript" not in formats.get((path, container), ()):
             graphs["TorchScript's program"].add(path)
         elif inner == "weights":
             weights[path].add("torch")
@@ -85,6 +89,14 @@ def unexamined_model(audit: Audit) -> Iterator[Finding | Gap]:
             message="no model whose graph or weights could hide a backdoor is here",
             at=Location("."),
         )
+
+
+def _written(path: str, audit: Audit) -> str:
+    """What graph a JSON file is, by the names that loaders know it by; empty where it is none."""
+    if path.endswith("-symbol.json"):
+        return "MXNet's symbol"
+    beside = f"{path.removesuffix('.json')}.pdiparams"
+    return "Paddle's program" if any(f.path == beside for f in audit.files) else ""
 
 
 def _torch(artifact: Artifact) -> str:

@@ -1,0 +1,109 @@
+"""A TorchScript archive: a module's code, its attributes in a pickle, its constants.
+
+Layout: `torch/csrc/jit/serialization/export_module.cpp`: `data.pkl` (the module; objects of classes
+that `code/__torch__…py` define), `constants.pkl` (a tuple of tensors, `CONSTANTS.c0` in the code)
+and, where it was traced, `traced_inputs.pkl`. The same bytes are a zip as well.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from weighbridge.core.document import GraphDocument, Malformed
+from weighbridge.core.format import Format, Limits, Loading, Sample
+from weighbridge.core.location import Location
+from weighbridge.core.tree import Blob
+from weighbridge.formats.pickle_machine import Machine
+from weighbridge.formats.pickle_values import Value
+from weighbridge.formats.python_source import SOURCE_LIMIT, read_tree
+from weighbridge.formats.zip import END, LOCAL, ZIP, Zip
+
+DIRECTORY_READ: Final = 16 << 20
+PICKLE_LIMIT: Final = 16 << 20
+SOURCES_LIMIT: Final = 16 << 20
+"""How many bytes of code are parsed of one archive."""
+_CODE: Final = re.compile(rb"PK\x01\x02.{42}(?:[^/\0]{1,200}/)?code/__torch__(?:\.py|/)", re.DOTALL)
+_ROOT: Final = re.compile(r"((?:[^/]+/)?)code/__torch__(?:\.py$|/)")
+
+
+class _Spelled(Machine):
+    """Keeps every value by itself: here each of them is asked for."""
+
+    def _take_run(self, data: bytes) -> bool:
+        return False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TorchScript(GraphDocument):
+    """The archive; `root` is the folder in it that everything stands in."""
+
+    archive: Zip
+    root: str
+
+    def source(self, module: str) -> ast.Module | None:
+        """The code of a module (`__torch__.torch.nn`); None where there is none. Raises `Malformed`
+        where it cannot be parsed."""
+        blob = self.archive.sibling(f"{self.root}code/{module.replace('.', '/')}.py")
+        if blob is None:
+            return None
+        if blob.size > SOURCE_LIMIT:
+            raise Malformed(f"code above {SOURCE_LIMIT:,} bytes is not read")
+        return read_tree(blob.read(0, blob.size))[1]
+
+    def pickled(self, name: str) -> Value:
+        """What a pickle of the archive holds, on symbols; None where there is none. Raises
+        `Malformed` where it is broken."""
+        blob = self.archive.sibling(f"{self.root}{name}.pkl")
+        if blob is None:
+            return None
+        if blob.size > PICKLE_LIMIT:
+            raise Malformed(f"a pickle above {PICKLE_LIMIT:,} bytes is not followed")
+        machine = _Spelled(blob, Limits())
+        stream = machine.stream(0)
+        if stream.broken is not None:
+            raise Malformed(f"not a whole pickle: {stream.broken}", stream.end)
+        return machine.top()
+
+    def storage(self, folder: str, key: str) -> Blob | None:
+        """The numbers of a tensor that a pickle names."""
+        return self.archive.sibling(f"{self.root}{folder}/{key}")
+
+
+def _sniff(sample: Sample) -> bool:
+    if not sample.head.startswith(LOCAL):
+        return False
+    if _CODE.search(sample.tail):
+        return True
+    at = sample.tail.rfind(END)
+    length = int.from_bytes(sample.tail[at + 12 : at + 16], "little") if at >= 0 else 0
+    if length <= len(sample.tail):
+        return False
+    wide = min(length, DIRECTORY_READ)
+    start = max(0, sample.blob.size - len(sample.tail) + at - wide)
+    return bool(_CODE.search(sample.blob.read(start, wide)))
+
+
+def _parse(blob: Blob, where: Location, limits: Limits) -> TorchScript:
+    assert ZIP.parse is not None
+    archive = ZIP.parse(blob, where, limits)
+    assert isinstance(archive, Zip)
+    roots = {m[1] for member in archive.members if (m := _ROOT.match(member.name))}
+    root = next((r for r in sorted(roots) if archive.sibling(f"{r}data.pkl") is not None), None)
+    if root is None:
+        raise Malformed("code of TorchScript without the module that it is the code of")
+    return TorchScript(where=where, size=blob.size, seen=0, archive=archive, root=root)
+
+
+TORCHSCRIPT = Format(
+    name="torchscript",
+    title="TorchScript archive",
+    loading=Loading.CODE,
+    sniff=_sniff,
+    first=b"P",
+    parse=_parse,
+    document=TorchScript,
+    limits="The program as a graph; members are read as those of the zip.",
+)
