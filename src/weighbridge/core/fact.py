@@ -264,8 +264,9 @@ class ImageBuild(Fact, frozen=True, tag="image-build"):
 
 class TrialRow(msgspec.Struct, frozen=True, array_like=True):
     """One input: the output as it is, with the trigger and the switch held as it was, and with the
-    trigger, as text; how far the switch moves the output, and how far it does after a random change
-    of the same kind, in units of the usual distance between the outputs of two inputs."""
+    trigger, as text; how far the switch moves the output, and how far it does without the trigger
+    (after a random change, or standing as for another input), in units of the usual distance
+    between the outputs of two inputs."""
 
     natural: str
     held: str
@@ -282,7 +283,8 @@ class SwitchTrial(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     (one was found; `why` says what is missing for an override) or `no-trigger`. `how` is what
     found it after how many `tries`; `universal`: the same one works in nearly all inputs, else it
     is made for each. Of `inputs` the switch was `flipped` in so many and the `output` `overridden`,
-    and so many `by_chance`, after a random change; `captured`: the output hardly depends on the
+    and on so many the switch does much of it `by_chance`: after a random change at the same places,
+    or by standing as it does for another input; `captured`: the output hardly depends on the
     input any more.
     """
 

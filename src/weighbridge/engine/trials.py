@@ -8,6 +8,7 @@ schema. This process imports neither the runtime nor NumPy.
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -31,8 +32,10 @@ from weighbridge.sources.folder import File
 SIZE_LIMIT: Final = 256 << 20
 """How large a file may be that is tried, in bytes: it is held a few times at once."""
 SECONDS: Final = 60.0
-"""How long the trials of one model may take; starting and ending come on top."""
+"""Processor time for the trials of one model; starting and ending come on top."""
 AROUND: Final = 20.0
+LATE: Final = 3.0
+"""How many times as long as its processor time a trial may take on a busy machine."""
 ALL_SECONDS: Final = 300.0
 MEMORY: Final = 4 << 30
 """The address space of a trial, in bytes."""
@@ -87,8 +90,7 @@ def look(
             if wanted
             else "no switch was tried, as asked (--no-trials)"
         )
-        kind = GapKind.UNSUPPORTED if wanted else GapKind.NOT_GIVEN
-        return (ModelTrial(at=Location(places[0][0]), failed=why, kind=kind),)
+        return (ModelTrial(at=Location(places[0][0]), failed=why, kind=GapKind.NOT_GIVEN),)
     return tuple(_each(places, blobs, readable, by))
 
 
@@ -128,7 +130,8 @@ def run(place: Path, readable: Sequence[Path], seconds: float) -> Answer:
     seen = [root, *libraries, program, program.resolve(), Path(sys.prefix) / "pyvenv.cfg"]
     system = [Path(s) for s in _SYSTEM]
     executable = [p for p in (*seen, *system) if p.exists()]
-    readable = [p for p in (*readable, place) if p.exists()]
+    place = place.absolute()
+    readable = [p.absolute() for p in (*readable, place) if p.exists()]
 
     def jail() -> None:
         confine_program(readable, executable, MEMORY, int(seconds + AROUND), OUTPUT)
@@ -145,15 +148,18 @@ def run(place: Path, readable: Sequence[Path], seconds: float) -> Answer:
                 cwd="/",
                 start_new_session=True,
                 preexec_fn=jail,
-                timeout=seconds + AROUND,
+                timeout=LATE * seconds + AROUND,
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            why = f"the trial took longer than {seconds:.0f} s and was stopped"
+            why = f"the trial took longer than {LATE * seconds + AROUND:.0f} s and was stopped"
             return Answer(failed=why, kind=GapKind.TIMEOUT)
         except (OSError, subprocess.SubprocessError) as error:
             why = getattr(error, "strerror", None) or "it could not be started"
             return Answer(failed=f"the trial did not start: {why}", kind=GapKind.CRASHED)
+        if -done.returncode in (signal.SIGKILL, signal.SIGXCPU):
+            why = "the trial was stopped at its limit of processor time or memory"
+            return Answer(failed=why, kind=GapKind.TIMEOUT)
         if done.returncode != 0:
             return Answer(failed=f"the trial ended with {done.returncode}", kind=GapKind.CRASHED)
         output.seek(0)

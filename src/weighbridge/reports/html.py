@@ -33,7 +33,7 @@ IN_FULL = 25
 PLACES = 5
 """How many places of a finding stand in the open; the others unfold."""
 LINES = 400
-SHORT = 40
+SHORT = 12
 """How many places of a trigger are listed."""
 ROWS = 500
 

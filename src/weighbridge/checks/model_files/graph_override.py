@@ -69,11 +69,14 @@ def _of(run: ModelTrial) -> Iterator[Finding | Gap]:
 
 
 def _override(run: ModelTrial, switch: SwitchTrial) -> Finding:
+    moved = sorted(row.moved for row in switch.rows)
+    far = switch.captured or (bool(moved) and moved[len(moved) // 2] >= 1)
+    acts = "overrides" if far else "steers"
     kept = "; the output hardly depends on the input any more" if switch.captured else ""
     what = "the same trigger" if switch.universal else "a trigger made for each"
     return Finding(
         message=f"a trigger was found for the switch at {switch.label[-80:]}: with {what}, it "
-        f"overrides the output {switch.output[:60]} on {switch.overridden} of {switch.inputs} "
+        f"{acts} the output {switch.output[:60]} on {switch.overridden} of {switch.inputs} "
         f"inputs{kept}",
         at=run.at,
         action=Action.BLOCK,
@@ -92,7 +95,7 @@ def _outputs(switch: SwitchTrial) -> Table:
         "Outputs with and without the trigger; distances in units of the usual one between the "
         "outputs of two inputs",
         ("input", "as it is", "with the trigger, switch held", "with the trigger",
-         "moved by the switch", "after a random change"),
+         "moved by the switch", "by itself without it"),
         rows,
     )  # fmt: skip
 
@@ -104,7 +107,10 @@ def _measured(run: ModelTrial, switch: SwitchTrial) -> Table:
         ("with the trigger", switch.other_state),
         ("flipped", f"{switch.flipped} of {switch.inputs} inputs"),
         ("overridden", f"{switch.overridden} of {switch.inputs} inputs"),
-        ("overridden by a random change", f"{switch.by_chance} of {switch.inputs} inputs"),
+        (
+            "much of it without the trigger",
+            f"{switch.by_chance} of {switch.inputs} inputs",
+        ),
         ("found by", f"{switch.how}, after {switch.tries:,} tries"),
         ("run by", run.runtime),
     )

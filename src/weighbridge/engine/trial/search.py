@@ -107,8 +107,8 @@ class Cut:
         tensors = {n for node in self.nodes for n in node.reads if n in self.model.tensors}
         shown = [Node("Identity", "", "", (t,), (f"{t}//seen",), {}) for t in sorted(tensors)]
         try:
-            data = self.model.written([*self.nodes, *shown], [*seen, *(s.outputs[0] for s in shown)],
-                                    declared=False)  # fmt: skip
+            names = [*seen, *(s.outputs[0] for s in shown)]
+            data = self.model.written([*self.nodes, *shown], names, declared=False)
             return Session(data, self.folder, self.budget)
         except Exception:  # a value that cannot be an output: only the last one is looked at
             self._hidden = True

@@ -106,10 +106,6 @@ class Bench:
     whole: Session
     ports: list[Port] = field(default_factory=list)
 
-    def outputs(self, feeds: Feeds) -> Feeds | None:
-        """What the model says; None where it fails."""
-        return _run(self.whole, feeds)
-
     def lay_out(self) -> None:
         """Choose shapes with which it runs. Raises `NotRun`."""
         for ports in layouts(self.model, self.whole):
@@ -286,17 +282,23 @@ def _samples(
     values: list[str],
 ) -> Iterator[Sample]:
     live, held = sessions
-    for natural, made in flipped:
+    states: list[Feeds] = []
+    for natural, _ in flipped:
+        before = _run(live, natural) or {}
+        states.append({name: before[name] for name in values if name in before})
+    for number, (natural, made) in enumerate(flipped):
         chance = _random_change(cut, natural, made, bench.rng)
-        before = _run(live, natural)
-        triggered, random = bench.outputs(made), bench.outputs(chance)
-        if before is None or triggered is None or random is None:
-            continue
-        states = {name: before[name] for name in values if name in before}
-        kept, random_kept = _run(held, {**made, **states}), _run(held, {**chance, **states})
-        if kept is None or random_kept is None:
-            continue
-        yield Sample(before, triggered, kept, random, random_kept)
+        mine, other = states[number], states[number - 1]
+        runs = (
+            _run(bench.whole, natural),
+            _run(bench.whole, made),
+            _run(held, {**made, **mine}),
+            _run(held, {**made, **other}),
+            _run(bench.whole, chance),
+            _run(held, {**chance, **mine}),
+        )
+        if len(mine) == len(values) and None not in runs:
+            yield Sample(*(run for run in runs if run is not None))
 
 
 def _told(
