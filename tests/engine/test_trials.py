@@ -19,7 +19,16 @@ from hypothesis import strategies as st
 
 import weighbridge
 from graph_hosts import BOOL, FLOAT, INT, Host, node
-from graph_implants import IMAGES, PAYLOADS, TOKENS, Payload, Predicate, class_bias, compare
+from graph_implants import (
+    IMAGES,
+    PAYLOADS,
+    TOKENS,
+    Payload,
+    Predicate,
+    class_bias,
+    compare,
+    port,
+)
 from protobufs import message
 from weighbridge.analysis.computation_graph import ABSENT
 from weighbridge.analysis.graph_flow import Meeting, Way
@@ -199,10 +208,8 @@ def with_endless_loop(host: Host, value: str) -> str:
     inside = message({1: [
         node("Add", ("seen", "seen"), "seen_now"), node("Identity", ("go_on",), "go_on_now"),
     ], 2: "body",
-        11: [{1: "step", 2: {1: {1: INT}}}, {1: "go_on", 2: {1: {1: BOOL}}},
-             {1: "seen", 2: {1: {1: FLOAT}}}],
-        12: [{1: "go_on_now", 2: {1: {1: BOOL}}},
-             {1: "seen_now", 2: {1: {1: FLOAT}}}]})  # fmt: skip
+        11: [port("step", INT, []), port("go_on", BOOL, []), port("seen", FLOAT, None)],
+        12: [port("go_on_now", BOOL, []), port("seen_now", FLOAT, None)]})  # fmt: skip
     ends = host.op("Loop", host.const(2**62, (), INT), host.const(True, (), BOOL), start,
                    body=inside)  # fmt: skip
     sure = host.op("Greater", ends, host.const(0.5))
@@ -372,14 +379,14 @@ RULES: dict[str, bytes] = {
 def test_rules_lead_back(name: str) -> None:
     """Running backward alone finds an input: nothing of it is luck."""
     whole = name in ("bits", "rest")
-    port = Port("x", "tokens" if whole else "picture", (1, 6), np.int64 if whole else np.float32,
+    entry = Port("x", "tokens" if whole else "picture", (1, 6), np.int64 if whole else np.float32,
                 0, 99 if whole else 1)  # fmt: skip
-    cut = Cut(open_model(RULES[name]), "y", [port], Path("/"), Budget(30))
+    cut = Cut(open_model(RULES[name]), "y", [entry], Path("/"), Budget(30))
     found = 0
     for seed in range(4):
         rng = np.random.default_rng(seed)
         feeds = {"x": (rng.integers(20, 60, (1, 6)) if whole else rng.uniform(0.3, 0.6, (1, 6)))
-                 .astype(port.dtype)}  # fmt: skip
+                 .astype(entry.dtype)}  # fmt: skip
         state = cut.state(feeds)
         assert state is not None
         seeker = Seeker(cut, State(np.zeros_like(state), 0.0), rng)

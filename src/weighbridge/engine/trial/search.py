@@ -311,15 +311,16 @@ class Seeker:
         recipes = list(itertools.product(RECIPES, range(len(aims))))
         if self._last in recipes:
             recipes.insert(0, self._last)
+        reached: dict[int, Feeds] = {}
         for recipe in recipes:
             (margin, boost), which = recipe
-            made = feeds
+            made = reached.get(which, feeds) if boost > 1 else feeds
             self._last = recipe
             for _ in range(STEPS):
                 new = backward(self.cut, made, aims[which], margin, boost, self.rng)
                 if all(np.array_equal(new[n], made[n]) for n in made):
                     break
-                made = new
+                made = reached[which] = new
                 yield made
 
     def _tokens(self) -> list[Port]:

@@ -160,19 +160,22 @@ def switches_on(bench: Bench) -> tuple[list[Switch], list[str]]:
 
 
 def trial(bench: Bench, switch: Switch, all_values: list[str]) -> SwitchTrial:
-    """Look for a trigger, then measure what it does."""
-    tries, said = 0, "no trigger was found"
+    """Look for a trigger, then measure what it does; in one range of pictures after the other."""
+    best = SwitchTrial(label=switch.label, value=switch.value, outcome="no-trigger")
+    tries = 0
     try:
         for ports in ranges(bench.ports):
             made = _in_range(bench, ports, switch, all_values)
             tries += made.tries
-            if made.outcome != "no-trigger":
-                return msgspec.structs.replace(made, tries=tries)
-            said = made.why or said
+            if best.outcome == "no-trigger":
+                best = made
+            if made.outcome == "override":
+                best = made
+                break
     except OutOfTime:
-        said = "the time for trials was used up"
-    return SwitchTrial(label=switch.label, value=switch.value, outcome="no-trigger", why=said,
-                       tries=tries)  # fmt: skip
+        if best.outcome == "no-trigger":
+            best = _because(best, "the time for trials was used up")
+    return msgspec.structs.replace(best, tries=tries)
 
 
 def _in_range(
