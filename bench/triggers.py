@@ -54,7 +54,6 @@ def exported() -> dict[str, bytes]:
 def implants(hosts: list[str], share: float) -> None:
     models, chosen = exported(), random.Random(1)
     totals: Counter[str] = Counter()
-    missed: list[str] = []
     for host in hosts:
         is_image = Host(models[host]).document.graph.inputs[0].type == FLOAT
         for name, predicate in (IMAGES if is_image else TOKENS).items():
@@ -63,12 +62,11 @@ def implants(hosts: list[str], share: float) -> None:
                     continue
                 made = Host(models[host])
                 put(made, predicate)
-                start = time.monotonic()
+                start = time.process_time()
                 what, why = _tried(made.bytes())
                 totals[what] += 1
-                if what != "override":
-                    missed.append(f"{host} | {name} | {payload} | {what}: {why}")
-                    print(missed[-1], f"({time.monotonic() - start:.1f} s)", flush=True)
+                took = time.process_time() - start
+                print(f"{host} | {name} | {payload} | {what}: {why} ({took:.1f} s)", flush=True)
     count = sum(totals.values()) - totals["no model"]
     print(f"{count} models: {dict(totals)}")
     flipped = totals["override"] + totals["no-effect"]
@@ -113,6 +111,7 @@ def forced(names: list[str]) -> None:
         tops = {n for node in bench.model.nodes for n in node.outputs if n}
         meetings = list(_gates(graph, flow))
         random.Random(name).shuffle(meetings)
+        print(name, dict(totals), flush=True)
         for switch in switches_of(graph, flow, tops, meetings)[:FORCED]:
             bench.budget.until = time.process_time() + 8
             made = trial(bench, switch, [switch.value])
