@@ -43,8 +43,9 @@ OUTPUT: Final = 4 << 20
 ASKING: Final = "graph-gate"
 """The check whose reviews are tried."""
 _SYSTEM: Final = (
-    "/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/etc/ld.so.cache",
-    "/etc/os-release", "/proc", "/sys/devices/system/cpu", "/dev/null", "/dev/urandom",
+    "/lib", "/lib64", "/usr/lib", "/usr/lib64", "/etc/ld.so.cache",
+    "/etc/os-release", "/proc/self", "/proc/cpuinfo",
+    "/sys/devices/system/cpu", "/dev/null", "/dev/urandom",
 )  # fmt: skip
 _NEEDED: Final = ("numpy", "onnxruntime")
 _START: Final = (
@@ -127,6 +128,7 @@ def run(place: Path, readable: Sequence[Path], seconds: float) -> Answer:
     libraries = {Path(sysconfig.get_path(k)) for k in ("purelib", "platlib", "stdlib",
                                                        "platstdlib")}  # fmt: skip
     program = Path(sys.executable)
+    libraries.add(Path(sys.base_prefix) / "lib")
     seen = [root, *libraries, program, program.resolve(), Path(sys.prefix) / "pyvenv.cfg"]
     system = [Path(s) for s in _SYSTEM]
     executable = [p for p in (*seen, *system) if p.exists()]
@@ -144,7 +146,7 @@ def run(place: Path, readable: Sequence[Path], seconds: float) -> Answer:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.DEVNULL,
-                env={"PATH": "", "ORT_DISABLE_TELEMETRY": "1", **threads},
+                env={"PATH": "", **threads},
                 cwd="/",
                 start_new_session=True,
                 preexec_fn=jail,

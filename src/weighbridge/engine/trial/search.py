@@ -55,22 +55,26 @@ class State:
             return False
         if value.dtype == np.bool_ or self.usual.dtype == np.bool_:
             return bool(np.any(value != self.usual))
-        far = np.abs(np.nan_to_num(value.astype(float)) - np.nan_to_num(self.usual.astype(float)))
-        scale = float(np.max(np.abs(np.nan_to_num(self.usual.astype(float))), initial=0))
-        return bool(far.max(initial=0) > max(3 * self.spread, 0.01 * scale, 1e-3))
+        usual = _finite(self.usual)
+        far = np.abs(_finite(value) - usual).max(initial=0)
+        scale = np.abs(usual).max(initial=0)
+        return bool(far > max(3 * self.spread, 0.01 * scale, 1e-3))
 
     def distance(self, value: Array) -> float:
         """How far a value is from the usual one, on the average."""
         if value.shape != self.usual.shape or not value.size:
             return 0.0
-        usual = np.nan_to_num(self.usual.astype(float))
-        return float(np.abs(np.nan_to_num(value.astype(float)) - usual).mean())
+        return float(np.abs(_finite(value) - _finite(self.usual)).mean())
+
+
+def _finite(value: Array) -> Array:
+    return np.asarray(np.nan_to_num(value.astype(float), nan=0.0, posinf=1e30, neginf=-1e30))
 
 
 def state_of(values: list[Array]) -> State:
     """What is usual among some values of a switch."""
     same = [v for v in values if v.shape == values[0].shape]
-    stack = np.stack([np.nan_to_num(v.astype(float)) for v in same])
+    stack = np.stack([_finite(v) for v in same])
     usual = np.median(stack, axis=0)
     nearest = int(np.argmin(np.abs(stack - usual).reshape(len(same), -1).max(axis=1, initial=0)))
     off = np.abs(stack - stack[nearest]).reshape(len(same), -1).max(axis=1, initial=0)
