@@ -155,7 +155,7 @@ def switches_on(bench: Bench) -> tuple[list[Switch], list[str]]:
     names = {n for node in bench.model.nodes for n in node.outputs if n}
     found = switches_of(graph, flow, names, flow.meetings)
     if not found:
-        raise NotRun("its switches are in bodies, where they cannot be held")
+        raise NotRun("no switch is at the top of its graph, where it could be held")
     return found[:SWITCHES], [s.value for s in found]
 
 
