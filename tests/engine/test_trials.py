@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import weighbridge
-from graph_hosts import BOOL, FLOAT, INT, Host, node
+from graph_hosts import BOOL, FLOAT, INT, Host, field, node, split
 from graph_implants import (
     IMAGES,
     PAYLOADS,
@@ -279,6 +279,28 @@ def test_tensors_outside_the_target_are_not_read(tmp_path: Path) -> None:
     said = trials.run(model, [target], 10.0)
     assert said.kind is GapKind.UNSUPPORTED
     assert said.failed
+
+
+def test_tensors_beside_the_model_are_read(tmp_path: Path) -> None:
+    host = Host(exported("resnet-script"))
+    class_bias(host, compare)
+    others, data = b"", b""
+    for number, whole, inner in split(host.others):
+        raw = next((value for n, _, value in split(inner) if n == 9), b"") if number == 5 else b""
+        if len(raw) < 200:
+            others += whole
+            continue
+        place = [{1: "location", 2: "model.data"}, {1: "offset", 2: str(len(data))},
+                 {1: "length", 2: str(len(raw))}]  # fmt: skip
+        kept = b"".join(part for n, part, _ in split(inner) if n != 9)
+        others += field(5, kept + message({13: place, 14: 1}))
+        data += raw
+    host.others = others
+    (tmp_path / "model.data").write_bytes(data)
+    (tmp_path / "model.onnx").write_bytes(host.bytes())
+    assert len(data) > 1000
+    said = trials.run(tmp_path / "model.onnx", [tmp_path], 60.0)
+    assert [made.outcome for made in said.switches] == ["override"]
 
 
 # Opened models and rules -------------------------------------------------------------------------
