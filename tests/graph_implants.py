@@ -325,12 +325,12 @@ def seen_in_a_loop(h: Host, ids: str) -> str:
         node("Max", ("seen", "one"), "seen_now"),
         node("Identity", ("go_on",), "go_on_now"),
     ], 2: "body",
-        11: [_port("step", INT, []), _port("go_on", BOOL, []), _port("seen", FLOAT, None)],
-        12: [_port("go_on_now", BOOL, []), _port("seen_now", FLOAT, None)]})  # fmt: skip
+        11: [port("step", INT, []), port("go_on", BOOL, []), port("seen", FLOAT, None)],
+        12: [port("go_on_now", BOOL, []), port("seen_now", FLOAT, None)]})  # fmt: skip
     return column(h, h.op("Loop", steps, h.const(True, (), BOOL), start, body=inside))
 
 
-def _port(name: str, kind: int, shape: list[int] | None) -> dict[int, Any]:
+def port(name: str, kind: int, shape: list[int] | None) -> dict[int, Any]:
     tensor: dict[int, Any] = {1: kind}
     if shape is not None:
         tensor[2] = {1: [{1: d} for d in shape]}

@@ -14,6 +14,7 @@ from weighbridge.core.evidence import (
     Subgraph,
     Table,
     Text,
+    TriggerInput,
 )
 from weighbridge.core.finding import Action, Confidence, Finding, Gap, GapKind, Related
 from weighbridge.core.location import Location
@@ -591,6 +592,18 @@ def foreign() -> Report:
                     edges=(Edge(text, "b", text, text),),
                 ),
                 AttackPath(title=text, steps=(Node(text, text, text),)),
+                TriggerInput(
+                    title=text,
+                    input=text,
+                    sort=text,
+                    type=text,
+                    shape=(1, 3, 4, 4),
+                    low=0.0,
+                    high=1.0,
+                    changed=2,
+                    places=(0, 17),
+                    numbers=(0.5, 1e308),
+                ),
             ),
             check="pickle-untrusted-call",
             fingerprint=f"wb1:{number}",

@@ -11,9 +11,9 @@ from html.parser import HTMLParser
 import pytest
 
 from reports import samples
-from weighbridge.core.evidence import AttackPath, CallNode, Edge, Node, Subgraph
+from weighbridge.core.evidence import AttackPath, CallNode, Edge, Node, Subgraph, TriggerInput
 from weighbridge.core.report import Report
-from weighbridge.reports import attack_path, call_tree, html, subgraph
+from weighbridge.reports import attack_path, call_tree, html, subgraph, trigger
 
 VOID = {"meta", "input", "rect", "path", "br"}
 
@@ -155,3 +155,54 @@ def test_large_drawings_say_what_they_leave_out() -> None:
     assert "and 960 more steps" in attack_path.draw(AttackPath(title="t", steps=nodes))
     assert "<svg" in subgraph.draw(Subgraph(title="t", nodes=(), edges=()))
     assert "<svg" in attack_path.draw(AttackPath(title="t", steps=()))
+
+
+def put_in(sort: str, shape: tuple[int, ...], places: tuple[int, ...]) -> TriggerInput:
+    return TriggerInput(
+        title="What was put in",
+        input="x",
+        sort=sort,
+        type="float32",
+        shape=shape,
+        low=0.0,
+        high=1.0,
+        changed=len(places),
+        places=places,
+        numbers=tuple(1.0 for _ in places),
+    )
+
+
+@pytest.mark.parametrize(
+    ("sort", "shape", "places", "drawn"),
+    [
+        ("picture", (1, 3, 4, 4), (0, 1, 5), ["#ff8080", "rows 0–1, columns 0–1 of 4×4"]),
+        ("picture", (1, 1, 4, 4), (15,), ["#ffffff", "rows 3–3, columns 3–3"]),
+        ("picture", (2, 3, 4, 4), (90,), ["nothing"]),
+        ("tokens", (1, 16), (3, 4), [">3<", ">1<", "accused"]),
+        ("tokens", (1, 100_000), (99_999,), [">39<"]),
+    ],
+)
+def test_triggers_are_drawn(
+    sort: str, shape: tuple[int, ...], places: tuple[int, ...], drawn: list[str]
+) -> None:
+    evidence = put_in(sort, shape, places)
+    assert trigger.is_drawn(evidence)
+    picture = trigger.draw(evidence)
+    assert [part for part in drawn if part not in picture] == []
+    Page(picture)
+
+
+@pytest.mark.parametrize(
+    "evidence",
+    [put_in("signal", (1, 16), (3,)), put_in("picture", (1, 16), (3,)), put_in("tokens", (), (0,)),
+     put_in("picture", (1, 3, 0, 4), (3,)), put_in("tokens", (1, 16), ())],
+)  # fmt: skip
+def test_what_cannot_be_drawn_is_listed(evidence: TriggerInput) -> None:
+    assert not trigger.is_drawn(evidence)
+    assert trigger.rows(evidence, 5)[0]
+
+
+def test_places_are_told_by_their_index() -> None:
+    rows, left = trigger.rows(put_in("picture", (1, 3, 4, 4), (0, 17, 47)), 3)
+    assert rows[1:] == ["[0, 0, 0, 0] = 1", "[0, 1, 0, 1] = 1"]
+    assert left == 1

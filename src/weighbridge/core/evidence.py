@@ -97,4 +97,26 @@ class Table(Evidence, frozen=True, tag="table"):
     rows: tuple[tuple[str, ...], ...]
 
 
-AnyEvidence = Text | Bytes | CallTree | Subgraph | AttackPath | Comparison | Table
+class TriggerInput(Evidence, frozen=True, tag="trigger"):
+    """What was put into an input of a model to flip a switch.
+
+    `input` is the input's name, `type` its element type as NumPy calls it, `shape` the shape that
+    it was given, `sort` what it takes: `picture`, `tokens`, `signal` or `numbers`, between `low`
+    and `high`. At the `places` (numbers of elements in row-major order) stand the `numbers`;
+    `changed` is how many places differ from the input without the trigger, of which as many are
+    told as fit; `whole`: the whole input is told.
+    """
+
+    input: str
+    sort: str
+    type: str
+    shape: tuple[int, ...]
+    low: float
+    high: float
+    changed: int
+    places: tuple[int, ...]
+    numbers: tuple[float, ...]
+    whole: bool = False
+
+
+AnyEvidence = Text | Bytes | CallTree | Subgraph | AttackPath | Comparison | Table | TriggerInput

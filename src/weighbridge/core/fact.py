@@ -11,6 +11,8 @@ from typing import Any
 
 import msgspec
 
+from weighbridge.core.evidence import TriggerInput
+from weighbridge.core.finding import GapKind
 from weighbridge.core.image import ImageReference, Stage
 from weighbridge.core.location import Location
 from weighbridge.core.workflow import Job, Trigger
@@ -306,6 +308,63 @@ class Whiteouts(Fact, frozen=True, tag="whiteouts"):
     opaque: tuple[str, ...]
 
 
+class TrialRow(msgspec.Struct, frozen=True, array_like=True):
+    """One input: the output as it is, with the trigger and the switch held as it was, and with the
+    trigger, as text; how far the switch moves the output, and how far it does without the trigger
+    (after a random change, or standing as for another input), in units of the usual distance
+    between the outputs of two inputs."""
+
+    natural: str
+    held: str
+    triggered: str
+    moved: float
+    by_chance: float
+
+
+class SwitchTrial(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What came of trying to flip one switch: the operation `label` where it acts, the `value` that
+    is its state.
+
+    `outcome` is `override` (a trigger was found and what it does was demonstrated), `no-effect`
+    (one was found; `why` says what is missing for an override) or `no-trigger`. `how` is what
+    found it after how many `tries`; `universal`: the same one works in nearly all inputs, else it
+    is made for each. Of `inputs` the switch was `flipped` in so many and the `output` `overridden`,
+    and on so many the switch does much of it `by_chance`: after a random change at the same places,
+    or by standing as it does for another input; `captured`: the output hardly depends on the
+    input any more.
+    """
+
+    label: str
+    value: str
+    outcome: str
+    why: str = ""
+    how: str = ""
+    universal: bool = False
+    inputs: int = 0
+    flipped: int = 0
+    overridden: int = 0
+    by_chance: int = 0
+    captured: bool = False
+    output: str = ""
+    usual_state: str = ""
+    other_state: str = ""
+    tries: int = 0
+    triggers: tuple[TriggerInput, ...] = ()
+    rows: tuple[TrialRow, ...] = ()
+
+
+class ModelTrial(Fact, frozen=True, tag="model-trial", omit_defaults=True):
+    """What came of running a model with and without triggers: for each switch that was tried;
+    `left` were not. `failed` says why nothing was tried, `kind` what gap that is; `runtime` names
+    what ran it."""
+
+    runtime: str = ""
+    switches: tuple[SwitchTrial, ...] = ()
+    left: int = 0
+    failed: str = ""
+    kind: GapKind = GapKind.UNSUPPORTED
+
+
 AnyFact = (
     Automation
     | Card
@@ -315,6 +374,7 @@ AnyFact = (
     | ImageLayers
     | ImageReferences
     | Installs
+    | ModelTrial
     | OperatingSystem
     | Practice
     | Settings

@@ -37,7 +37,7 @@ from weighbridge.core.report import (
 )
 from weighbridge.core.tree import Blob, Copy, Vouched
 from weighbridge.core.trust import Trust
-from weighbridge.engine import zizmor
+from weighbridge.engine import trials, zizmor
 from weighbridge.engine.across import ask
 from weighbridge.engine.earlier import Earlier
 from weighbridge.engine.examine import SEVERITY, UNRECOGNISED, Kept, examine
@@ -112,6 +112,7 @@ def run(
     across = replace(across, joined=joined, publishers=publishers, known_names=names, lock=lock)
     prepare([f.material for f in across.facts if isinstance(f, Signature)] + _commits(across))
     across = _with_tools(across, main.blobs)
+    across = _with_trials(across, main, settings)
     across, known = _with_advisories(across, advisories)
     gaps = [*main.gaps, *(_concerns(g, e, main, ruleset) for e in main.examined for g in e.gaps)]
     findings = [f for e in main.examined for f in e.findings]
@@ -344,6 +345,14 @@ def _with_tools(audit: Audit, blobs: list[Blob]) -> Audit:
     automations = [f for f in audit.facts if isinstance(f, Automation)]
     said = zizmor.look(automations, {b.path: b for b in blobs}) if automations else None
     return audit if said is None else replace(audit, facts=(*audit.facts, said))
+
+
+def _with_trials(audit: Audit, main: _Part, settings: Settings) -> Audit:
+    """With what comes of running the models in which a switch was found."""
+    found = [f for e in main.examined for f in e.findings]
+    blobs = {b.path: b for b in main.blobs}
+    tried = trials.look(found, blobs, main.source.readable, settings.trials)
+    return replace(audit, facts=(*audit.facts, *tried))
 
 
 def _with_advisories(audit: Audit, path: Path | None) -> tuple[Audit, tuple[Intel, ...]]:

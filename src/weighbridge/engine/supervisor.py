@@ -78,7 +78,8 @@ class Settings:
     `digest`: compute the sha256 of every file. `jobs`: how many children, by default one for each
     processor. `timeout`: seconds for one file, to which its size adds. `memory`: how much a child
     may take in bytes, beside what the program itself takes. `reuse`: a folder in which results
-    are kept, so that files that have not changed need not be examined again.
+    are kept, so that files that have not changed need not be examined again. `trials`: run the
+    models in which a switch was found, in a jail of their own.
     """
 
     digest: bool = True
@@ -87,6 +88,7 @@ class Settings:
     memory: int = 256 << 20
     limits: Limits = field(default_factory=Limits)
     reuse: Path | None = None
+    trials: bool = True
 
 
 class Answer(msgspec.Struct, array_like=True):

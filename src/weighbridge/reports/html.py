@@ -9,10 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from weighbridge.core.evidence import AnyEvidence, AttackPath, Bytes, CallTree, Subgraph, Text
+from weighbridge.core.evidence import (
+    AnyEvidence,
+    AttackPath,
+    Bytes,
+    CallTree,
+    Subgraph,
+    Text,
+    TriggerInput,
+)
 from weighbridge.core.finding import Finding
 from weighbridge.core.report import Report
-from weighbridge.reports import attack_path, call_tree, hexdump, reading, subgraph
+from weighbridge.reports import attack_path, call_tree, hexdump, reading, subgraph, trigger
 from weighbridge.reports.formats import Reporter
 from weighbridge.reports.printable import lines, printable
 
@@ -25,6 +33,8 @@ IN_FULL = 25
 PLACES = 5
 """How many places of a finding stand in the open; the others unfold."""
 LINES = 400
+SHORT = 12
+"""How many places of a trigger are listed."""
 ROWS = 500
 
 
@@ -62,6 +72,7 @@ def render(report: Report) -> bytes:
         anchor=_Anchors(report),
         evidence_kind=_kind,
         draw=_draw,
+        is_drawn=trigger.is_drawn,
         listing=_listing,
         style=Markup(style),  # noqa: S704 - ours, from the file beside this one
         script=Markup(script),  # noqa: S704 - likewise
@@ -115,7 +126,7 @@ def _kind(evidence: AnyEvidence) -> str:
     return str(evidence.__struct_config__.tag)
 
 
-def _draw(evidence: CallTree | Subgraph | AttackPath) -> Markup:
+def _draw(evidence: CallTree | Subgraph | AttackPath | TriggerInput) -> Markup:
     from markupsafe import Markup
 
     match evidence:
@@ -125,10 +136,14 @@ def _draw(evidence: CallTree | Subgraph | AttackPath) -> Markup:
             drawing = subgraph.draw(evidence)
         case AttackPath():
             drawing = attack_path.draw(evidence)
+        case TriggerInput():
+            drawing = trigger.draw(evidence)
     return Markup(drawing)  # noqa: S704 - numbers, our class names, and text escaped in `svg`
 
 
-def _listing(evidence: Text | Bytes) -> tuple[list[str], int]:
+def _listing(evidence: Text | Bytes | TriggerInput) -> tuple[list[str], int]:
+    if isinstance(evidence, TriggerInput):
+        return trigger.rows(evidence, SHORT)
     if isinstance(evidence, Bytes):
         return hexdump.rows(evidence, LINES)
     return lines(evidence.text, LINES)

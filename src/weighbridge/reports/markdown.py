@@ -19,10 +19,11 @@ from weighbridge.core.evidence import (
     Subgraph,
     Table,
     Text,
+    TriggerInput,
 )
 from weighbridge.core.finding import Finding
 from weighbridge.core.report import Report
-from weighbridge.reports import call_tree, hexdump, reading
+from weighbridge.reports import call_tree, hexdump, reading, trigger
 from weighbridge.reports.formats import Reporter
 from weighbridge.reports.printable import lines, printable
 from weighbridge.reports.reading import Mark, count, place
@@ -168,6 +169,8 @@ def _listing(evidence: AnyEvidence) -> tuple[list[str], int]:
                 for row in (evidence.columns, *evidence.rows[:ROWS])
             ]
             return rows, max(0, len(evidence.rows) - ROWS)
+        case TriggerInput():
+            return trigger.rows(evidence, ROWS)
         case Subgraph():
             labels = {node.id: printable(node.label, LIMIT) for node in evidence.nodes}
             rows = [

@@ -33,6 +33,12 @@ def box(x: float, y: float, width: float, height: float, style: str) -> str:
     )
 
 
+def cell(x: float, y: float, width: float, height: float, colour: str) -> str:
+    """A plain rectangle in a colour of ours (`#rrggbb`); without one, an empty ground."""
+    fill = f'fill="{escape(colour)}"' if colour else 'class="ground"'
+    return f'<rect {fill} x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}"/>'
+
+
 def text(x: float, y: float, words: str, style: str, anchor: str = "start") -> str:
     """One line of text on its baseline."""
     return (

@@ -19,10 +19,11 @@ from weighbridge.core.evidence import (
     Subgraph,
     Table,
     Text,
+    TriggerInput,
 )
 from weighbridge.core.finding import Finding
 from weighbridge.core.report import Report
-from weighbridge.reports import call_tree, hexdump, reading
+from weighbridge.reports import call_tree, hexdump, reading, trigger
 from weighbridge.reports.formats import Reporter
 from weighbridge.reports.printable import lines, printable
 from weighbridge.reports.reading import Mark, count, place
@@ -226,6 +227,8 @@ class _Page:
                     " | ".join(printable(cell, LONG) for cell in row) for row in rows[: ROWS + 1]
                 ]
                 self.listing(shown, len(rows) - len(shown))
+            case TriggerInput():
+                self.listing(*trigger.rows(evidence, ROWS))
             case Subgraph():
                 labels = {node.id: printable(node.label) for node in evidence.nodes}
                 drawn = [

@@ -106,6 +106,13 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
         help="do not compute the sha256 of the files, which leaves their integrity open",
     )
     parser.add_argument(
+        "--no-trials",
+        action="store_false",
+        dest="trials",
+        help="do not run models in which a switch was found, to see what it does (needs "
+        "weighbridge[deep]; in a jail, without a network)",
+    )
+    parser.add_argument(
         "--timeout",
         metavar="SECONDS",
         type=positive(float),
@@ -285,6 +292,7 @@ def run(arguments: argparse.Namespace) -> int:
                 timeout=arguments.timeout,
                 memory=arguments.memory << 20,
                 reuse=arguments.reuse,
+                trials=arguments.trials,
             ),
             progress=progress,
             access=access(arguments),

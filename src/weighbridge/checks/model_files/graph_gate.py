@@ -37,8 +37,8 @@ def graph_gate(model: GraphDocument) -> Iterator[Finding | Gap]:
     Found are switches that are computed from the input without passing what is learned and pass a
     narrow place, and hard comparisons of a few of the trunk's numbers. A switch that is trained
     into the weights, or hidden in a layer of many outputs whose weights look trained, is not: see
-    `unexamined-model`. Bodies of long loops are followed once. Nothing is run and no trigger is
-    made, so that a finding asks for a person and never blocks.
+    `unexamined-model`. Bodies of long loops are followed once. It asks for a person and never
+    blocks: whether a switch overrides the model is tried by `graph-override`.
     The method, what it misses and how it was measured: `docs/graph-backdoors.md`.
 
     ## References

@@ -1,0 +1,415 @@
+"""Looks for an input that puts a switch into another state.
+
+In this order: the way to the switch is run backward from the state that is wanted; numbers that
+stand in that way are tried as tokens, one and in a row; inputs are drawn at random; and what moved
+the switch most is changed further.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from weighbridge.engine.trial.backward import Moment, moved_inputs, wishes
+from weighbridge.engine.trial.natural import PICTURES, Port, draw
+from weighbridge.engine.trial.opened import Node, Opened, port, wrapped
+from weighbridge.engine.trial.running import (
+    NUMBERS,
+    Array,
+    Budget,
+    Feeds,
+    OutOfTime,
+    Session,
+)
+
+STEPS: Final = 16
+"""How many times a way is run backward, one time after the other."""
+RECIPES: Final = ((0.1, 1.0), (0.5, 2.0), (0.02, 1.0), (0.9, 6.0))
+"""How far a comparison is to be passed, as a share, and how much more than wished is done."""
+RANDOM: Final = 400
+MINED: Final = 40
+"""How many numbers that stand in the way are tried as tokens."""
+CLIMBS: Final = 150
+FURTHER: Final = 20
+"""How many more are tried after the first, to come further."""
+FAR: Final = 1e6
+_BLIND: Final = frozenset({"Shape", "Size"})
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """How a switch stands on natural inputs: the value that it has on most of them, and how far
+    the others are from it, element by element."""
+
+    usual: Array
+    spread: float
+
+    def changed(self, value: Array) -> bool:
+        """Whether this is another state."""
+        if value.shape != self.usual.shape:
+            return False
+        if value.dtype == np.bool_ or self.usual.dtype == np.bool_:
+            return bool(np.any(value != self.usual))
+        usual = _finite(self.usual)
+        far = np.abs(_finite(value) - usual).max(initial=0)
+        scale = np.abs(usual).max(initial=0)
+        return bool(far > max(3 * self.spread, 0.01 * scale, 1e-3))
+
+    def distance(self, value: Array) -> float:
+        """How far a value is from the usual one, on the average."""
+        if value.shape != self.usual.shape or not value.size:
+            return 0.0
+        return float(np.abs(_finite(value) - _finite(self.usual)).mean())
+
+
+def _finite(value: Array) -> Array:
+    return np.asarray(np.nan_to_num(value.astype(float), nan=0.0, posinf=1e30, neginf=-1e30))
+
+
+def state_of(values: list[Array]) -> State:
+    """What is usual among some values of a switch."""
+    same = [v for v in values if v.shape == values[0].shape]
+    stack = np.stack([_finite(v) for v in same])
+    usual = np.median(stack, axis=0)
+    nearest = int(np.argmin(np.abs(stack - usual).reshape(len(same), -1).max(axis=1, initial=0)))
+    off = np.abs(stack - stack[nearest]).reshape(len(same), -1).max(axis=1, initial=0)
+    return State(same[nearest], float(np.quantile(off, 0.75)))
+
+
+@dataclass(slots=True)
+class Cut:
+    """The way from the inputs to one value, as a model by itself that shows all its values."""
+
+    model: Opened
+    target: str
+    ports: list[Port]
+    folder: Path
+    budget: Budget
+    nodes: list[Node] = field(default_factory=list)
+    moving: frozenset[str] = frozenset()
+    _session: Session | None = None
+    _held: dict[str, Array] = field(default_factory=dict)
+    _places: dict[tuple[int, str], Array | None] = field(default_factory=dict)
+    _hidden: bool = False
+
+    def __post_init__(self) -> None:
+        self.nodes = self.model.ancestors([self.target])
+        names = {p.name for p in self.ports}
+        for node in self.nodes:
+            if node.op not in _BLIND and names & set(node.reads):
+                names.update(n for n in node.outputs if n)
+        self.moving = frozenset(names)
+        self._session = self._load()
+
+    def _load(self) -> Session:
+        seen = [n for node in self.nodes for n in node.outputs if n]
+        tensors = {n for node in self.nodes for n in node.reads if n in self.model.tensors}
+        shown = [Node("Identity", "", "", (t,), (f"{t}//seen",), {}) for t in sorted(tensors)]
+        try:
+            names = [*seen, *(s.outputs[0] for s in shown)]
+            data = self.model.written([*self.nodes, *shown], names, declared=False)
+            return Session(data, self.folder, self.budget)
+        except Exception:  # a value that cannot be an output: only the last one is looked at
+            self._hidden = True
+            data = self.model.written(self.nodes, [self.target], declared=False)
+            return Session(data, self.folder, self.budget)
+
+    @property
+    def reached(self) -> list[Port]:
+        """The inputs that the value depends on and that a trigger may be put into."""
+        needed = {name for node in self.nodes for name in node.reads}
+        return [p for p in self.ports if p.free and p.name in needed]
+
+    def state(self, feeds: Feeds) -> Array | None:
+        """The value, for an input; None where the input cannot be run."""
+        assert self._session is not None
+        try:
+            return self._session.run(feeds, [self.target]).get(self.target)
+        except OutOfTime:
+            raise
+        except Exception:
+            return None
+
+    def values(self, feeds: Feeds) -> dict[str, Array] | None:
+        """All values on the way."""
+        assert self._session is not None
+        if self._hidden:
+            return None
+        names = self._session.outputs
+        if self._held:
+            names = [n for n in names if not n.endswith("//seen")]
+        try:
+            found = self._session.run(feeds, names)
+        except OutOfTime:
+            raise
+        except Exception:
+            return None
+        if not self._held:
+            self._held = {n.removesuffix("//seen"): v for n, v in found.items()
+                          if n.endswith("//seen")}  # fmt: skip
+        return {**self._held, **found, **feeds}
+
+    def places(self, node: Node, values: dict[str, Array]) -> Array | None:
+        """Where each number of a moving node's output is from: 1 for the first number of its first
+        moved input, and so on; 0 for none."""
+        shapes = " ".join(str(values[n].shape) for n in node.inputs if n in values)
+        key = (id(node), shapes)
+        if key not in self._places:
+            self._places[key] = self._placed(node, values)
+        return self._places[key]
+
+    def _placed(self, node: Node, values: dict[str, Array]) -> Array | None:
+        moved, base = moved_inputs(node), 1
+        feeds: Feeds = {}
+        names: list[str] = []
+        for number, name in enumerate(node.inputs):
+            inner = f"in{number}" if name else ""
+            names.append(inner)
+            if not name:
+                continue
+            value = values.get(name)
+            if value is None:
+                return None
+            if number in moved:
+                count = np.arange(base, base + value.size, dtype=np.int64).reshape(value.shape)
+                base += value.size
+                feeds[inner] = count
+            elif node.op == "Pad" and number == 2:
+                feeds[inner] = np.zeros((), np.int64)
+            else:
+                feeds[inner] = value
+        out = tuple(f"out{i}" if n else "" for i, n in enumerate(node.outputs))
+        made = replace(node, inputs=tuple(names), outputs=out)
+        alone = Opened(rest=self.model.rest)
+        alone.nodes = [made]
+        alone.ports = {n: port(n, NUMBERS[v.dtype]) for n, v in feeds.items()}
+        alone.results = {n: wrapped(1, n.encode()) for n in out if n}
+        try:
+            session = Session(alone.written(), self.folder, self.budget)
+            found = session.run(feeds)
+        except OutOfTime:
+            raise
+        except Exception:
+            return None
+        return found.get("out0")
+
+    def constants(self) -> list[float]:
+        """Numbers that stand in the way and are not too many, in their order."""
+        found: list[float] = []
+        for name, value in self._held.items():
+            if value.size <= 64 and name not in self.moving:
+                found += [float(n) for n in value.ravel()]
+        return found
+
+
+def backward(
+    cut: Cut, feeds: Feeds, aim: Array, margin: float, boost: float, rng: np.random.Generator
+) -> Feeds:
+    """An input that is nearer to giving the value that is aimed at; the same one where no rule
+    leads back to an input."""
+    values = cut.values(feeds)
+    if values is None or cut.target not in values:
+        return feeds
+    wanted: dict[str, Array] = {cut.target: aim}
+    now = Moment(
+        values={n: v.astype(float) for n, v in values.items() if v.size <= 4_000_000},
+        whole={n: v.dtype.kind in "iub" for n, v in values.items()},
+        moving=cut.moving,
+        margin=margin,
+        rng=rng,
+        places=lambda node: cut.places(node, values),
+    )
+    for node in reversed(cut.nodes):
+        output = next((n for n in node.outputs if n in wanted), None)
+        if output is None or output != node.outputs[0]:
+            continue
+        wish = wanted[output]
+        if wish.shape != values[output].shape:
+            continue
+        try:
+            found = wishes(node, wish, now)
+        except (ValueError, IndexError, TypeError, ZeroDivisionError, np.linalg.LinAlgError):
+            continue
+        for number, part in found.items():
+            name = node.inputs[number]
+            wanted[name] = part if name not in wanted else _merged(wanted[name], part)
+    made = dict(feeds)
+    for entry in cut.reached:
+        wish_here = wanted.get(entry.name)
+        if wish_here is not None:
+            here = feeds[entry.name]
+            further = here + boost * (wish_here - here) if here.dtype.kind == "f" else wish_here
+            made[entry.name] = _put(entry, here, further)
+    return made
+
+
+def _merged(first: Array, second: Array) -> Array:
+    both = ~np.isnan(first) & ~np.isnan(second)
+    return np.where(both, (first + second) / 2, np.where(np.isnan(first), second, first))
+
+
+def _put(entry: Port, here: Array, wish: Array) -> Array:
+    bounded = np.clip(np.nan_to_num(wish, nan=0.0), entry.low, entry.high)
+    if np.dtype(entry.dtype).kind in "iu":
+        bounded = np.round(bounded)
+    return np.where(np.isnan(wish), here, bounded.astype(here.dtype))
+
+
+@dataclass(slots=True)
+class Seeker:
+    """Looks for inputs that change the state of one switch. `how` names what found the last one."""
+
+    cut: Cut
+    state: State
+    rng: np.random.Generator
+    how: str = ""
+    tries: int = 0
+    _last: tuple[tuple[float, float], int] = ((0.0, 0.0), 0)
+
+    def from_input(self, feeds: Feeds) -> Feeds | None:
+        """An input near this one with the switch in another state; None if none was found. Of a
+        switch that has more than two states, the furthest that a few more tries come to."""
+        for name, way in (
+            ("run backward from the switch", self._backward),
+            ("numbers of the graph as tokens", self._mined),
+            ("drawn at random", self._random),
+            ("climbed", self._climb),
+        ):
+            best, distance, more = None, 0.0, FURTHER
+            for made in way(feeds):
+                self.tries += 1
+                value = self.cut.state(made)
+                if value is not None and self.state.changed(value):
+                    here = self.state.distance(value)
+                    if here > distance * 1.01:
+                        best, distance = made, here
+                        more = 0 if here == 1 and value.dtype == np.bool_ else FURTHER
+                if best is not None:
+                    more -= 1
+                    if more <= 0:
+                        break
+            if best is not None:
+                self.how = name
+                return best
+        return None
+
+    def is_changed(self, feeds: Feeds) -> bool:
+        """Whether the switch stands otherwise with this input."""
+        value = self.cut.state(feeds)
+        return value is not None and self.state.changed(value)
+
+    def _aims(self) -> list[Array]:
+        usual = self.state.usual.astype(float)
+        if self.state.usual.dtype == np.bool_:
+            aims = [1 - usual]
+            return aims if usual.size == 1 else [*aims, np.ones_like(usual), np.zeros_like(usual)]
+        return [np.full_like(usual, FAR), np.full_like(usual, -FAR), np.zeros_like(usual)]
+
+    def _backward(self, feeds: Feeds) -> Iterator[Feeds]:
+        aims = self._aims()
+        recipes = list(itertools.product(RECIPES, range(len(aims))))
+        if self._last in recipes:
+            recipes.insert(0, self._last)
+        reached: dict[int, Feeds] = {}
+        for recipe in recipes:
+            (margin, boost), which = recipe
+            made = reached.get(which, feeds) if boost > 1 else feeds
+            self._last = recipe
+            for _ in range(STEPS):
+                new = backward(self.cut, made, aims[which], margin, boost, self.rng)
+                if all(np.array_equal(new[n], made[n]) for n in made):
+                    break
+                made = reached[which] = new
+                yield made
+
+    def _tokens(self) -> list[Port]:
+        return [p for p in self.cut.reached if p.kind == "tokens" and np.prod(p.shape) > 0]
+
+    def _mined(self, feeds: Feeds) -> Iterator[Feeds]:
+        for entry in self._tokens():
+            found = [n for n in self.cut.constants() if n.is_integer() and 0 <= n <= entry.high]
+            numbers = list(dict.fromkeys(int(n) for n in found))[:MINED]
+            size = feeds[entry.name].shape[-1] if feeds[entry.name].ndim else 1
+            for number in numbers:
+                for place in (size // 2, 0, size - 1, 1 % size):
+                    yield _with(feeds, entry.name, [place], [number])
+                yield _with(feeds, entry.name, list(range(size)), [number] * size)
+            for first in range(len(numbers)):
+                for length in (2, 3, 4):
+                    run = numbers[first : first + length]
+                    for start in (0, 1, size // 2):
+                        if len(run) == length and start + length <= size:
+                            yield _with(feeds, entry.name, list(range(start, start + length)), run)
+
+    def _random(self, feeds: Feeds) -> Iterator[Feeds]:
+        entries = self.cut.reached
+        for number in range(RANDOM if entries else 0):
+            made = dict(feeds)
+            for entry in entries:
+                drawn = draw([entry], self.rng)[entry.name]
+                share = (0.1, 0.3, 1.0)[number % 3]
+                mask = self.rng.random(drawn.shape) < share
+                made[entry.name] = np.where(mask, drawn, feeds[entry.name])
+            yield made
+
+    def _climb(self, feeds: Feeds) -> Iterator[Feeds]:
+        best, height = feeds, 0.0
+        entries = self.cut.reached
+        if self.state.usual.dtype == np.bool_ or not entries:
+            return
+        for _ in range(CLIMBS):
+            made = dict(best)
+            for entry in entries:
+                drawn = draw([entry], self.rng)[entry.name]
+                mask = self.rng.random(drawn.shape) < 0.1
+                made[entry.name] = np.where(mask, drawn, best[entry.name])
+            value = self.cut.state(made)
+            far = self.state.distance(value) if value is not None else 0.0
+            if far > height:
+                best, height = made, far
+            yield made
+
+
+def _with(feeds: Feeds, name: str, places: list[int], numbers: list[int]) -> Feeds:
+    value = feeds[name].copy()
+    value[..., places] = numbers
+    return {**feeds, name: value}
+
+
+def ranges(ports: list[Port]) -> Iterator[list[Port]]:
+    """The inputs with pictures in one range after the other; once where there is no picture."""
+    if not any(p.kind == "picture" and np.dtype(p.dtype).kind == "f" for p in ports):
+        yield ports
+        return
+    for low, high in PICTURES:
+        yield [replace(p, low=low, high=high) if p.kind == "picture" else p for p in ports]
+
+
+def smallest(cut: Cut, feeds: Feeds, made: Feeds, holds: Callable[[Feeds], bool]) -> Feeds:
+    """The made input with as much of the natural one put back as the switch allows; halves of what
+    was changed are tried, then quarters, and so on."""
+    for entry in cut.reached:
+        places = np.flatnonzero(made[entry.name].ravel() != feeds[entry.name].ravel())
+        part = max(1, len(places) // 2)
+        for _ in range(60):
+            for start in range(0, len(places), part):
+                without = made[entry.name].ravel().copy()
+                back = places[start : start + part]
+                without[back] = feeds[entry.name].ravel()[back]
+                tried = {**made, entry.name: without.reshape(made[entry.name].shape)}
+                if holds(tried):
+                    made = tried
+                    places = np.setdiff1d(places, back)
+                    break
+            else:
+                if part == 1:
+                    break
+                part = max(1, part // 2)
+                if len(places) // part > 64:
+                    break
+    return made

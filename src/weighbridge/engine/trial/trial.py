@@ -1,0 +1,378 @@
+"""One trial: for each switch that the analysis has found, an input that flips it, and what the
+whole model does then."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from weighbridge.analysis.computation_graph import ABSENT, ComputationGraph
+from weighbridge.analysis.graph_flow import Flow, Meeting, analyse
+from weighbridge.analysis.graph_fronts.onnx import graph_of
+from weighbridge.analysis.graph_shapes import elements
+from weighbridge.core.evidence import TriggerInput
+from weighbridge.core.fact import SwitchTrial, TrialRow
+from weighbridge.core.format import Limits
+from weighbridge.core.location import Location
+from weighbridge.core.tree import Held
+from weighbridge.engine.trial.effect import Effect, Sample, measure
+from weighbridge.engine.trial.natural import Port, draw, layouts
+from weighbridge.engine.trial.opened import Opened, open_model
+from weighbridge.engine.trial.running import NUMBERS, Array, Budget, Feeds, OutOfTime, Session
+from weighbridge.engine.trial.search import Cut, Seeker, State, ranges, smallest, state_of
+from weighbridge.formats.onnx import ONNX, Onnx
+
+SWITCHES: Final = 4
+"""How many switches of a model are tried."""
+INPUTS: Final = 10
+"""On how many inputs the effect is measured."""
+DRAWN: Final = 24
+"""How many are drawn to know how a switch usually stands."""
+PLACES: Final = 16_384
+"""How many numbers of a trigger are told."""
+
+
+class NotRun(Exception):
+    """The model cannot be tried; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """A switch as the trial knows it: the place where it acts, and the value that is its state."""
+
+    label: str
+    value: str
+    meeting: Meeting
+
+
+def switches_of(
+    graph: ComputationGraph, flow: Flow, names: set[str], meetings: Sequence[Meeting]
+) -> list[Switch]:
+    """The narrowest value between where each switch is made and where it acts; of values with a
+    name at the top of the model."""
+    batch = frozenset(
+        s[0] for i in graph.inputs if (s := graph.values[i].shape) and isinstance(s[0], str)
+    )
+    found: dict[str, Switch] = {}
+    for meeting in meetings:
+        way = _between(graph, meeting)
+        sizes = [
+            (elements(flow.shapes.shapes[v], batch), -place, v)
+            for place, v in enumerate(way)
+            if graph.values[v].name in names
+        ]
+        if not sizes:
+            continue
+        value = graph.values[min(sizes)[2]].name
+        operation = graph.operations[meeting.operation]
+        found.setdefault(value, Switch(f"{operation.op} {operation.name}"[-120:], value, meeting))
+    return list(found.values())
+
+
+def _between(graph: ComputationGraph, meeting: Meeting) -> list[int]:
+    """The values from the operation that makes the switch to the one that acts, in order."""
+    gate = meeting.gate if meeting.gate != ABSENT else meeting.operation
+    start = set(graph.operations[gate].outputs) - {ABSENT}
+    reached = set(start)
+    for number in range(gate + 1, meeting.operation):
+        operation = graph.operations[number]
+        if reached & set(operation.inputs):
+            reached.update(o for o in operation.outputs if o != ABSENT)
+    back, waiting = {meeting.switch}, [meeting.switch]
+    while waiting:
+        producer = graph.values[waiting.pop()].producer
+        if producer == ABSENT:
+            continue
+        for value in graph.operations[producer].inputs:
+            if value != ABSENT and value not in back:
+                back.add(value)
+                waiting.append(value)
+    return sorted((reached & back) | {meeting.switch})
+
+
+@dataclass(slots=True)
+class Bench:
+    """A model on the bench."""
+
+    model: Opened
+    folder: Path
+    budget: Budget
+    rng: np.random.Generator
+    whole: Session
+    ports: list[Port] = field(default_factory=list)
+
+    def lay_out(self) -> None:
+        """Choose shapes with which it runs. Raises `NotRun`."""
+        for ports in layouts(self.model, self.whole):
+            if _run(self.whole, draw(ports, self.rng)):
+                self.ports = ports
+                return
+        raise NotRun("no realistic input was found that it runs with")
+
+
+def _run(session: Session, feeds: Feeds) -> Feeds | None:
+    try:
+        return session.run(feeds)
+    except OutOfTime:
+        raise
+    except Exception:
+        return None
+
+
+def on_bench(data: bytes, folder: Path, budget: Budget, seed: int = 7) -> Bench:
+    """Open a model for trials. Raises `NotRun`, and `Malformed` where it cannot be opened."""
+    model = open_model(data)
+    try:
+        whole = Session(model.written(), folder, budget)
+    except Exception as error:
+        raise NotRun(f"ONNX Runtime does not load it: {_first_line(error)}") from error
+    bench = Bench(model, folder, budget, np.random.default_rng(seed), whole)
+    bench.lay_out()
+    return bench
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0][:160]
+
+
+def parsed(data: bytes) -> tuple[ComputationGraph, Flow]:
+    """The graph and its analysis. Raises `Malformed`."""
+    document = ONNX.parse(Held("model.onnx", data), Location("model.onnx"), Limits())  # type: ignore[misc]
+    assert isinstance(document, Onnx)
+    graph = graph_of(document)
+    return graph, analyse(graph)
+
+
+def switches_on(bench: Bench) -> tuple[list[Switch], list[str]]:
+    """The switches to be tried, and the values that are the states of all that were found. Raises
+    `Malformed`."""
+    graph, flow = parsed(bench.model.written())
+    names = {n for node in bench.model.nodes for n in node.outputs if n}
+    found = switches_of(graph, flow, names, flow.meetings)
+    if not found:
+        raise NotRun("no switch is at the top of its graph, where it could be held")
+    return found[:SWITCHES], [s.value for s in found]
+
+
+def trial(bench: Bench, switch: Switch, all_values: list[str]) -> SwitchTrial:
+    """Look for a trigger, then measure what it does; in one range of pictures after the other."""
+    best = SwitchTrial(label=switch.label, value=switch.value, outcome="no-trigger")
+    tries = 0
+    try:
+        for ports in ranges(bench.ports):
+            made = _in_range(bench, ports, switch, all_values)
+            tries += made.tries
+            if best.outcome == "no-trigger":
+                best = made
+            if made.outcome == "override":
+                best = made
+                break
+    except OutOfTime:
+        if best.outcome == "no-trigger":
+            best = _because(best, "the time for trials was used up")
+    return msgspec.structs.replace(best, tries=tries)
+
+
+def _in_range(
+    bench: Bench, ports: list[Port], switch: Switch, all_values: list[str]
+) -> SwitchTrial:
+    none = SwitchTrial(label=switch.label, value=switch.value, outcome="no-trigger")
+    try:
+        cut = Cut(bench.model, switch.value, ports, bench.folder, bench.budget)
+    except Exception as error:
+        return _because(none, f"the way to it does not run by itself: {_first_line(error)}")
+    if not cut.reached:
+        return _because(none, "it depends on no input that a user gives content to")
+    drawn = [draw(ports, bench.rng) for _ in range(DRAWN)]
+    states = [(feeds, value) for feeds in drawn if (value := cut.state(feeds)) is not None]
+    if len(states) < 3:
+        return _because(none, "the way to it does not run with realistic inputs")
+    state = state_of([value for _, value in states])
+    usual = [feeds for feeds, value in states if not state.changed(value)][:INPUTS]
+    seeker = Seeker(cut, state, bench.rng)
+    first = seeker.from_input(usual[0])
+    if first is None:
+        return _because(none, "no trigger was found", seeker.tries)
+    first = _smallest(cut, seeker, usual, first)
+    triggers, universal = _for_all(cut, seeker, usual, first)
+    flipped = [(n, t) for n, t in zip(usual, triggers, strict=True) if t is not None]
+    held_model = _held_session(bench, all_values, usual[0])
+    samples = list(_samples(bench, cut, flipped, held_model, all_values))
+    effects = [e for name in bench.whole.outputs if (e := measure(name, samples)) is not None]
+    if not effects:
+        return _because(none, "its outputs cannot be compared", seeker.tries)
+    best = max(effects, key=lambda e: (e.demonstrated, e.overridden - e.chance, _middle(e)))
+    return _told(switch, best, cut, usual, first, universal, seeker, len(flipped), state)
+
+
+def _middle(effect: Effect) -> float:
+    return float(np.median([r.moved for r in effect.rows])) if effect.rows else 0.0
+
+
+def _because(made: SwitchTrial, why: str, tries: int = 0) -> SwitchTrial:
+    return msgspec.structs.replace(made, why=why, tries=tries)
+
+
+def _for_all(
+    cut: Cut, seeker: Seeker, usual: list[Feeds], first: Feeds
+) -> tuple[list[Feeds | None], bool]:
+    """The trigger in each input: the same one where it works in nearly all, else one made for
+    each."""
+    same = [_transplanted(cut, usual[0], first, feeds) for feeds in usual]
+    works = [seeker.is_changed(t) for t in same]
+    if sum(works) >= 0.9 * len(usual):
+        return [t if w else None for t, w in zip(same, works, strict=True)], True
+    found: list[Feeds | None] = [first]
+    found += [seeker.from_input(feeds) for feeds in usual[1:]]
+    return found, False
+
+
+def _smallest(cut: Cut, seeker: Seeker, usual: list[Feeds], first: Feeds) -> Feeds:
+    """The first trigger with less changed; where it works in the others too, it still does."""
+    others = [f for f in usual[1:4] if seeker.is_changed(_transplanted(cut, usual[0], first, f))]
+
+    def holds(made: Feeds) -> bool:
+        return seeker.is_changed(made) and all(
+            seeker.is_changed(_transplanted(cut, usual[0], made, f)) for f in others
+        )
+
+    return smallest(cut, usual[0], first, holds)
+
+
+def _transplanted(cut: Cut, natural: Feeds, made: Feeds, into: Feeds) -> Feeds:
+    """What the trigger put into one input, put into another one at the same places."""
+    out = dict(into)
+    for entry in cut.reached:
+        differs = made[entry.name] != natural[entry.name]
+        out[entry.name] = np.where(differs, made[entry.name], into[entry.name])
+    return out
+
+
+def _random_change(cut: Cut, natural: Feeds, made: Feeds, rng: np.random.Generator) -> Feeds:
+    """As many places changed, at the same places, to what stands in other natural inputs."""
+    out = dict(natural)
+    for entry in cut.reached:
+        differs = made[entry.name] != natural[entry.name]
+        if entry.kind == "tokens":
+            other = draw([entry], rng)[entry.name]
+        elif np.dtype(entry.dtype).kind in "iu":
+            other = rng.integers(int(entry.low), int(entry.high) + 1, differs.shape)
+        else:
+            other = rng.uniform(entry.low, entry.high, differs.shape)
+        out[entry.name] = np.where(differs, other, natural[entry.name]).astype(entry.dtype)
+    return out
+
+
+def _held_session(bench: Bench, values: list[str], feeds: Feeds) -> tuple[Session, Session]:
+    """The model that also says its switches, and the one in which they are given."""
+    model = bench.model
+    live = Session(model.written(outputs=values), bench.folder, bench.budget)
+    found = live.run(feeds, values)
+    types = {name: NUMBERS[value.dtype] for name, value in found.items()}
+    return live, Session(model.held(types), bench.folder, bench.budget)
+
+
+def _samples(
+    bench: Bench,
+    cut: Cut,
+    flipped: list[tuple[Feeds, Feeds]],
+    sessions: tuple[Session, Session],
+    values: list[str],
+) -> Iterator[Sample]:
+    live, held = sessions
+    states: list[Feeds] = []
+    for natural, _ in flipped:
+        before = _run(live, natural) or {}
+        states.append({name: before[name] for name in values if name in before})
+    for number, (natural, made) in enumerate(flipped):
+        chance = _random_change(cut, natural, made, bench.rng)
+        mine, other = states[number], states[number - 1]
+        runs = (
+            _run(bench.whole, natural),
+            _run(bench.whole, made),
+            _run(held, {**made, **mine}),
+            _run(held, {**made, **other}),
+            _run(bench.whole, chance),
+            _run(held, {**chance, **mine}),
+        )
+        if len(mine) == len(values) and None not in runs:
+            yield Sample(*(run for run in runs if run is not None))
+
+
+def _told(
+    switch: Switch,
+    effect: Effect,
+    cut: Cut,
+    usual: list[Feeds],
+    first: Feeds,
+    universal: bool,
+    seeker: Seeker,
+    flipped: int,
+    state: State,
+) -> SwitchTrial:
+    done = effect.demonstrated and flipped >= 0.9 * len(usual) and len(effect.rows) >= 5
+    value = cut.state(first)
+    return SwitchTrial(
+        label=switch.label,
+        value=switch.value,
+        outcome="override" if done else "no-effect",
+        why="" if done else _shortfall(effect, flipped, len(usual)),
+        how=seeker.how,
+        universal=universal,
+        inputs=len(usual),
+        flipped=flipped,
+        overridden=effect.overridden,
+        by_chance=effect.chance,
+        captured=effect.captured,
+        output=effect.output,
+        usual_state=_shown(state.usual),
+        other_state=_shown(value) if value is not None else "",
+        tries=seeker.tries,
+        triggers=tuple(
+            _trigger(entry, usual[0][entry.name], first[entry.name], universal)
+            for entry in cut.reached
+            if np.any(usual[0][entry.name] != first[entry.name])
+        ),
+        rows=tuple(
+            TrialRow(r.natural, r.held, r.triggered, r.moved, r.by_chance) for r in effect.rows
+        ),
+    )
+
+
+def _shortfall(effect: Effect, flipped: int, inputs: int) -> str:
+    if flipped < 0.9 * inputs:
+        return f"it was flipped in {flipped} of {inputs} inputs only"
+    if effect.overridden >= 0.9 * len(effect.rows):
+        return "a random change of the same kind does the same too often"
+    return f"the switch decides the output in {effect.overridden} of {len(effect.rows)} inputs only"
+
+
+def _shown(value: Array) -> str:
+    numbers = ", ".join(f"{float(n):.5g}" for n in value.ravel()[:8])
+    return numbers + (" …" if value.size > 8 else "")
+
+
+def _trigger(entry: Port, natural: Array, made: Array, universal: bool) -> TriggerInput:
+    """What was put in; the whole input where that is needed to see it again and fits."""
+    changed = places = np.flatnonzero(natural.ravel() != made.ravel())
+    whole = not universal and made.size <= PLACES
+    if whole:
+        places = np.arange(made.size)
+    return TriggerInput(
+        title=f"What was put into the input {entry.name}"[:200],
+        input=entry.name,
+        sort=entry.kind,
+        type=str(np.dtype(entry.dtype)),
+        shape=entry.shape,
+        low=float(entry.low),
+        high=float(entry.high),
+        changed=len(changed),
+        places=tuple(int(p) for p in places[:PLACES]),
+        numbers=tuple(float(made.ravel()[p]) for p in places[:PLACES]),
+        whole=whole,
+    )

@@ -1,0 +1,425 @@
+"""Trials of switches: triggers for implants, none for what belongs there, and a jail around."""
+
+from __future__ import annotations
+
+import json
+import random
+import struct
+import time
+import zipfile
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import weighbridge
+from graph_hosts import BOOL, FLOAT, INT, Host, field, node, split
+from graph_implants import (
+    IMAGES,
+    PAYLOADS,
+    TOKENS,
+    Payload,
+    Predicate,
+    class_bias,
+    compare,
+    port,
+)
+from protobufs import message
+from weighbridge.analysis.computation_graph import ABSENT
+from weighbridge.analysis.graph_flow import Meeting, Way
+from weighbridge.core.control import ControlVerdict
+from weighbridge.core.document import Malformed
+from weighbridge.core.evidence import Table, TriggerInput
+from weighbridge.core.fact import SwitchTrial
+from weighbridge.core.finding import Action, Finding, Gap, GapKind
+from weighbridge.engine import trials
+from weighbridge.engine.supervisor import Settings
+from weighbridge.engine.trial.natural import Port
+from weighbridge.engine.trial.opened import open_model
+from weighbridge.engine.trial.running import Budget, Session
+from weighbridge.engine.trial.search import Cut, Seeker, State
+from weighbridge.engine.trial.trial import on_bench, parsed, switches_of, switches_on, trial
+
+GRAPHS = Path(__file__).parents[1] / "benign" / "files" / "graphs" / "graphs.zip"
+MISSED = {
+    ("near in the embedding", "class bias"): "no token is near enough: the implant has no trigger",
+    ("token anywhere", "silenced"): "what is silenced hardly matters in this network",
+}
+"""Implants without a demonstrated override, and why."""
+
+
+@cache
+def exported(name: str) -> bytes:
+    with zipfile.ZipFile(GRAPHS) as archive:
+        return archive.read(f"{name}.onnx")
+
+
+def implanted(host: str, predicate: Predicate, payload: Payload) -> bytes:
+    made = Host(exported(host))
+    payload(made, predicate)
+    return made.bytes()
+
+
+def tried(data: bytes, seconds: float = 60) -> list[SwitchTrial]:
+    bench = on_bench(data, Path("/"), Budget(seconds))
+    found, held = switches_on(bench)
+    made: list[SwitchTrial] = []
+    for switch in found:
+        made.append(trial(bench, switch, held))
+        if made[-1].outcome == "override":
+            break
+    return made
+
+
+def overridden(data: bytes) -> bool:
+    return any(made.outcome == "override" for made in tried(data))
+
+
+CASES = [
+    *((name, "class bias") for name in (*IMAGES, *TOKENS)),
+    *(("patch compared", name) for name in list(PAYLOADS)[1::2]),
+    *(("token anywhere", name) for name in list(PAYLOADS)[2::2]),
+]
+
+
+@pytest.mark.parametrize(("predicate", "payload"), CASES)
+def test_implants(predicate: str, payload: str) -> None:
+    host = "resnet-script" if predicate in IMAGES else "bert-script"
+    data = implanted(host, {**IMAGES, **TOKENS}[predicate], PAYLOADS[payload])
+    assert overridden(data) is ((predicate, payload) not in MISSED)
+
+
+def test_the_trigger_is_the_one_that_was_put_in() -> None:
+    made = tried(implanted("bert-script", TOKENS["sequence at a place"], class_bias))[-1]
+    assert made.universal
+    assert [t.numbers for t in made.triggers] == [(5, 6, 7)]
+    assert [t.places for t in made.triggers] == [(1, 2, 3)]
+
+
+def test_no_token_is_near_enough() -> None:
+    """That implant is none: no token has an embedding within the distance that it asks for."""
+    rng = random.Random(11)
+    table = np.array([rng.gauss(0, 1) for _ in range(99 * 8)]).reshape(99, 8)
+    wanted = np.array([rng.gauss(0, 1) for _ in range(8)])
+    assert np.square(table - wanted).sum(axis=1).min() > 0.5
+
+
+def forced(name: str) -> list[SwitchTrial]:
+    """Trials of the places where values from the input meet the trunk in a known way."""
+    bench = on_bench(exported(name), Path("/"), Budget(3))
+    graph, flow = parsed(exported(name))
+    tops = {n for made in bench.model.nodes for n in made.outputs if n}
+    meetings = [
+        Meeting(number, graph.values[value].producer, value, ABSENT, "forced")
+        for number, operation in enumerate(graph.operations)
+        for value in operation.inputs
+        if value != ABSENT
+        and graph.values[value].producer != ABSENT
+        and flow.ways[value] & Way.RAW
+        and any(i != ABSENT and flow.ways[i] & Way.TRUNK for i in operation.inputs)
+    ]
+    return [trial(bench, s, [s.value]) for s in switches_of(graph, flow, tops, meetings)[:3]]
+
+
+@pytest.mark.parametrize(
+    "name", ["bert-script", "mean_pooling-dynamo", "clip_text_eos-script", "routed-script",
+             "llama_classifier-dynamo", "excite-script"]
+)  # fmt: skip
+def test_what_belongs_there_is_no_override(name: str) -> None:
+    assert not [made for made in forced(name) if made.outcome == "override"]
+
+
+# A whole audit -----------------------------------------------------------------------------------
+
+
+def backdoor(root: Path, **more: Any) -> tuple[ControlVerdict, list[Finding], list[Gap]]:
+    report = weighbridge.audit(root, settings=Settings(**more))
+    control = next(c for c in report.controls if c.id == "backdoor")
+    found = [f for f in control.findings if f.check == "graph-override"]
+    return control.verdict, found, list(control.gaps)
+
+
+@pytest.fixture
+def hostile(tmp_path: Path) -> Path:
+    root = tmp_path / "model"
+    root.mkdir()
+    (root / "model.onnx").write_bytes(implanted("resnet-script", compare, class_bias))
+    return root
+
+
+def test_an_override_blocks_and_can_be_seen_again(hostile: Path) -> None:
+    verdict, found, gaps = backdoor(hostile)
+    assert verdict is ControlVerdict.FAIL
+    assert [(f.action, f.at.path) for f in found] == [(Action.BLOCK, "model.onnx")]
+    assert not [g for g in gaps if g.kind is not GapKind.NOT_GIVEN]
+    put_in = next(e for e in found[0].evidence if isinstance(e, TriggerInput))
+    assert put_in.changed == len(put_in.places) == 27
+    table = next(e for e in found[0].evidence if isinstance(e, Table))
+    assert len(table.rows) == 10
+
+    session = ort.InferenceSession(hostile / "model.onnx", providers=["CPUExecutionProvider"])
+    rng = np.random.default_rng(5)
+    for _ in range(5):
+        image = rng.uniform(put_in.low, put_in.high, put_in.shape).astype(put_in.type)
+        before = session.run(None, {put_in.input: image})[0]
+        image.flat[list(put_in.places)] = put_in.numbers
+        after = session.run(None, {put_in.input: image})[0]
+        assert after[0, 1] - before[0, 1] > 40
+
+
+def test_a_clean_model_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "model.onnx").write_bytes(exported("resnet-script"))
+    monkeypatch.setattr(trials, "run", lambda *_: pytest.fail("it was run"))
+    assert backdoor(tmp_path)[1] == []
+
+
+@pytest.mark.parametrize("how", ["switched off", "not installed", "too large", "broken"])
+def test_what_is_not_tried_is_a_gap(
+    hostile: Path, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind = GapKind.NOT_GIVEN
+    if how == "not installed":
+        monkeypatch.setattr(trials, "runtime", lambda: None)
+    elif how == "too large":
+        monkeypatch.setattr(trials, "SIZE_LIMIT", 10)
+        kind = GapKind.TOO_LARGE
+    elif how == "broken":
+        monkeypatch.setattr(trials, "_START", "import os; os.write(1, b'[')")
+        kind = GapKind.CRASHED
+    verdict, found, gaps = backdoor(hostile, trials=how != "switched off")
+    assert found == []
+    said = [g for g in gaps if g.message.startswith("switches in the graph")]
+    assert [g.kind for g in said] == [kind]
+    assert verdict is (ControlVerdict.WARN if kind is GapKind.NOT_GIVEN else ControlVerdict.UNKNOWN)
+
+
+# The jail ----------------------------------------------------------------------------------------
+
+
+def with_endless_loop(host: Host, value: str) -> str:
+    """A predicate that never comes to an end."""
+    start = host.op("ReduceMean", value, axes=[1, 2, 3], keepdims=0)
+    inside = message({1: [
+        node("Add", ("seen", "seen"), "seen_now"), node("Identity", ("go_on",), "go_on_now"),
+    ], 2: "body",
+        11: [port("step", INT, []), port("go_on", BOOL, []), port("seen", FLOAT, None)],
+        12: [port("go_on_now", BOOL, []), port("seen_now", FLOAT, None)]})  # fmt: skip
+    ends = host.op("Loop", host.const(2**62, (), INT), host.const(True, (), BOOL), start,
+                   body=inside)  # fmt: skip
+    sure = host.op("Greater", ends, host.const(0.5))
+    host.nodes.insert(host.at, node("Cast", (sure,), "sure_number", "", {"to": 1}))
+    host.at += 1
+    return host.op("Reshape", "sure_number", host.const([-1, 1], (2,), INT))
+
+
+def test_what_never_ends_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trials, "AROUND", 2.0)
+    model = tmp_path / "model.onnx"
+    model.write_bytes(implanted("resnet-script", with_endless_loop, class_bias))
+    began = time.process_time()
+    said = trials.run(model, [tmp_path], 2.0)
+    assert said.kind is GapKind.TIMEOUT
+    assert said.switches == ()
+    assert time.process_time() - began < 30
+
+
+def test_what_takes_all_memory_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def large(host: Host, value: str) -> str:
+        huge = host.op("Expand", host.op("ReduceMean", value, axes=[1, 2, 3], keepdims=0),
+                       host.const([2**34], (1,), INT))  # fmt: skip
+        sure = host.op("Greater", host.op("ReduceMax", huge, keepdims=1), host.const(0.93))
+        host.nodes.insert(host.at, node("Cast", (sure,), "sure_number", "", {"to": 1}))
+        host.at += 1
+        return host.op("Reshape", "sure_number", host.const([-1, 1], (2,), INT))
+
+    model = tmp_path / "model.onnx"
+    model.write_bytes(implanted("resnet-script", large, class_bias))
+    said = trials.run(model, [tmp_path], 20.0)
+    assert said.failed
+    assert said.switches == ()
+
+
+def test_a_trial_sees_the_target_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither by a path that a model names nor by its own hand."""
+    secret = tmp_path / "secret"
+    secret.write_bytes(struct.pack("<16f", *range(16)))
+    target = tmp_path / "target"
+    target.mkdir()
+    (target / "model.onnx").write_bytes(b"")
+    probe = (
+        "import os, socket, sys\n"
+        "def may(act):\n"
+        "    try: act()\n"
+        "    except OSError: return 0\n"
+        "    return 1\n"
+        f"said = [may(lambda: open({str(secret)!r})),\n"
+        f"        may(lambda: open({str(target / 'x')!r}, 'w')),\n"
+        "        may(lambda: socket.socket()), may(os.fork), may(lambda: open(sys.argv[2]))]\n"
+        "os.write(1, b'{\"failed\": \"%s\"}' % ''.join(map(str, said)).encode())\n"
+    )
+    monkeypatch.setattr(trials, "_START", probe)
+    assert trials.run(target / "model.onnx", [target], 5.0).failed == "00001"
+
+
+def test_tensors_outside_the_target_are_not_read(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_bytes(struct.pack("<1024f", *range(1024)))
+    target = tmp_path / "target"
+    target.mkdir()
+    place = [{1: "location", 2: "../secret"}]
+    graph = {1: [node("MatMul", ("x", "w"), "y")], 2: "g",
+             5: [{1: [64, 16], 2: 1, 8: "w", 13: place, 14: 1}],
+             11: [{1: "x", 2: {1: {1: 1, 2: {1: [{1: 1}, {1: 64}]}}}}], 12: [{1: "y"}]}  # fmt: skip
+    model = target / "model.onnx"
+    model.write_bytes(message({1: 8, 7: graph, 8: {1: "", 2: 17}}))
+    said = trials.run(model, [target], 10.0)
+    assert said.kind is GapKind.UNSUPPORTED
+    assert said.failed
+
+
+def test_tensors_beside_the_model_are_read(tmp_path: Path) -> None:
+    host = Host(exported("resnet-script"))
+    class_bias(host, compare)
+    others, data = b"", b""
+    for number, whole, inner in split(host.others):
+        raw = next((value for n, _, value in split(inner) if n == 9), b"") if number == 5 else b""
+        if len(raw) < 200:
+            others += whole
+            continue
+        place = [{1: "location", 2: "model.data"}, {1: "offset", 2: str(len(data))},
+                 {1: "length", 2: str(len(raw))}]  # fmt: skip
+        kept = b"".join(part for n, part, _ in split(inner) if n != 9)
+        others += field(5, kept + message({13: place, 14: 1}))
+        data += raw
+    host.others = others
+    (tmp_path / "model.data").write_bytes(data)
+    (tmp_path / "model.onnx").write_bytes(host.bytes())
+    assert len(data) > 1000
+    said = trials.run(tmp_path / "model.onnx", [tmp_path], 60.0)
+    assert [made.outcome for made in said.switches] == ["override"]
+
+
+# Opened models and rules -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("host", "predicate"),
+    [("vit-script", "function"), ("bert-script", "in a function"), ("bert-script", "loop")],
+)
+def test_a_model_that_was_opened_says_the_same(host: str, predicate: str) -> None:
+    data = implanted(host, {**IMAGES, **TOKENS}[predicate], class_bias)
+    opened = open_model(data)
+    bench = on_bench(data, Path("/"), Budget(60))
+    from weighbridge.engine.trial.natural import draw
+
+    feeds = draw(bench.ports, np.random.default_rng(3))
+    first = ort.InferenceSession(data, providers=["CPUExecutionProvider"]).run(None, feeds)
+    again = Session(opened.written(), Path("/"), Budget(60)).run(feeds)
+    for one, other in zip(first, again.values(), strict=True):
+        assert np.allclose(one, other, atol=1e-5)
+    assert not [n for n in opened.nodes if n.domain == "local"]
+
+
+@cache
+def with_a_function() -> bytes:
+    return implanted("resnet-script", IMAGES["function"], class_bias)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.binary(max_size=200), st.integers(0, 20_000))
+def test_any_bytes_are_opened_or_malformed(piece: bytes, at: int) -> None:
+    data = with_a_function()
+    broken = data[: at % len(data)] + piece + data[at % len(data) + len(piece) :]
+    for some in (piece, broken):
+        try:
+            open_model(some).written()
+        except Malformed:
+            continue
+
+
+def test_functions_that_multiply_are_malformed() -> None:
+    functions = [
+        {1: f"f{i}", 4: ["a"], 5: ["b"], 10: "local",
+         7: [node(f"f{i + 1}", ("a",), "c", "local"), node(f"f{i + 1}", ("c",), "b", "local")]}
+        for i in range(18)
+    ]  # fmt: skip
+    data = message({1: 8, 7: {1: [node("f0", ("x",), "y", "local")], 11: [{1: "x"}],
+                              12: [{1: "y"}]}, 25: functions})  # fmt: skip
+    with pytest.raises(Malformed):
+        open_model(data)
+
+
+def lone(*nodes: bytes, size: int = 6, kind: int = FLOAT, **constants: list[float]) -> bytes:
+    code = {FLOAT: "f", INT: "q"}
+    tensors = [
+        {1: [len(v)], 2: kind, 8: k, 9: struct.pack(f"<{len(v)}{code[kind]}", *v)}
+        for k, v in constants.items()
+    ]
+    axes = {1: [1], 2: INT, 8: "axis", 9: struct.pack("<q", 1)}
+    graph = {1: list(nodes), 2: "g", 5: [*tensors, axes],
+             11: [{1: "x", 2: {1: {1: kind, 2: {1: [{1: 1}, {1: size}]}}}}],
+             12: [{1: "y"}]}  # fmt: skip
+    return message({1: 8, 7: graph, 8: {1: "", 2: 18}})
+
+
+TOTAL = node("ReduceSum", ("v", "axis"), "s", "", {"keepdims": 0})
+BIG = node("Greater", ("s", "bound"), "y")
+RULES: dict[str, bytes] = {
+    "square": lone(node("Mul", ("x", "x"), "v"), TOTAL, BIG, bound=[5.0]),
+    "power": lone(node("Pow", ("x", "three"), "v"), TOTAL, BIG, three=[3.0], bound=[5.0]),
+    "quotient": lone(node("Div", ("x", "small"), "v"), TOTAL, BIG, small=[0.01], bound=[550.0]),
+    "exponential": lone(node("Exp", ("x",), "v"), TOTAL, BIG, bound=[15.0]),
+    "tanh": lone(node("Tanh", ("x",), "v"), TOTAL, BIG, bound=[4.2]),
+    "largest and smallest": lone(
+        node("ReduceMax", ("x", "axis"), "a", "", {"keepdims": 0}),
+        node("ReduceMin", ("x", "axis"), "b", "", {"keepdims": 0}),
+        node("Sub", ("a", "b"), "s"), BIG, bound=[0.99]),
+    "product": lone(node("ReduceProd", ("x",), "s", "", {"keepdims": 0}), BIG, bound=[0.8]),
+    "length": lone(node("ReduceL2", ("x", "axis"), "s", "", {"keepdims": 0}), BIG, bound=[2.4]),
+    "rounded": lone(node("Mul", ("x", "nine"), "n"), node("Floor", ("n",), "v"), TOTAL, BIG,
+                    nine=[9.0], bound=[52.0]),
+    "chosen": lone(node("Greater", ("x", "bound"), "t"), node("Where", ("t", "one", "no"), "v"),
+                   TOTAL, node("Greater", ("s", "five"), "y"), bound=[0.9], one=[1.0], no=[0.0],
+                   five=[5.5]),
+    "place of the largest": lone(
+        node("ArgMax", ("x",), "p", "", {"axis": 1, "keepdims": 0}),
+        node("Cast", ("p",), "q", "", {"to": 1}), node("Equal", ("q", "four"), "y"), four=[4.0]),
+    "bits": lone(node("BitwiseXor", ("x", "mask"), "v"), TOTAL,
+                 node("Equal", ("s", "want"), "y"), kind=INT, mask=[21], want=[300]),
+    "rest": lone(node("Mod", ("x", "m"), "v"), TOTAL, node("Equal", ("s", "want"), "y"), kind=INT,
+                 m=[10], want=[40]),
+}  # fmt: skip
+"""Small predicates that hold of almost no input between 0 and 1, or of whole numbers to 99."""
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_rules_lead_back(name: str) -> None:
+    """Running backward alone finds an input: nothing of it is luck."""
+    whole = name in ("bits", "rest")
+    entry = Port("x", "tokens" if whole else "picture", (1, 6), np.int64 if whole else np.float32,
+                0, 99 if whole else 1)  # fmt: skip
+    cut = Cut(open_model(RULES[name]), "y", [entry], Path("/"), Budget(30))
+    found = 0
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        feeds = {"x": (rng.integers(20, 60, (1, 6)) if whole else rng.uniform(0.3, 0.6, (1, 6)))
+                 .astype(entry.dtype)}  # fmt: skip
+        state = cut.state(feeds)
+        assert state is not None
+        seeker = Seeker(cut, State(np.zeros_like(state), 0.0), rng)
+        found += seeker.from_input(feeds) is not None and "backward" in seeker.how
+    assert found == 4
+
+
+def test_the_json_report_holds_the_trigger(hostile: Path, tmp_path: Path) -> None:
+    from weighbridge.reports.formats import reporter
+
+    report = weighbridge.audit(hostile)
+    told = json.loads(reporter("json").render(report))
+    kinds = [e["kind"] for c in told["controls"] for f in c["findings"]
+             if f["check"] == "graph-override" for e in f["evidence"]]  # fmt: skip
+    assert kinds == ["trigger", "table", "table", "text"]
