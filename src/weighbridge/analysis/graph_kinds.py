@@ -1,0 +1,96 @@
+"""Operators of a computation graph that its analysis treats alike, by what they do."""
+
+from __future__ import annotations
+
+from typing import Final
+
+ELEMENTWISE: Final = frozenset({
+    "Abs", "Acos", "Acosh", "Add", "And", "Asin", "Asinh", "Atan", "Atanh", "BatchNormalization",
+    "Bernoulli", "BitShift", "BitwiseAnd", "BitwiseNot", "BitwiseOr", "BitwiseXor", "Cast",
+    "CastLike", "Ceil", "Celu", "Clip", "Cos", "Cosh", "CumSum", "DequantizeLinear", "Div",
+    "Dropout", "DynamicQuantizeLinear", "Elu", "Equal", "Erf", "Exp", "EyeLike", "Floor", "Gelu",
+    "Greater", "GreaterOrEqual", "GroupNormalization", "HardSigmoid", "HardSwish", "Hardmax",
+    "Identity", "InstanceNormalization", "IsInf", "IsNaN", "LRN", "LayerNormalization",
+    "LeakyRelu", "Less", "LessOrEqual", "Log", "LogSoftmax", "LpNormalization", "Max", "Mean",
+    "MeanVarianceNormalization", "Min", "Mish", "Mod", "Mul", "Neg", "Not", "Or", "PRelu", "Pow",
+    "QuantizeLinear", "RMSNormalization", "RandomNormalLike", "RandomUniformLike", "Reciprocal",
+    "Relu", "ReverseSequence", "Round", "Scatter", "ScatterElements", "ScatterND", "Selu",
+    "Shrink", "Sigmoid", "Sign", "SimplifiedLayerNormalization", "Sin", "Sinh", "Softmax",
+    "Softplus", "Softsign", "Sqrt", "Sub", "Sum", "Swish", "Tan", "Tanh", "ThresholdedRelu",
+    "Trilu", "Where", "Xor", "com.microsoft::BiasGelu", "com.microsoft::FastGelu",
+    "com.microsoft::Gelu", "com.microsoft::QuickGelu",
+})  # fmt: skip
+FIRST_SHAPED: Final = frozenset({
+    "BatchNormalization", "Clip", "CumSum", "DequantizeLinear", "Dropout",
+    "DynamicQuantizeLinear", "GroupNormalization", "InstanceNormalization", "LayerNormalization",
+    "QuantizeLinear", "RMSNormalization", "ReverseSequence", "Scatter", "ScatterElements",
+    "ScatterND", "SimplifiedLayerNormalization", "Trilu",
+})  # fmt: skip
+REDUCTIONS: Final = frozenset({
+    "ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceMax", "ReduceMean",
+    "ReduceMin", "ReduceProd", "ReduceSum", "ReduceSumSquare",
+})  # fmt: skip
+PICKING: Final = frozenset({"ArgMax", "ArgMin"})
+COMPARING: Final = frozenset({
+    "Equal", "Greater", "GreaterOrEqual", "IsInf", "IsNaN", "Less", "LessOrEqual", "StringConcat",
+})  # fmt: skip
+SATURATING: Final = frozenset({
+    "And", "BitShift", "BitwiseAnd", "BitwiseNot", "BitwiseOr", "BitwiseXor", "Ceil", "Celu",
+    "Clip", "Elu", "Erf", "Exp", "Floor", "Gelu", "GlobalMaxPool", "HardSigmoid", "HardSwish",
+    "Hardmax", "LeakyRelu", "LogSoftmax", "Max", "MaxPool", "Min", "Mish", "Mod", "Not", "Or",
+    "PRelu", "QuantizeLinear", "ReduceMax", "ReduceMin", "Relu", "Round", "Selu", "Shrink",
+    "Sigmoid", "Sign", "Softmax", "Softplus", "Softsign", "Swish", "Tanh", "ThresholdedRelu",
+    "TopK", "Xor", "com.microsoft::FastGelu", "com.microsoft::Gelu", "com.microsoft::QuickGelu",
+})  # fmt: skip
+SHARP: Final = frozenset({
+    "Acos", "Asin", "Atan", "Log", "Pow", "Reciprocal", "ReduceLogSum", "ReduceLogSumExp",
+    "ReduceProd", "Sqrt", "Tan",
+})  # fmt: skip
+"""Not saturating by themselves, but steep near a number that is aimed at."""
+EXTREMES: Final = frozenset({"GlobalMaxPool", "MaxPool", "ReduceMax", "ReduceMin"})
+STEEP: Final = frozenset({
+    "Ceil", "Clip", "Erf", "Exp", "Floor", "HardSigmoid", "Relu", "Round", "Sigmoid", "Sign",
+    "Softplus", "Tanh", "ThresholdedRelu",
+})  # fmt: skip
+"""What makes a switch of a number that was taken from the trunk and aimed."""
+PLACES: Final = frozenset({"ArgMax", "ArgMin", "NonZero", "Shape", "Size"})
+POOLS: Final = frozenset({"GlobalAveragePool", "GlobalMaxPool"})
+LINEAR: Final = frozenset({
+    "Conv", "ConvInteger", "ConvTranspose", "DeformConv", "Einsum", "Gemm", "MatMul",
+    "MatMulInteger", "QLinearConv", "QLinearMatMul", "com.microsoft::DynamicQuantizeMatMul",
+    "com.microsoft::FusedConv", "com.microsoft::FusedGemm", "com.microsoft::FusedMatMul",
+    "com.microsoft::MatMulIntegerToFloat", "com.microsoft::NhwcConv",
+    "com.microsoft::NhwcFusedConv", "com.microsoft::QGemm",
+})  # fmt: skip
+CELLS: Final = frozenset({
+    "GRU", "LSTM", "RNN", "ai.onnx.ml::LinearClassifier", "ai.onnx.ml::LinearRegressor",
+    "ai.onnx.ml::SVMClassifier", "ai.onnx.ml::SVMRegressor", "ai.onnx.ml::TreeEnsemble",
+    "ai.onnx.ml::TreeEnsembleClassifier", "ai.onnx.ml::TreeEnsembleRegressor",
+    "com.microsoft::Attention", "com.microsoft::BeamSearch", "com.microsoft::DecoderAttention",
+    "com.microsoft::DynamicQuantizeLSTM", "com.microsoft::EmbedLayerNormalization",
+    "com.microsoft::FusedMatMulActivation", "com.microsoft::GatherBlockQuantized",
+    "com.microsoft::GreedySearch", "com.microsoft::LongformerAttention",
+    "com.microsoft::MatMulBnb4", "com.microsoft::MatMulNBits", "com.microsoft::MoE",
+    "com.microsoft::PackedAttention", "com.microsoft::QAttention",
+    "com.microsoft::QEmbedLayerNormalization", "com.microsoft::QMoE",
+    "com.microsoft::QOrderedMatMul", "com.microsoft::Sampling",
+    "com.microsoft::WhisperBeamSearch",
+})  # fmt: skip
+LOOKUPS: Final = frozenset({"Gather", "GatherElements", "GatherND"})
+MOVING: Final = frozenset({
+    "Carried", "Cast", "CastLike", "Concat", "ConcatFromSequence", "Dropout", "Expand", "Flatten",
+    "Identity", "Optional", "OptionalGetElement", "Reshape", "SequenceAt", "SequenceInsert",
+    "Split", "SplitToSequence", "Squeeze", "Step", "Tile", "Transpose", "Unsqueeze",
+})  # fmt: skip
+CUTTING: Final = frozenset({"Compress", "Gather", "GatherElements", "GatherND", "Slice", "Split"})
+INDEXED: Final = frozenset({
+    "ConstantOfShape", "Expand", "Gather", "GatherElements", "GatherND", "OneHot", "Pad", "Range",
+    "Reshape", "Resize", "ReverseSequence", "Slice", "Tile", "Trilu",
+})  # fmt: skip
+MEETING: Final = frozenset({
+    "Add", "And", "BitShift", "Carried", "Clip", "Concat", "Div", "Einsum", "Equal", "Gemm",
+    "Greater", "GreaterOrEqual", "If", "Less", "LessOrEqual", "MatMul", "Max", "Mean", "Min",
+    "Mod", "Mul", "Or", "PRelu", "Pow", "Scatter", "ScatterElements", "ScatterND", "Sub", "Sum",
+    "Where", "Xor",
+})  # fmt: skip
+OPAQUE_INSIDE: Final = frozenset({"Shape", "Size"})
