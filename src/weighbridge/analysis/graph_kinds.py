@@ -6,25 +6,34 @@ from typing import Final
 
 ELEMENTWISE: Final = frozenset({
     "Abs", "Acos", "Acosh", "Add", "And", "Asin", "Asinh", "Atan", "Atanh", "BatchNormalization",
-    "Bernoulli", "BitShift", "BitwiseAnd", "BitwiseNot", "BitwiseOr", "BitwiseXor", "Cast",
-    "CastLike", "Ceil", "Celu", "Clip", "Cos", "Cosh", "CumSum", "DequantizeLinear", "Div",
-    "Dropout", "DynamicQuantizeLinear", "Elu", "Equal", "Erf", "Exp", "EyeLike", "Floor", "Gelu",
-    "Greater", "GreaterOrEqual", "GroupNormalization", "HardSigmoid", "HardSwish", "Hardmax",
-    "Identity", "InstanceNormalization", "IsInf", "IsNaN", "LRN", "LayerNormalization",
-    "LeakyRelu", "Less", "LessOrEqual", "Log", "LogSoftmax", "LpNormalization", "Max", "Mean",
-    "MeanVarianceNormalization", "Min", "Mish", "Mod", "Mul", "Neg", "Not", "Or", "PRelu", "Pow",
-    "QuantizeLinear", "RMSNormalization", "RandomNormalLike", "RandomUniformLike", "Reciprocal",
+    "Bernoulli", "BitCast", "BitShift", "BitwiseAnd", "BitwiseNot", "BitwiseOr", "BitwiseXor",
+    "Cast", "CastLike", "Ceil", "Celu", "Clip", "Cos", "Cosh", "CumProd", "CumSum",
+    "DequantizeLinear", "Div", "Dropout", "DynamicQuantizeLinear", "Elu", "Equal", "Erf", "Exp",
+    "EyeLike", "Floor", "Gelu", "Greater", "GreaterOrEqual", "GroupNormalization", "HardSigmoid",
+    "HardSwish", "Hardmax", "Identity", "InstanceNormalization", "IsInf", "IsNaN", "LRN",
+    "LayerNormalization", "LeakyRelu", "Less", "LessOrEqual", "Log", "LogSoftmax",
+    "LpNormalization", "Max", "Mean", "MeanVarianceNormalization", "Min", "Mish", "Mod", "Mul",
+    "Neg", "Not", "Optional", "OptionalGetElement", "Or", "PRelu", "Pow", "QuantizeLinear",
+    "RMSNormalization", "RandomNormalLike", "RandomUniformLike", "Reciprocal", "RegexFullMatch",
     "Relu", "ReverseSequence", "Round", "Scatter", "ScatterElements", "ScatterND", "Selu",
-    "Shrink", "Sigmoid", "Sign", "SimplifiedLayerNormalization", "Sin", "Sinh", "Softmax",
-    "Softplus", "Softsign", "Sqrt", "Sub", "Sum", "Swish", "Tan", "Tanh", "ThresholdedRelu",
-    "Trilu", "Where", "Xor", "com.microsoft::BiasGelu", "com.microsoft::FastGelu",
-    "com.microsoft::Gelu", "com.microsoft::QuickGelu",
+    "Shrink", "Sigmoid", "Sign", "Sin", "Sinh", "Softmax", "Softplus", "Softsign", "Sqrt",
+    "StringConcat", "Sub", "Sum", "Swish", "Tan", "Tanh", "ThresholdedRelu", "Trilu", "Where",
+    "Xor",
 })  # fmt: skip
 FIRST_SHAPED: Final = frozenset({
-    "BatchNormalization", "Clip", "CumSum", "DequantizeLinear", "Dropout",
-    "DynamicQuantizeLinear", "GroupNormalization", "InstanceNormalization", "LayerNormalization",
-    "QuantizeLinear", "RMSNormalization", "ReverseSequence", "Scatter", "ScatterElements",
-    "ScatterND", "SimplifiedLayerNormalization", "Trilu",
+    "BatchNormalization", "BitCast", "Clip", "CumProd", "CumSum", "DequantizeLinear", "Dropout",
+    "DynamicQuantizeLinear", "GroupNormalization", "InstanceNormalization", "LRN",
+    "LayerNormalization", "LpNormalization", "MeanVarianceNormalization", "Optional",
+    "OptionalGetElement", "QuantizeLinear", "RMSNormalization", "RegexFullMatch",
+    "ReverseSequence", "RotaryEmbedding", "Scatter", "ScatterElements", "ScatterND",
+    "StringNormalizer", "TensorScatter", "Trilu", "ai.onnx.ml::Binarizer",
+    "ai.onnx.ml::CategoryMapper", "ai.onnx.ml::Imputer", "ai.onnx.ml::LabelEncoder",
+    "ai.onnx.ml::Normalizer", "ai.onnx.ml::Scaler",
+    "com.microsoft::DecoderMaskedMultiHeadAttention", "com.microsoft::MoE",
+    "com.microsoft::MultiHeadAttention", "com.microsoft::MurmurHash3",
+    "com.microsoft::PackedMultiHeadAttention", "com.microsoft::QMoE",
+    "com.microsoft::RestorePadding", "com.microsoft::RotaryEmbedding",
+    "com.microsoft::SparseAttention",
 })  # fmt: skip
 REDUCTIONS: Final = frozenset({
     "ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceMax", "ReduceMean",
@@ -40,7 +49,7 @@ SATURATING: Final = frozenset({
     "Hardmax", "LeakyRelu", "LogSoftmax", "Max", "MaxPool", "Min", "Mish", "Mod", "Not", "Or",
     "PRelu", "QuantizeLinear", "ReduceMax", "ReduceMin", "Relu", "Round", "Selu", "Shrink",
     "Sigmoid", "Sign", "Softmax", "Softplus", "Softsign", "Swish", "Tanh", "ThresholdedRelu",
-    "TopK", "Xor", "com.microsoft::FastGelu", "com.microsoft::Gelu", "com.microsoft::QuickGelu",
+    "TopK", "Xor",
 })  # fmt: skip
 SHARP: Final = frozenset({
     "Acos", "Asin", "Atan", "Log", "Pow", "Reciprocal", "ReduceLogSum", "ReduceLogSumExp",
@@ -57,24 +66,19 @@ PLACES: Final = frozenset({"ArgMax", "ArgMin", "NonZero", "Shape", "Size"})
 POOLS: Final = frozenset({"GlobalAveragePool", "GlobalMaxPool"})
 LINEAR: Final = frozenset({
     "Conv", "ConvInteger", "ConvTranspose", "DeformConv", "Einsum", "Gemm", "MatMul",
-    "MatMulInteger", "QLinearConv", "QLinearMatMul", "com.microsoft::DynamicQuantizeMatMul",
-    "com.microsoft::FusedConv", "com.microsoft::FusedGemm", "com.microsoft::FusedMatMul",
-    "com.microsoft::MatMulIntegerToFloat", "com.microsoft::NhwcConv",
-    "com.microsoft::NhwcFusedConv", "com.microsoft::QGemm",
+    "MatMulInteger", "com.microsoft::NhwcConv", "com.microsoft::NhwcFusedConv",
 })  # fmt: skip
 CELLS: Final = frozenset({
     "GRU", "LSTM", "RNN", "ai.onnx.ml::LinearClassifier", "ai.onnx.ml::LinearRegressor",
     "ai.onnx.ml::SVMClassifier", "ai.onnx.ml::SVMRegressor", "ai.onnx.ml::TreeEnsemble",
     "ai.onnx.ml::TreeEnsembleClassifier", "ai.onnx.ml::TreeEnsembleRegressor",
     "com.microsoft::Attention", "com.microsoft::BeamSearch", "com.microsoft::DecoderAttention",
-    "com.microsoft::DynamicQuantizeLSTM", "com.microsoft::EmbedLayerNormalization",
-    "com.microsoft::FusedMatMulActivation", "com.microsoft::GatherBlockQuantized",
-    "com.microsoft::GreedySearch", "com.microsoft::LongformerAttention",
-    "com.microsoft::MatMulBnb4", "com.microsoft::MatMulNBits", "com.microsoft::MoE",
-    "com.microsoft::PackedAttention", "com.microsoft::QAttention",
-    "com.microsoft::QEmbedLayerNormalization", "com.microsoft::QMoE",
+    "com.microsoft::GatherBlockQuantized", "com.microsoft::GreedySearch",
+    "com.microsoft::LongformerAttention", "com.microsoft::MatMulBnb4",
+    "com.microsoft::MatMulNBits", "com.microsoft::MoE", "com.microsoft::PackedAttention",
+    "com.microsoft::QAttention", "com.microsoft::QEmbedLayerNormalization", "com.microsoft::QMoE",
     "com.microsoft::QOrderedMatMul", "com.microsoft::Sampling",
-    "com.microsoft::WhisperBeamSearch",
+    "com.microsoft::WhisperBeamSearch", "com.microsoft::WordConvEmbedding",
 })  # fmt: skip
 LOOKUPS: Final = frozenset({"Gather", "GatherElements", "GatherND"})
 MOVING: Final = frozenset({

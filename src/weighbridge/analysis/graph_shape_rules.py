@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Final
 
 from weighbridge.analysis.computation_graph import ABSENT, Dimension, Operation, Shape
@@ -16,8 +15,7 @@ from weighbridge.analysis.graph_dimensions import (
     slice_bounds,
 )
 from weighbridge.analysis.graph_kinds import ELEMENTWISE, FIRST_SHAPED, PICKING, REDUCTIONS
-
-Rule = Callable[[Shapes, Operation, list[Shape | None]], Shape | None]
+from weighbridge.analysis.graph_layer_rules import LAYERS, Rule
 
 
 def shape_of(made: Shapes, operation: Operation) -> Shape | None:
@@ -204,59 +202,6 @@ def _expand(made: Shapes, operation: Operation, shapes: list[Shape | None]) -> S
     return broadcast([shapes[0], tuple(d if isinstance(d, str) else int(d) for d in wanted)])
 
 
-def _matmul(made: Shapes, operation: Operation, shapes: list[Shape | None]) -> Shape | None:
-    a, b = shapes[0], shapes[1] if len(shapes) > 1 else None
-    if a is None or b is None:
-        return None
-    if len(a) == 1 or len(b) == 1:
-        return a[:-1] + b[1:] if len(a) > 1 or len(b) > 1 else ()
-    outer = broadcast([a[:-2], b[:-2]]) or ()
-    return (*outer, a[-2], b[-1]) if len(a) > 1 else None
-
-
-def _gemm(made: Shapes, operation: Operation, shapes: list[Shape | None]) -> Shape | None:
-    a, b = shapes[0], shapes[1] if len(shapes) > 1 else None
-    if a is None or b is None or len(a) != 2 or len(b) != 2:
-        return None
-    return (
-        a[1 if operation.attributes.get("transA") else 0],
-        b[0 if operation.attributes.get("transB") else 1],
-    )
-
-
-def _conv(made: Shapes, operation: Operation, shapes: list[Shape | None]) -> Shape | None:
-    data, kernel = shapes[0], shapes[1] if len(shapes) > 1 else None
-    if data is None or kernel is None or len(data) != len(kernel):
-        return None
-    attributes, count = operation.attributes, len(data) - 2
-    strides = attributes.get("strides") or (1,) * count
-    pads = attributes.get("pads") or (0,) * (2 * count)
-    rates = attributes.get("dilations") or (1,) * count
-    out = [data[0], kernel[0]]
-    for i in range(count):
-        size, width = data[2 + i], kernel[2 + i]
-        if isinstance(size, int) and isinstance(width, int) and len(pads) == 2 * count:
-            reach = (width - 1) * rates[i] + 1
-            out.append(max(0, (size + pads[i] + pads[i + count] - reach) // max(1, strides[i]) + 1))
-        else:
-            out.append(made.name())
-    return tuple(out)
-
-
-def _pool(made: Shapes, operation: Operation, shapes: list[Shape | None]) -> Shape | None:
-    kernel = operation.attributes.get("kernel_shape")
-    data = shapes[0]
-    if data is None or not kernel or len(data) != len(kernel) + 2:
-        return None
-    stand_in: Shape = (data[1], 1, *kernel)
-    return _conv(made, operation, [data, stand_in])
-
-
-def _global(made: Shapes, operation: Operation, shapes: list[Shape | None]) -> Shape | None:
-    data = shapes[0]
-    return None if data is None else (*data[:2], *(1 for _ in data[2:]))
-
-
 def _flatten(made: Shapes, operation: Operation, shapes: list[Shape | None]) -> Shape | None:
     data = shapes[0]
     if data is None:
@@ -361,14 +306,7 @@ _RULES: Final[dict[str, Rule]] = {
     "Transpose": _transpose, "Reshape": _reshape, "Unsqueeze": _unsqueeze, "Squeeze": _squeeze,
     "Concat": _concat, "Gather": _gather, "GatherND": _gather_nd, "Slice": _slice,
     "GatherElements": lambda m, o, s: s[1] if len(s) > 1 else None,
-    "Expand": _expand, "MatMul": _matmul, "MatMulInteger": _matmul, "Gemm": _gemm, "Conv": _conv,
-    "ConvInteger": _conv, "com.microsoft.nchwc::Conv": _conv, "com.microsoft::FusedConv": _conv,
-    "com.microsoft.nchwc::GlobalAveragePool": _global,
-    "com.microsoft.nchwc::GlobalMaxPool": _global,
-    "com.microsoft.nchwc::MaxPool": _pool, "com.microsoft.nchwc::AveragePool": _pool,
-    "com.microsoft::FusedGemm": _gemm, "com.microsoft::FusedMatMul": _matmul,
-    "MaxPool": _pool, "AveragePool": _pool, "LpPool": _pool,
-    "GlobalAveragePool": _global, "GlobalMaxPool": _global, "Flatten": _flatten, "TopK": _topk,
+    **LAYERS, "Expand": _expand, "Flatten": _flatten, "TopK": _topk,
     "Split": _split, "Range": _range, "ConstantOfShape": _filled, "Pad": _padded,
     "OneHot": _one_hot, "If": _if,
     "Step": lambda m, o, s: (s[0][1:] if s[0] else s[0]) if s else None,

@@ -14,6 +14,7 @@ from weighbridge.analysis.computation_graph import (
     Operation,
     Shape,
 )
+from weighbridge.analysis.graph_fused import spell_out
 from weighbridge.core.document import Malformed
 from weighbridge.formats.onnx import TYPES, Function, Graph, Node, Onnx, Port, Sparse, Tensor
 from weighbridge.formats.protobuf import Kind, Schema, Wire, many
@@ -138,7 +139,8 @@ class _Builder:
             attributes["value"] = self._constant(attributes["value"]).numbers(1) or ()
         outputs = tuple(self._output(name, scope, declared) for name in node.outputs)
         kept = {k: v for k, v in attributes.items() if isinstance(v, int | float | tuple)}
-        self.made.add(Operation(op, label, tuple(inputs), outputs, kept, origin))
+        operation = Operation(op, label, tuple(inputs), outputs, kept, origin)
+        spell_out(self.made, operation, attributes)
 
     def _input(self, name: str, scope: _Scope) -> int:
         if not name:
