@@ -128,13 +128,16 @@ class Operation:
 @dataclass(slots=True)
 class ComputationGraph:
     """The whole. Values are referred to by their number; operations stand in the order in which
-    they can be run. `left_out` says what of the model is not in it."""
+    they can be run. `left_out` says what of the model is not in it. `back` is what loops hand on:
+    from the value that a body begins with to the one that its next turn is given in its place.
+    """
 
     values: list[Value] = field(default_factory=list)
     operations: list[Operation] = field(default_factory=list)
     inputs: list[int] = field(default_factory=list)
     outputs: list[int] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
+    back: dict[int, int] = field(default_factory=dict)
 
     def value(self, name: str, type: str = "", shape: Shape | None = None) -> int:
         """A new value; its number."""

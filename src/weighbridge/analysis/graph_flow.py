@@ -11,6 +11,8 @@ data: at a learned operator, at the trunk or at an output.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from typing import Final
 
 from weighbridge.analysis.computation_graph import ABSENT, ComputationGraph, Operation
 from weighbridge.analysis.graph_kinds import (
@@ -20,7 +22,9 @@ from weighbridge.analysis.graph_kinds import (
     MEETING,
     OPAQUE_INSIDE,
     PLACES,
+    RANDOM,
 )
+from weighbridge.analysis.graph_lengths import decides, length_of, way_of_length
 from weighbridge.analysis.graph_meetings import (
     holds_something,
     meets,
@@ -40,9 +44,12 @@ from weighbridge.analysis.graph_ways import NARROW, Facts, Flow, Meeting, Way
 
 __all__ = ["Flow", "Meeting", "Way", "analyse"]
 
+ROUNDS: Final = 4
+"""How often the bodies of loops are followed: what they hand on is not known before."""
+
 
 def analyse(graph: ComputationGraph) -> Flow:
-    """One pass over the operations, in their order."""
+    """One pass over the operations, in their order; more where loops hand on what they found."""
     return _Pass(graph).run()
 
 
@@ -60,8 +67,14 @@ class _Pass:
             size = self.facts.size(number)
             self.facts.ways[number] = Way.RAW | (Way.SETTING if size <= 1 else Way(0))
             self.facts.source[number] = size
-        for number, operation in enumerate(self.facts.graph.operations):
-            self._step(number, operation)
+        for _ in range(ROUNDS):
+            self.facts.explained.clear()
+            self.facts.learned = 0
+            before = [self.facts.ways[left] for left in self.facts.graph.back.values()]
+            for number, operation in enumerate(self.facts.graph.operations):
+                self._step(number, operation)
+            if before == [self.facts.ways[left] for left in self.facts.graph.back.values()]:
+                break
         for output in self.facts.graph.outputs:
             met = self.facts.pending[output]
             if met is not None and self.facts.ways[output] & Way.TRUNK:
@@ -72,16 +85,29 @@ class _Pass:
         )
 
     def _step(self, number: int, operation: Operation) -> None:
+        if operation.op == "Carried" and operation.outputs[0] in self.facts.graph.back:
+            left = self.facts.graph.back[operation.outputs[0]]
+            operation = replace(operation, inputs=(*operation.inputs, left))
         inputs = [i for i in operation.inputs if i != ABSENT]
         self._types(operation)
-        if operation.op in OPAQUE_INSIDE or not inputs:
-            self._give(operation, Way(0), 0.0, ABSENT, operation.op not in OPAQUE_INSIDE)
+        if operation.op in OPAQUE_INSIDE:
+            self._give(operation, length_of(self.facts, operation), 0.0, ABSENT, False)
+            return
+        if not inputs:
+            is_random = operation.op in RANDOM
+            way = Way.RAW if is_random else Way(0)
+            self._give(operation, way, math.inf, ABSENT, not is_random)
             return
         moved = [i for i in inputs if self.facts.ways[i] & (Way.RAW | Way.TRUNK)]
         if not moved:
             still = all(self.facts.constant[i] for i in inputs)
-            self._give(operation, Way(0), 0.0, ABSENT, still)
+            self._give(operation, way_of_length(self.facts, operation), 0.0, ABSENT, still)
             return
+        switch = decides(self.facts, operation, moved)
+        if switch != ABSENT:
+            said = f"the length of an input decides ({operation.op})"
+            made_by = self.facts.graph.values[switch].producer
+            self.facts.meetings[number] = Meeting(number, made_by, switch, moved[0], said)
         trunk = [i for i in moved if self.facts.ways[i] & Way.TRUNK]
         raw = [i for i in moved if not self.facts.ways[i] & Way.TRUNK]
         if trunk:
@@ -227,3 +253,6 @@ class _Pass:
         if op in LINEAR and trained_among(self.facts, operation):
             self.facts.learned += 1
         self._give(operation, way, 0.0, gate, False, pending)
+        if op == "DynamicQuantizeLinear":  # a scale is made of the extremes, whatever they are
+            for output in operation.outputs[1:]:
+                self.facts.ways[output] = Way.TRUNK

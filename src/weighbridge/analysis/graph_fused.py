@@ -5,7 +5,7 @@ analysis should say the same of it. A quantised operator is its plain one betwee
 quantising, a fused one is its parts. The blocked layout (`com.microsoft.nchwc`) pads channels and
 changes the order of numbers, not what they are: it is read as the plain layout.
 
-Source: `docs/ContribOperators.md` and `onnxruntime/core/graph/nchwc_schema_defs.cc` of ONNX Runtime.
+Source: ONNX Runtime, `docs/ContribOperators.md`, `onnxruntime/core/graph/nchwc_schema_defs.cc`.
 """
 
 from __future__ import annotations

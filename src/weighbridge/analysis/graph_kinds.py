@@ -40,7 +40,7 @@ REDUCTIONS: Final = frozenset({
     "ReduceMin", "ReduceProd", "ReduceSum", "ReduceSumSquare",
 })  # fmt: skip
 PICKING: Final = frozenset({"ArgMax", "ArgMin"})
-COMPARING: Final = frozenset({
+COMPARING: Final = frozenset({"ai.onnx.ml::Binarizer", "RegexFullMatch",
     "Equal", "Greater", "GreaterOrEqual", "IsInf", "IsNaN", "Less", "LessOrEqual", "StringConcat",
 })  # fmt: skip
 SATURATING: Final = frozenset({
@@ -80,6 +80,9 @@ CELLS: Final = frozenset({
     "com.microsoft::QOrderedMatMul", "com.microsoft::Sampling",
     "com.microsoft::WhisperBeamSearch", "com.microsoft::WordConvEmbedding",
 })  # fmt: skip
+ENCODERS: Final = frozenset({"ai.onnx.ml::LabelEncoder", "ai.onnx.ml::OneHotEncoder"})
+NORMS: Final = frozenset({"BatchNormalization", "InstanceNormalization", "GroupNormalization"})
+RANDOM: Final = frozenset({"RandomNormal", "RandomUniform", "Multinomial"})
 LOOKUPS: Final = frozenset({"Gather", "GatherElements", "GatherND"})
 MOVING: Final = frozenset({
     "Carried", "Cast", "CastLike", "Concat", "ConcatFromSequence", "Dropout", "Expand", "Flatten",

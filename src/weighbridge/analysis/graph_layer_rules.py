@@ -1,4 +1,4 @@
-"""The shapes that layers give: products, convolutions, pools, attention, cells, signals, samplers."""
+"""The shapes that layers give: products, convolutions, pools, attention, cells, signals."""
 
 from __future__ import annotations
 

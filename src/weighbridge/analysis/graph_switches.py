@@ -11,10 +11,12 @@ from weighbridge.analysis.graph_kinds import (
     CELLS,
     COMPARING,
     CUTTING,
+    ENCODERS,
     EXTREMES,
     INDEXED,
     LINEAR,
     MOVING,
+    NORMS,
     PICKING,
     REDUCTIONS,
     SATURATING,
@@ -28,8 +30,8 @@ WHOLE_TYPES: Final = frozenset({2, 3, 4, 5, 6, 7, 12, 13})
 def is_learned(facts: Facts, operation: Operation, raw: Sequence[int]) -> bool:
     """Whether an operator on raw values applies something learned: a contraction with numbers
     that look trained, to more than a few outputs."""
-    if operation.op in CELLS or operation.op.startswith("ai.onnx.ml::"):
-        return True
+    if operation.op in CELLS:
+        return _is_cell(facts, operation, raw)
     if operation.op not in LINEAR:
         return False
     weights = [i for i in operation.inputs if i != ABSENT and i not in raw]
@@ -41,6 +43,17 @@ def is_learned(facts: Facts, operation: Operation, raw: Sequence[int]) -> bool:
         return not (isinstance(shape[0], int) and shape[0] <= FEW_OUTPUTS)
     wide = facts.size(operation.outputs[0]) if operation.outputs else math.inf
     return wide > FEW_OUTPUTS
+
+
+def _is_cell(facts: Facts, operation: Operation, raw: Sequence[int]) -> bool:
+    """Cells and attention are learned unless their weights were made by hand. Trees and the like
+    are, but with few outputs, beside layers, they may be what looks for something."""
+    if operation.op.startswith("ai.onnx.ml::"):
+        size = facts.size(operation.outputs[0]) if operation.outputs else math.inf
+        return size > FEW_OUTPUTS or not facts.layered
+    weights = [i for i in operation.inputs if i != ABSENT and i not in raw]
+    weights = [i for i in weights if len(facts.made.shapes[i] or ()) >= 2 and facts.size(i) >= 16]
+    return not weights or any(facts.constants.trained(i) for i in weights)
 
 
 def holds_content(facts: Facts, operation: Operation) -> bool:
@@ -79,9 +92,11 @@ def way_through(facts: Facts, operation: Operation, raw: list[int], way: Way, fe
         for i in operation.inputs
     ):
         way |= Way.AIMED
-    if op in LINEAR:
+    if op in LINEAR or op in CELLS or op in NORMS:
         way |= Way.AIMED
-    if op == "OneHot" or (op == "Gather" and _tabulates(facts, operation, raw)):
+    if op in CELLS:
+        way |= Way.SATURATED
+    if op == "OneHot" or op in ENCODERS or (op == "Gather" and _tabulates(facts, operation, raw)):
         way |= Way.COMPARED | Way.AIMED
     if op == "Cast" and _steps(facts, operation, raw, way):
         way |= Way.SATURATED
@@ -233,6 +248,8 @@ def only_guards(facts: Facts, operation: Operation, raw: list[int]) -> bool:
         ]
         low = bounds[0] if bounds else low
         high = bounds[1] if len(bounds) > 1 else high
+        low = low if isinstance(low, int | float) else None
+        high = high if isinstance(high, int | float) else None
         fine_low = low is None or (-1e-3 <= low <= 1e-3) or low <= -1e4 or low == 1
         return fine_low and (high is None or high >= 1e4)
     others = [i for i in operation.inputs if i != ABSENT and i not in raw]

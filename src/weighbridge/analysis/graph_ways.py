@@ -9,6 +9,7 @@ from typing import Final
 from weighbridge.analysis.computation_graph import ABSENT, ComputationGraph
 from weighbridge.analysis.graph_constants import Constants
 from weighbridge.analysis.graph_dimensions import Shapes, elements
+from weighbridge.analysis.graph_kinds import LINEAR
 from weighbridge.analysis.graph_shapes import infer
 
 NARROW: Final = 64
@@ -43,6 +44,8 @@ class Way(IntFlag):
     """The trunk, joined or filled up with something else."""
     CONTENT = 2048
     """Where the input has certain values, content of the model's own was put in."""
+    LENGTH = 8192
+    """It is computed from the sizes of an input alone."""
     THIN = 4096
     """It has passed a narrow place, and nothing wide has been added since."""
 
@@ -89,6 +92,8 @@ class Facts:
         self.explained: dict[str, int] = {}
         self.learned = 0
         self.batch = self._batch()
+        self.layered = any(operation.op in LINEAR for operation in graph.operations)
+        """Whether there are layers, and not only trees or the like."""
         self.constants = Constants(graph, self.made, self.constant)
         self.whole = [False] * count
         """Whether a value has whole numbers (or truth values)."""

@@ -129,8 +129,17 @@ class _Builder:
         inputs = [self._input(name, scope) for name in node.inputs]
         bodies = {k: v for k, v in attributes.items() if isinstance(v, Graph)}
         op = node.op if plain else f"{node.domain}::{node.op}"
-        if bodies and plain and op in ("If", "Loop", "Scan"):
-            inputs, op = self._bodies(op, inputs, bodies, attributes, scope, (*origin, label))
+        if bodies and plain and op in ("Loop", "Scan"):
+            left = self._loop(op, inputs, bodies, attributes, scope, (*origin, label))
+            for name, given_back in zip(node.outputs, left, strict=False):
+                output = self._output(name, scope, declared)
+                self.made.add(Operation("Carried", label, given_back, (output,), {}, origin))
+            return
+        if bodies and plain and op == "If":
+            inputs = inputs[:1]
+            for branch in ("then_branch", "else_branch"):
+                if branch in bodies:
+                    inputs += self._body(bodies[branch], [], scope, (*origin, label, branch))
         elif bodies:
             given_to = [self._derived("Step", [i], origin) for i in inputs]
             for key, graph in bodies.items():
@@ -139,6 +148,7 @@ class _Builder:
             attributes["value"] = self._constant(attributes["value"]).numbers(1) or ()
         outputs = tuple(self._output(name, scope, declared) for name in node.outputs)
         kept = {k: v for k, v in attributes.items() if isinstance(v, int | float | tuple)}
+        kept |= {k: attributes[k] for k in ("equation",) if k in attributes}
         operation = Operation(op, label, tuple(inputs), outputs, kept, origin)
         spell_out(self.made, operation, attributes)
 
@@ -177,7 +187,7 @@ class _Builder:
             if wanted:
                 scope[wanted] = self.made.value(wanted) if found is None else found
 
-    def _bodies(
+    def _loop(
         self,
         op: str,
         inputs: list[int],
@@ -185,28 +195,23 @@ class _Builder:
         attributes: Mapping[str, Any],
         scope: _Scope,
         origin: tuple[str, ...],
-    ) -> tuple[list[int], str]:
-        """The inputs of the operation that stands for one that runs bodies, and its name."""
-        if op == "If":
-            results = inputs[:1]
-            for branch in ("then_branch", "else_branch"):
-                if branch in bodies:
-                    results += self._body(bodies[branch], [], scope, (*origin, branch))
-            return results, op
+    ) -> list[tuple[int, ...]]:
+        """What each output of a loop comes from: what it began with and what its body leaves, or
+        the latter alone where the outputs of all turns are put together."""
         body = bodies.get("body") or next(iter(bodies.values()))
         if op == "Loop":
             given = [self._derived("Step", inputs[:1], origin), *inputs[1:2]]
-            first, start = 2, inputs[2:]
+            start, scanned = inputs[2:], []
         else:
-            scanned = attributes.get("num_scan_inputs", 0)
-            count = len(inputs) - (scanned if isinstance(scanned, int) else 0)
-            first, start, given = 0, inputs[:count], []
-            inputs = [*start, *(self._derived("Step", [i], origin) for i in inputs[count:])]
-        given += [self._derived("Carried", [i], origin) for i in start]
-        given += inputs[len(start) :] if op == "Scan" else []
-        results = self._body(body, given, scope, (*origin, "body"))
-        left = results[1:] if first else results
-        return [*start, *left], "Carried"
+            said = attributes.get("num_scan_inputs", 0)
+            count = len(inputs) - (said if isinstance(said, int) else 0)
+            start, given = inputs[:count], []
+            scanned = [self._derived("Step", [i], origin) for i in inputs[count:]]
+        begins = [self._derived("Carried", [i], origin) for i in start]
+        results = self._body(body, [*given, *begins, *scanned], scope, (*origin, "body"))
+        left = results[1:] if op == "Loop" else results
+        self.made.back |= dict(zip(begins, left, strict=False))
+        return [(start[i], value) if i < len(start) else (value,) for i, value in enumerate(left)]
 
     def _derived(self, op: str, inputs: list[int], origin: tuple[str, ...]) -> int:
         number = self.made.value(op.lower())
