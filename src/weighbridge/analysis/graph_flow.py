@@ -91,7 +91,9 @@ class _Pass:
         inputs = [i for i in operation.inputs if i != ABSENT]
         self._types(operation)
         if operation.op in OPAQUE_INSIDE:
-            self._give(operation, length_of(self.facts, operation), 0.0, ABSENT, False)
+            way = length_of(self.facts, operation)
+            source = math.inf if way & Way.RAW else 0.0
+            self._give(operation, way, source, ABSENT, False)
             return
         if not inputs:
             is_random = operation.op in RANDOM
@@ -224,7 +226,10 @@ class _Pass:
                 for v in others
                 if not self.facts.ways[v] & Way.THIN or self.facts.size(v) > 2 * switch_size
             ]
-            if wide and (op in MEETING or op in LOOKUPS) and op not in ("Concat", "Carried"):
+            turns = op == "Repeated" and operation.inputs[-1] != ABSENT
+            turns = turns and bool(self.facts.ways[operation.inputs[-1]] & Way.PICKED)
+            acts = op in MEETING or op in LOOKUPS or op == "Slice" or turns
+            if wide and acts and op not in ("Concat", "Carried"):
                 switch = next(v for v in trunk if self.facts.ways[v] & Way.PICKED)
                 said = f"a switch taken from one narrow place of the trunk acts on it ({op})"
                 self.facts.meetings.setdefault(number, Meeting(number, gate, switch, wide[0], said))

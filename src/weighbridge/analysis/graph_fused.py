@@ -18,23 +18,23 @@ from weighbridge.analysis.computation_graph import ABSENT, ComputationGraph, Ope
 _MICROSOFT, _BLOCKED = "com.microsoft::", "com.microsoft.nchwc::"
 
 
-def spell_out(graph: ComputationGraph, operation: Operation, attributes: Mapping[str, Any]) -> None:
-    """Add an operation, or the plain ones that it stands for; each bears its name. `attributes`
-    are those of the model, text among them."""
+def spell_out(graph: ComputationGraph, operation: Operation, texts: Mapping[str, str]) -> None:
+    """Add an operation, or the plain ones that it stands for; each bears its name. `texts` are
+    those of its attributes that are text."""
     spelling = _SPELLINGS.get(operation.op)
     if spelling is None or not operation.outputs or operation.outputs[0] == ABSENT:
         graph.add(operation)
     else:
-        spelling(_Spelling(graph, operation, attributes))
+        spelling(_Spelling(graph, operation, texts))
 
 
 class _Spelling:
     """One operation that is being spelt out."""
 
     def __init__(
-        self, graph: ComputationGraph, operation: Operation, attributes: Mapping[str, Any]
+        self, graph: ComputationGraph, operation: Operation, texts: Mapping[str, str]
     ) -> None:
-        self.graph, self.operation, self.attributes = graph, operation, attributes
+        self.graph, self.operation, self.texts = graph, operation, texts
         self.waiting: tuple[str, tuple[int, ...], dict[str, Any]] | None = None
         self.steps = 0
 
@@ -58,8 +58,8 @@ class _Spelling:
 
     def activate(self) -> None:
         """The activation that the fused operator names."""
-        name = self.attributes.get("activation")
-        if isinstance(name, str) and name:
+        name = self.texts.get("activation")
+        if name:
             self.then(name)
 
     def so_far(self, to: int = ABSENT) -> int:

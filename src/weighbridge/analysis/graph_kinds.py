@@ -40,8 +40,9 @@ REDUCTIONS: Final = frozenset({
     "ReduceMin", "ReduceProd", "ReduceSum", "ReduceSumSquare",
 })  # fmt: skip
 PICKING: Final = frozenset({"ArgMax", "ArgMin"})
-COMPARING: Final = frozenset({"ai.onnx.ml::Binarizer", "RegexFullMatch",
-    "Equal", "Greater", "GreaterOrEqual", "IsInf", "IsNaN", "Less", "LessOrEqual", "StringConcat",
+COMPARING: Final = frozenset({
+    "Equal", "Greater", "GreaterOrEqual", "IsInf", "IsNaN", "Less", "LessOrEqual",
+    "RegexFullMatch", "StringConcat", "ai.onnx.ml::Binarizer",
 })  # fmt: skip
 SATURATING: Final = frozenset({
     "And", "BitShift", "BitwiseAnd", "BitwiseNot", "BitwiseOr", "BitwiseXor", "Ceil", "Celu",
@@ -80,19 +81,25 @@ CELLS: Final = frozenset({
     "com.microsoft::QOrderedMatMul", "com.microsoft::Sampling",
     "com.microsoft::WhisperBeamSearch", "com.microsoft::WordConvEmbedding",
 })  # fmt: skip
-ENCODERS: Final = frozenset({"ai.onnx.ml::LabelEncoder", "ai.onnx.ml::OneHotEncoder"})
+ENCODERS: Final = frozenset({
+    "Hardmax", "OneHot", "ai.onnx.ml::LabelEncoder", "ai.onnx.ml::OneHotEncoder",
+})  # fmt: skip
 NORMS: Final = frozenset({"BatchNormalization", "InstanceNormalization", "GroupNormalization"})
+WRITING: Final = frozenset({"Scatter", "ScatterElements", "ScatterND"})
+UNEVEN: Final = frozenset({"Compress", "NonZero", "StringSplit", "Unique"})
+"""How much comes out depends on the numbers that go in."""
 RANDOM: Final = frozenset({"RandomNormal", "RandomUniform", "Multinomial"})
 LOOKUPS: Final = frozenset({"Gather", "GatherElements", "GatherND"})
 MOVING: Final = frozenset({
     "Carried", "Cast", "CastLike", "Concat", "ConcatFromSequence", "Dropout", "Expand", "Flatten",
-    "Identity", "Optional", "OptionalGetElement", "Reshape", "SequenceAt", "SequenceInsert",
-    "Split", "SplitToSequence", "Squeeze", "Step", "Tile", "Transpose", "Unsqueeze",
+    "Identity", "Optional", "OptionalGetElement", "Repeated", "Reshape", "SequenceAt",
+    "SequenceConstruct", "SequenceInsert", "Split", "SplitToSequence", "Squeeze", "Step", "Tile",
+    "Transpose", "Unsqueeze",
 })  # fmt: skip
 CUTTING: Final = frozenset({"Compress", "Gather", "GatherElements", "GatherND", "Slice", "Split"})
 INDEXED: Final = frozenset({
     "ConstantOfShape", "Expand", "Gather", "GatherElements", "GatherND", "OneHot", "Pad", "Range",
-    "Reshape", "Resize", "ReverseSequence", "Slice", "Tile", "Trilu",
+    "Repeated", "Reshape", "Resize", "ReverseSequence", "Slice", "Tile", "Trilu",
 })  # fmt: skip
 MEETING: Final = frozenset({
     "Add", "And", "BitShift", "Carried", "Clip", "Concat", "Div", "Einsum", "Equal", "Gemm",

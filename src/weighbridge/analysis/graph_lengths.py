@@ -7,7 +7,7 @@ one with a number and then change data by the answer.
 from __future__ import annotations
 
 from weighbridge.analysis.computation_graph import ABSENT, Operation
-from weighbridge.analysis.graph_kinds import COMPARING, SATURATING
+from weighbridge.analysis.graph_kinds import COMPARING, MOVING, SATURATING, UNEVEN
 from weighbridge.analysis.graph_ways import SCALAR, Facts, Way
 
 _DECIDED = Way.COMPARED | Way.SATURATED
@@ -18,7 +18,11 @@ _CHANGING = frozenset({"Add", "Sub", "Mul", "Div", "Pow", "Min", "Max", "Sum", "
 
 
 def length_of(facts: Facts, operation: Operation) -> Way:
-    """What `Shape` or `Size` gives: a length, if the model's input says it."""
+    """What `Shape` or `Size` gives: a length, if the model's input says it; a count, where it is
+    of a list whose length depends on the numbers of an input."""
+    value = operation.inputs[0] if operation.inputs else ABSENT
+    if value != ABSENT and facts.ways[value] & Way.RAW and _is_uneven(facts, value):
+        return Way.RAW | Way.COUNT | Way.THIN
     moved = any(
         i != ABSENT and facts.ways[i] & (Way.RAW | Way.TRUNK | Way.LENGTH) for i in operation.inputs
     )
@@ -56,9 +60,23 @@ def decides(facts: Facts, operation: Operation, moved: list[int]) -> int:
             continue
         if facts.ways[value] & _DECIDED:
             others = [i for i in operation.inputs if i not in (ABSENT, value)]
-            if operation.op not in ("Where", "If") or any(i not in moved for i in others):
+            if operation.op != "Where" or any(i not in moved for i in others):
                 return value
     return ABSENT
+
+
+def _is_uneven(facts: Facts, value: int) -> bool:
+    for _ in range(8):
+        producer = facts.graph.values[value].producer
+        if producer == ABSENT:
+            return False
+        operation = facts.graph.operations[producer]
+        if operation.op in UNEVEN:
+            return True
+        if operation.op not in MOVING or not operation.inputs or operation.inputs[0] == ABSENT:
+            return False
+        value = operation.inputs[0]
+    return False
 
 
 def _is_fixed(facts: Facts, operation: Operation) -> bool:

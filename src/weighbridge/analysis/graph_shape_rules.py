@@ -240,6 +240,19 @@ def _split(made: Shapes, operation: Operation, shapes: list[Shape | None]) -> Sh
     return tuple(whole if i == axis else d for i, d in enumerate(data))
 
 
+def _parts(made: Shapes, operation: Operation, shapes: list[Shape | None]) -> Shape | None:
+    """The shape of one part of a sequence."""
+    data = shapes[0]
+    if not data:
+        return None
+    said = made.known.get(operation.inputs[1]) if len(operation.inputs) > 1 else (1,)
+    axis = operation.attributes.get("axis", 0) % len(data)
+    size = max(said, default=0) if said and all(isinstance(k, int) for k in said) else made.name()
+    if len(operation.inputs) == 1 and not operation.attributes.get("keepdims", 1):
+        return data[:axis] + data[axis + 1 :]
+    return tuple(size if i == axis else d for i, d in enumerate(data))
+
+
 def _range(made: Shapes, operation: Operation, shapes: list[Shape | None]) -> Shape | None:
     parts = [made.known.get(i, (None,))[0] for i in operation.inputs[:3]]
     if len(parts) == 3 and all(isinstance(p, int) for p in parts) and parts[2]:
@@ -310,7 +323,11 @@ _RULES: Final[dict[str, Rule]] = {
     "Split": _split, "Range": _range, "ConstantOfShape": _filled, "Pad": _padded,
     "OneHot": _one_hot, "If": _if,
     "Step": lambda m, o, s: (s[0][1:] if s[0] else s[0]) if s else None,
-    "Carried": lambda m, o, s: s[0] if len(s) == 1 or s[0] in s[1:] else None,
+    "Carried": lambda m, o, s: s[0] if s else None,
+    "Repeated": lambda m, o, s: s[0] if len(s) > 1 and s[0] == s[1] else None,
+    "SequenceAt": lambda m, o, s: s[0], "SequenceConstruct": lambda m, o, s: s[0],
+    "SequenceInsert": lambda m, o, s: s[0] or (s[1] if len(s) > 1 else None),
+    "SplitToSequence": _parts,
     "Shape": lambda m, o, s: (len(s[0]),) if s[0] is not None else ("?",),
     "Size": lambda m, o, s: (),
     "NonZero": lambda m, o, s: (len(s[0]), m.name()) if s[0] is not None else None,

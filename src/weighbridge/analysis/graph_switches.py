@@ -21,9 +21,12 @@ from weighbridge.analysis.graph_kinds import (
     REDUCTIONS,
     SATURATING,
     SHARP,
+    WRITING,
 )
 from weighbridge.analysis.graph_ways import FEW_OUTPUTS, PAYLOAD, SCALAR, Facts, Way
 
+COARSE: Final = 0.1
+"""From what scale on quantising is told from the rounding that a quantised model has everywhere."""
 WHOLE_TYPES: Final = frozenset({2, 3, 4, 5, 6, 7, 12, 13})
 
 
@@ -82,7 +85,7 @@ def way_through(facts: Facts, operation: Operation, raw: list[int], way: Way, fe
     if op == "DynamicQuantizeLinear":
         return way & (Way.RAW | Way.AIMED)
     if op in SATURATING and not only_guards(facts, operation, raw):
-        if op == "QuantizeLinear" and not fewest:
+        if op == "QuantizeLinear" and not (fewest and _is_coarse(facts, operation)):
             return way
         way |= Way.SATURATED
     if op in CUTTING and not _keeps(facts, operation, raw):
@@ -96,7 +99,8 @@ def way_through(facts: Facts, operation: Operation, raw: list[int], way: Way, fe
         way |= Way.AIMED
     if op in CELLS:
         way |= Way.SATURATED
-    if op == "OneHot" or op in ENCODERS or (op == "Gather" and _tabulates(facts, operation, raw)):
+    writes = op in WRITING and operation.inputs[0] not in raw
+    if op in ENCODERS or writes or (op == "Gather" and _tabulates(facts, operation, raw)):
         way |= Way.COMPARED | Way.AIMED
     if op == "Cast" and _steps(facts, operation, raw, way):
         way |= Way.SATURATED
@@ -109,6 +113,13 @@ def way_through(facts: Facts, operation: Operation, raw: list[int], way: Way, fe
     ):
         way |= Way.CONTENT
     return way
+
+
+def _is_coarse(facts: Facts, operation: Operation) -> bool:
+    """Whether the steps of quantisation are so large that few of them are left."""
+    scale = operation.inputs[1] if len(operation.inputs) > 1 else ABSENT
+    numbers = facts.constants.numbers(scale) if scale != ABSENT else None
+    return not numbers or any(n >= COARSE for n in numbers)
 
 
 def _tabulates(facts: Facts, operation: Operation, raw: list[int]) -> bool:
@@ -159,8 +170,10 @@ def becomes_gate(
         return fewest and _spoils_count(facts, operation, raw)
     if not fewest or way & Way.COUNT:
         return False
-    if way & Way.COMPARED:
+    if way & Way.COMPARED or op in CELLS:
         return True
+    if op == "QuantizeLinear" and not _is_coarse(facts, operation):
+        return False
     if (op in SATURATING or op == "Cast") and op not in EXTREMES and way & Way.SATURATED:
         if op == "Cast" and not _steps(facts, operation, raw, way):
             return False
@@ -255,6 +268,7 @@ def only_guards(facts: Facts, operation: Operation, raw: list[int]) -> bool:
     others = [i for i in operation.inputs if i != ABSENT and i not in raw]
     if not others:
         return False
+    counts = all(facts.whole[v] or facts.ways[v] & Way.COUNT for v in raw)
     for value in others:
         numbers = facts.constants.numbers(value)
         if not facts.constant[value]:
@@ -262,7 +276,7 @@ def only_guards(facts: Facts, operation: Operation, raw: list[int]) -> bool:
         if numbers is None or len(set(numbers)) != 1:
             return False
         bound = numbers[0]
-        small = -1e-3 <= bound <= 1e-3 or bound in (1, -1)
+        small = -1e-3 <= bound <= 1e-3 or (counts and bound in (1, -1))
         if not (small if operation.op == "Max" else bound >= 1e4):
             return False
     return True

@@ -16,7 +16,7 @@ from weighbridge.analysis.computation_graph import (
 )
 from weighbridge.analysis.graph_fused import spell_out
 from weighbridge.core.document import Malformed
-from weighbridge.formats.onnx import TYPES, Function, Graph, Node, Onnx, Port, Sparse, Tensor
+from weighbridge.formats.onnx import TYPES, Function, Graph, Node, Onnx, Port, Sparse, Tensor, Text
 from weighbridge.formats.protobuf import Kind, Schema, Wire, many
 
 READS: Final = Onnx
@@ -25,6 +25,9 @@ OPERATIONS: Final = 200_000
 DEPTH: Final = 60
 HELD: Final = 4_096
 """Up to how many numbers a constant is decoded that is not stored raw."""
+TEXT: Final = 256
+"""How many bytes of a text attribute are read."""
+_READ: Final = frozenset({"activation", "equation"})
 _STANDARD: Final = frozenset({"", "ai.onnx"})
 _NUMBERS: Final = Schema("TensorProto", {
     4: many("floats", Kind.FLOAT), 5: many("ints", Kind.INT), 7: many("longs", Kind.INT),
@@ -131,9 +134,9 @@ class _Builder:
         op = node.op if plain else f"{node.domain}::{node.op}"
         if bodies and plain and op in ("Loop", "Scan"):
             left = self._loop(op, inputs, bodies, attributes, scope, (*origin, label))
-            for name, given_back in zip(node.outputs, left, strict=False):
+            for name, comes_from in zip(node.outputs, left, strict=False):
                 output = self._output(name, scope, declared)
-                self.made.add(Operation("Carried", label, given_back, (output,), {}, origin))
+                self.made.add(Operation("Repeated", label, comes_from, (output,), {}, origin))
             return
         if bodies and plain and op == "If":
             inputs = inputs[:1]
@@ -148,9 +151,14 @@ class _Builder:
             attributes["value"] = self._constant(attributes["value"]).numbers(1) or ()
         outputs = tuple(self._output(name, scope, declared) for name in node.outputs)
         kept = {k: v for k, v in attributes.items() if isinstance(v, int | float | tuple)}
-        kept |= {k: attributes[k] for k in ("equation",) if k in attributes}
+        texts = {
+            k: self.model.text(v, TEXT)
+            for k, v in attributes.items()
+            if k in _READ and isinstance(v, Text)
+        }
+        kept |= texts
         operation = Operation(op, label, tuple(inputs), outputs, kept, origin)
-        spell_out(self.made, operation, attributes)
+        spell_out(self.made, operation, texts)
 
     def _input(self, name: str, scope: _Scope) -> int:
         if not name:
@@ -196,8 +204,8 @@ class _Builder:
         scope: _Scope,
         origin: tuple[str, ...],
     ) -> list[tuple[int, ...]]:
-        """What each output of a loop comes from: what it began with and what its body leaves, or
-        the latter alone where the outputs of all turns are put together."""
+        """What each output of a loop comes from: what its body leaves, what it began with, and what
+        says how often it runs."""
         body = bodies.get("body") or next(iter(bodies.values()))
         if op == "Loop":
             given = [self._derived("Step", inputs[:1], origin), *inputs[1:2]]
@@ -210,8 +218,9 @@ class _Builder:
         begins = [self._derived("Carried", [i], origin) for i in start]
         results = self._body(body, [*given, *begins, *scanned], scope, (*origin, "body"))
         left = results[1:] if op == "Loop" else results
+        turns = (*inputs[1:2], *results[:1], *inputs[:1]) if op == "Loop" else (ABSENT,)
         self.made.back |= dict(zip(begins, left, strict=False))
-        return [(start[i], value) if i < len(start) else (value,) for i, value in enumerate(left)]
+        return [(value, *start[i : i + 1], *turns) for i, value in enumerate(left)]
 
     def _derived(self, op: str, inputs: list[int], origin: tuple[str, ...]) -> int:
         number = self.made.value(op.lower())
