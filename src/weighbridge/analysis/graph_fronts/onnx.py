@@ -16,10 +16,22 @@ from weighbridge.analysis.computation_graph import (
 )
 from weighbridge.analysis.graph_fused import spell_out
 from weighbridge.core.document import Malformed
-from weighbridge.formats.onnx import TYPES, Function, Graph, Node, Onnx, Port, Sparse, Tensor, Text
+from weighbridge.formats.onnx import (
+    ONNX,
+    TYPES,
+    Function,
+    Graph,
+    Node,
+    Onnx,
+    Port,
+    Sparse,
+    Tensor,
+    Text,
+)
 from weighbridge.formats.protobuf import Kind, Schema, Wire, many
 
 READS: Final = Onnx
+FORMAT: Final = ONNX
 OPERATIONS: Final = 200_000
 """How many operations, calls and bodies are laid out; a model with more is not analysed whole."""
 DEPTH: Final = 60
@@ -150,7 +162,9 @@ class _Builder:
         if plain and op == "ConstantOfShape" and isinstance(attributes.get("value"), Tensor):
             attributes["value"] = self._constant(attributes["value"]).numbers(1) or ()
         outputs = tuple(self._output(name, scope, declared) for name in node.outputs)
-        kept = {k: v for k, v in attributes.items() if isinstance(v, int | float | tuple)}
+        kept: dict[str, Any] = {
+            k: v for k, v in attributes.items() if isinstance(v, int | float | tuple)
+        }
         texts = {
             k: self.model.text(v, TEXT)
             for k, v in attributes.items()

@@ -1,0 +1,31 @@
+"""The graphs of the benign corpus, by name."""
+
+from __future__ import annotations
+
+import zipfile
+from functools import cache
+from pathlib import Path
+
+ARCHIVES = sorted((Path(__file__).parent / "benign" / "files" / "graphs").glob("*.zip"))
+
+
+@cache
+def names() -> tuple[str, ...]:
+    """All of them."""
+    return tuple(sorted(_places()))
+
+
+@cache
+def _places() -> dict[str, Path]:
+    found = {}
+    for path in ARCHIVES:
+        with zipfile.ZipFile(path) as archive:
+            found |= dict.fromkeys(archive.namelist(), path)
+    return found
+
+
+@cache
+def exported(name: str) -> bytes:
+    """One of them."""
+    with zipfile.ZipFile(_places()[name]) as archive:
+        return archive.read(name)
