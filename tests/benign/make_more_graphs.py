@@ -17,7 +17,7 @@ import make_graphs
 import torch
 import torchvision
 import transformers as tf
-from make_graphs import KV, SMALL, Named, image, of, tiny_vision, words
+from make_graphs import KV, SMALL, Named, image, tiny_vision, words
 from torch import nn
 from torch.nn import functional
 
@@ -346,10 +346,10 @@ def anchors() -> Any:
 
 def faster() -> Made:
     from torchvision.models.detection import FasterRCNN
-    from torchvision.models.detection.faster_rcnn import TwoMLPHead
+    from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
 
     model = FasterRCNN(backbone(), None, box_head=TwoMLPHead(16 * 9, 24), min_size=32, max_size=32,
-                       box_predictor=torchvision.models.detection.faster_rcnn.FastRCNNPredictor(24, 4),
+                       box_predictor=FastRCNNPredictor(24, 4),
                        rpn_anchor_generator=anchors(), rpn_post_nms_top_n_test=10,
                        box_roi_pool=torchvision.ops.MultiScaleRoIAlign(["0"], 3, 2))  # fmt: skip
     return Detections(model), {"x": torch.rand(1, 3, 32, 32)}
@@ -486,10 +486,11 @@ MAKERS: dict[str, Callable[[], Made]] = {
     "layout": lambda: seen("LayoutLMForTokenClassification", "LayoutLMConfig", {
         "input_ids": words()["input_ids"], "bbox": torch.randint(0, 60, (2, 7, 4))},
         max_2d_position_embeddings=64, **FEW),
-    "trocr": lambda: decoder("VisionEncoderDecoderModel", "VisionEncoderDecoderConfig", 17, **(
-        {"encoder": {"model_type": "vit", **tiny_vision()},
-         "decoder": {"model_type": "trocr", "d_model": 32, **{
-             k: v for k, v in BART.items() if k.startswith("decoder_") or k == "vocab_size"}}})),
+    "trocr": lambda: decoder(
+        "VisionEncoderDecoderModel", "VisionEncoderDecoderConfig", 17,
+        encoder={"model_type": "vit", **tiny_vision()},
+        decoder={"model_type": "trocr", "d_model": 32, **{
+            k: v for k, v in BART.items() if k.startswith("decoder_") or k == "vocab_size"}}),
     "letters": lambda: (Letters(), {"line": torch.rand(1, 1, 16, 64)}),
     # generators
     "vae_encoder": lambda: vae("encode"),

@@ -50,7 +50,9 @@ def renamed(data: bytes) -> bytes:
 
 
 def test_the_same_export_is_explained(tmp_path: Path) -> None:
-    findings, gaps = told(renamed(exported("vit-script.onnx")), exported("vit-script.onnx"), tmp_path)
+    findings, gaps = told(
+        renamed(exported("vit-script.onnx")), exported("vit-script.onnx"), tmp_path
+    )
     assert [(f.action, f.symbol) for f in findings] == [(Action.NOTE, "same")]
     assert not [g for g in gaps if "reference" in g.message]
 

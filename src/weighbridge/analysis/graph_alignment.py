@@ -49,7 +49,7 @@ class Aligned:
 
 def align(graph: ComputationGraph, reference: ComputationGraph) -> Aligned:
     """What of `graph` is not in `reference`."""
-    ours, theirs = _Outline(graph), _Outline(reference)
+    ours, theirs = Outline(graph, infer(graph)), Outline(reference, infer(reference))
     here, there = ours.described(), theirs.described()
     plain = Counter(labels[0] for labels in there.values())
     whole = Counter(labels[-1] for labels in there.values())
@@ -76,7 +76,11 @@ def align(graph: ComputationGraph, reference: ComputationGraph) -> Aligned:
     return Aligned(tuple(extra), tuple(around), lacking, len(here), len(there))
 
 
-def drawn(graph: ComputationGraph, found: Aligned) -> Subgraph:
+def drawn(
+    graph: ComputationGraph,
+    found: Aligned,
+    title: str = "What the reference does not have (accused)",
+) -> Subgraph:
     """What was found and what stands right beside it."""
     accused = dict.fromkeys(found.extra[:DRAWN] or found.around[:DRAWN], "accused")
     chosen = dict(accused)
@@ -97,17 +101,17 @@ def drawn(graph: ComputationGraph, found: Aligned) -> Subgraph:
                 edges.append(Edge(f"o{producer}", f"o{number}", "", role))
     ids = {node.id for node in nodes[:150]}
     return Subgraph(
-        "What the reference does not have (accused)",
+        title,
         tuple(nodes[:150]),
         tuple(e for e in edges if e.source in ids and e.target in ids),
     )
 
 
-class _Outline:
+class Outline:
     """A graph without what makes no difference."""
 
-    def __init__(self, graph: ComputationGraph) -> None:
-        self.graph, self.made = graph, infer(graph)
+    def __init__(self, graph: ComputationGraph, made: Shapes) -> None:
+        self.graph, self.made = graph, made
         self.operators: dict[Hashable, str] = {}
         self.same = self._same()
 
