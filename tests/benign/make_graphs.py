@@ -5,6 +5,8 @@ pip install torch torchvision transformers==5.24.0 onnx==1.23.2 onnxscript==0.7.
 python tests/benign/make_graphs.py /a/folder && \
     python tests/benign/make_more_graphs.py /another/folder && \
     python tests/benign/make_graphs.py --pack /a/folder /another/folder tests/benign/files/graphs
+
+The archives that are committed also hold some forms of them (`make_graph_forms.py`).
 """
 
 from __future__ import annotations
@@ -399,9 +401,10 @@ def slender(path: Path) -> bytes:
         del tensor.metadata_props[:]
         numbers = onnx.numpy_helper.to_array(tensor)
         if numbers.dtype == np.float32 and numbers.size > 64:
-            small = np.where(np.abs(numbers) < 1e4, numbers, 0)  # masks hold the largest numbers
-            rounded = np.where(small == numbers, np.round(small * 16) / 16, numbers)
-            rounded = rounded.astype(np.float32)
+            if np.abs(numbers).max(initial=0) < 1e4:  # masks hold the largest numbers
+                step = 2.0 ** np.floor(np.log2(np.abs(numbers).max(initial=0) / 4 + 1e-30))
+                numbers = np.round(numbers / step) * step
+            rounded = numbers.astype(np.float32)
             tensor.CopyFrom(onnx.numpy_helper.from_array(rounded, tensor.name))
     return model.SerializeToString(deterministic=True)
 

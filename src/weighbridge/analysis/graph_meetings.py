@@ -86,7 +86,9 @@ def meets(
             return None
         return Meeting(number, gate, value, data, f"a switch from the input meets the trunk ({op})")
     if way & Way.COUNT and facts.narrow(value):
-        if op == "Div" and operation.inputs[1] == value:
+        if op == "Concat":
+            facts.explain("a count beside other features")
+        elif op == "Div" and operation.inputs[1] == value:
             facts.explain("division by a count")
         elif op in INDEXED and not facts.ways[operation.inputs[0]] & Way.MIXED:
             facts.explain("selection of a place by a count or an index")

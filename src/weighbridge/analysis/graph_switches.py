@@ -73,6 +73,8 @@ def way_through(facts: Facts, operation: Operation, raw: list[int], way: Way, fe
         lengths = way & Way.COUNT or (way & Way.SETTING)
         if lengths and _against_places(facts, operation, raw):
             return Way.RAW | Way.COMPARED  # places up to a length: a mask
+        if fewest and _asks_for_anything(facts, operation, raw, way):
+            return way
         return (way | Way.COMPARED | Way.AIMED) & ~Way.COUNT
     if op in PICKING:
         return Way.RAW | (Way.COUNT if fewest else Way.COMPARED)
@@ -113,6 +115,15 @@ def way_through(facts: Facts, operation: Operation, raw: list[int], way: Way, fe
     ):
         way |= Way.CONTENT
     return way
+
+
+def _asks_for_anything(facts: Facts, operation: Operation, raw: list[int], way: Way) -> bool:
+    """Whether a number that nothing was aimed at is compared with nothing: is there any at all?"""
+    if way & (Way.AIMED | Way.COMPARED | Way.COUNT | Way.SATURATED | Way.SETTING):
+        return False
+    others = [i for i in operation.inputs if i != ABSENT and i not in raw]
+    numbers = [facts.constants.numbers(i) for i in others]
+    return len(others) == 1 and all(n is not None and not any(n) for n in numbers)
 
 
 def _is_coarse(facts: Facts, operation: Operation) -> bool:
