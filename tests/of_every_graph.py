@@ -17,7 +17,7 @@ def names() -> tuple[str, ...]:
 
 @cache
 def _places() -> dict[str, Path]:
-    found = {}
+    found: dict[str, Path] = {}
     for path in ARCHIVES:
         with zipfile.ZipFile(path) as archive:
             found |= dict.fromkeys(archive.namelist(), path)
