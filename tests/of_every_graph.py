@@ -6,7 +6,11 @@ import zipfile
 from functools import cache
 from pathlib import Path
 
-ARCHIVES = sorted((Path(__file__).parent / "benign" / "files" / "graphs").glob("*.zip"))
+BENIGN = Path(__file__).parent / "benign"
+ARCHIVES = sorted(
+    [*(BENIGN / "files" / "graphs").glob("*.zip"), BENIGN / "reviewed" / "graphs.zip"]
+)
+"""Those that nothing is said of, and those that are known to be reviewed."""
 
 
 @cache

@@ -14,7 +14,9 @@ _DECIDED = Way.COMPARED | Way.SATURATED
 _PLACES = frozenset(
     {"Range", "ConstantOfShape", "Expand", "Trilu", "OneHot", "EyeLike", "CumSum", "NonZero"}
 )
-_CHANGING = frozenset({"Add", "Sub", "Mul", "Div", "Pow", "Min", "Max", "Sum", "Where", "If"})
+_CHANGING = frozenset(
+    {"Add", "Sub", "Mul", "Div", "Pow", "Min", "Max", "Sum", "Where", "If", "Gather"}
+)
 
 
 def length_of(facts: Facts, operation: Operation) -> Way:
