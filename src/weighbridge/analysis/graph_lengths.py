@@ -15,7 +15,7 @@ _PLACES = frozenset(
     {"Range", "ConstantOfShape", "Expand", "Trilu", "OneHot", "EyeLike", "CumSum", "NonZero"}
 )
 _CHANGING = frozenset(
-    {"Add", "Sub", "Mul", "Div", "Pow", "Min", "Max", "Sum", "Where", "If", "Gather"}
+    {"Add", "Sub", "Mul", "Div", "Pow", "Min", "Max", "Sum", "Where", "If", "Gather", "Repeated"}
 )
 
 
@@ -57,7 +57,8 @@ def decides(facts: Facts, operation: Operation, moved: list[int]) -> int:
     """The answer to a comparison of a length that changes data here; `ABSENT` if there is none."""
     if operation.op not in _CHANGING:
         return ABSENT
-    for value in operation.inputs:
+    turns = operation.op == "Repeated"  # how often it runs stands last
+    for value in operation.inputs[-1:] if turns else operation.inputs:
         if value == ABSENT or not facts.ways[value] & Way.LENGTH:
             continue
         if facts.ways[value] & _DECIDED:
