@@ -87,13 +87,14 @@ def test_implants(predicate: str) -> None:
 
 
 MORE = {**{k: (DETECTORS, p) for k, p in MORE_IMAGES.items()},
-        **{k: (TOKEN_HOSTS, p) for k, p in MORE_TOKENS.items()},
+        **{k: (TOKEN_HOSTS[:3], p) for k, p in MORE_TOKENS.items()},
         **{f"{k} in sound": (SOUND_HOSTS, p) for k, p in SOUNDS.items()}}  # fmt: skip
 
 
 @pytest.mark.parametrize("predicate", MORE)
 def test_more_implants(predicate: str) -> None:
-    """Each with some of all payloads, so that every pair of a kind comes up across hosts."""
+    """Each with a fifth of all payloads. The hosts for words have inputs of any length: where it is
+    fixed, a length says nothing."""
     hosts, function = MORE[predicate]
     every = {**PAYLOADS, **MORE_PAYLOADS}
     first = sorted(MORE).index(predicate) % 5
