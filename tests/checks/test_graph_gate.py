@@ -18,6 +18,8 @@ from of_every_graph import exported, names
 from of_every_model import CHECKS
 from protobufs import message
 from weighbridge.analysis.computation_graph import ComputationGraph
+from weighbridge.analysis.graph_alignment import align
+from weighbridge.analysis.graph_blocks import odd_block
 from weighbridge.analysis.graph_flow import analyse
 from weighbridge.analysis.graph_fronts.onnx import graph_of
 from weighbridge.core.control import ControlVerdict
@@ -240,6 +242,45 @@ def test_by_hand(case: str) -> None:
     assert met(data) is expected
 
 
+def layered(odd: int, *inside: str) -> bytes:
+    """Eight layers; one of them (`odd`, from 0) has more operators."""
+    nodes, last = [], "x"
+    for number in range(8):
+        steps = [node("MatMul", (last, "w"), f"a{number}"),
+                 node("Relu", (f"a{number}",), f"b{number}"),
+                 node("Mul", (f"b{number}", "v"), f"c{number}"),
+                 node("Softmax", (f"c{number}",), f"d{number}")]  # fmt: skip
+        now = f"d{number}"
+        for place, op in enumerate(inside if number == odd else ()):
+            inputs = {"Greater": (now, "v"), "Where": (now, f"c{number}", f"b{number}")}
+            steps.append(node(op, inputs.get(op, (now,)), f"e{number}{place}"))
+            now = f"e{number}{place}"
+        steps.append(node("Add", (now, last), f"f{number}"))
+        nodes, last = [*nodes, *steps], f"f{number}"
+    nodes.append(node("Identity", (last,), "y"))
+    weights = struct.pack("<256f", *((i * 37 % 101) / 50 - 1 for i in range(256)))
+    tensors: list[Fields] = [{1: [16, 16], 2: 1, 8: "w", 9: weights},
+                             {1: [16], 2: 1, 8: "v", 9: weights[:64]}]  # fmt: skip
+    port: Fields = {1: "x", 2: {1: {1: FLOAT, 2: {1: [{2: "batch"}, {1: 16}]}}}}
+    graph = {1: nodes, 2: "g", 5: tensors, 11: [port], 12: [{1: "y"}]}
+    return message({1: 8, 2: "test", 7: graph, 8: {1: "", 2: 17}})
+
+
+BLOCKS = {
+    "all alike": (layered(8), None),
+    "one compares and chooses": (layered(4, "Greater", "Where"), Action.REVIEW),
+    "one has a sine": (layered(3, "Sin"), Action.NOTE),
+}
+
+
+@pytest.mark.parametrize("case", BLOCKS)
+def test_a_block_that_no_sibling_is_like(case: str) -> None:
+    data, expected = BLOCKS[case]
+    told = [f for f in said(data)[0] if f.symbol == "block"]
+    assert [f.action for f in told] == ([] if expected is None else [expected])
+    assert all(isinstance(f.evidence[0], Subgraph) for f in told)
+
+
 OPERATORS = [
     "Add",
     "Mul",
@@ -276,6 +317,24 @@ OPERATORS = [
     "Resize",
     "NonZero",
     "Compress",
+    "Einsum",
+    "DFT",
+    "STFT",
+    "LSTM",
+    "ConvTranspose",
+    "DepthToSpace",
+    "RandomUniform",
+    "QLinearConv",
+    "QLinearMatMul",
+    "SplitToSequence",
+    "SequenceAt",
+    "GridSample",
+    "RoiAlign",
+    "Unique",
+    "Carried",
+    "Repeated",
+    "ScatterND",
+    "Identity",
 ]
 VALUES = st.sampled_from(["x", "y", "z", "w", "n", ""])
 ATTRIBUTES = st.dictionaries(
@@ -301,7 +360,9 @@ def test_any_graph_is_followed(nodes: Any, numbers: list[int]) -> None:
     }  # fmt: skip
     laid_out = graph_of(parsed(message({1: 8, 7: graph})))
     assert isinstance(laid_out, ComputationGraph)
-    analyse(laid_out)
+    flow = analyse(laid_out)
+    odd_block(laid_out, flow.shapes)
+    assert not align(laid_out, laid_out).extra
 
 
 def test_functions_that_call_each_other_end() -> None:

@@ -119,7 +119,7 @@ class Outline:
         """For each value the one that it is under another name."""
         same = list(range(len(self.graph.values)))
         for operation in self.graph.operations:
-            if _moves(operation) and operation.inputs[0] != ABSENT:
+            if _moves(operation) and ABSENT not in (operation.inputs[0], operation.outputs[0]):
                 same[operation.outputs[0]] = same[operation.inputs[0]]
         return same
 
@@ -187,7 +187,7 @@ class Outline:
         value = self.same[value]
         known = self.made.known.get(value)
         if known is not None and len(known) == 1 and not isinstance(known[0], str):
-            return ("number", float(f"{known[0]:.5g}"))
+            return ("number", f"{known[0]:.5g}")
         entry = self.graph.values[value]
         if entry.constant is not None or _fixed(self.made, value):
             return ("numbers", len(self.made.shapes[value] or ()))

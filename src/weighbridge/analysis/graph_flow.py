@@ -85,7 +85,7 @@ class _Pass:
         )
 
     def _step(self, number: int, operation: Operation) -> None:
-        if operation.op == "Carried" and operation.outputs[0] in self.facts.graph.back:
+        if operation.op == "Carried" and set(operation.outputs) & self.facts.graph.back.keys():
             left = self.facts.graph.back[operation.outputs[0]]
             operation = replace(operation, inputs=(*operation.inputs, left))
         inputs = [i for i in operation.inputs if i != ABSENT]

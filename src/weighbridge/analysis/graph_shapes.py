@@ -65,7 +65,7 @@ def infer(graph: ComputationGraph) -> Shapes:
     return made
 
 
-_WRONG: Final = (TypeError, ValueError, IndexError, ArithmeticError, AttributeError)
+_WRONG: Final = (TypeError, ValueError, LookupError, ArithmeticError, AttributeError)
 
 
 def _sound(shape: Shape | None, made: Shapes) -> Shape | None:
