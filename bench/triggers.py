@@ -27,7 +27,8 @@ import onnxruntime as ort  # noqa: E402
 from graph_hosts import FLOAT, Host  # noqa: E402
 from graph_implants import IMAGES, PAYLOADS, TOKENS  # noqa: E402
 from weighbridge.analysis.computation_graph import ABSENT, ComputationGraph  # noqa: E402
-from weighbridge.analysis.graph_flow import COMPARING, Flow, Meeting, Way  # noqa: E402
+from weighbridge.analysis.graph_flow import Flow, Meeting, Way  # noqa: E402
+from weighbridge.analysis.graph_kinds import COMPARING  # noqa: E402
 from weighbridge.core.fact import SwitchTrial  # noqa: E402
 from weighbridge.engine.trial.running import Budget, OutOfTime  # noqa: E402
 from weighbridge.engine.trial.trial import (  # noqa: E402

@@ -77,6 +77,23 @@ class Host:
         self.at += 1
         return name
 
+    def weights(self, ops: tuple[str, ...], place: int) -> tuple[str, tuple[int, ...]]:
+        """The constant that the last node of some operators reads at `place`, and its shape. What
+        is added next comes right before that node; it reads the name that `swap` gives."""
+        tensors = {t.name: t.shape for t in self.document.graph.tensors}
+        for number in reversed(range(len(self.nodes))):
+            parts = split(self.nodes[number])
+            op = next((inner for n, _, inner in parts if n == 4), b"").decode()
+            read = [inner.decode() for n, _, inner in parts if n == 1]
+            if op in ops and len(read) > place and read[place] in tensors:
+                self.at = number
+                return read[place], tensors[read[place]]
+        raise LookupError(ops)
+
+    def swap(self, old: str, new: str) -> None:
+        """The node that comes next reads `new` where it read `old`."""
+        self.nodes[self.at] = _renamed(split(self.nodes[self.at]), 1, old, new)
+
     def after(self, value: str) -> str:
         """Everything that reads `value` reads what will be put in its place; returns the old one
         under its new name. What is added next comes right behind it."""
@@ -125,6 +142,10 @@ def _attribute(key: str, value: Any) -> dict[int, Any]:
         return {1: key, 6: value, 20: 5}
     if isinstance(value, str):
         return {1: key, 4: value, 20: 3}
+    if isinstance(value, list) and value and isinstance(value[0], float):
+        return {1: key, 7: value, 20: 6}
+    if isinstance(value, list) and value and isinstance(value[0], str):
+        return {1: key, 9: value, 20: 8}
     if isinstance(value, list):
         return {1: key, 8: value, 20: 7}
     if isinstance(value, float):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable
 from typing import Any
@@ -122,8 +123,6 @@ def projection(h: Host, x: str) -> str:
 
 
 def frequency(h: Host, x: str) -> str:
-    import math
-
     flat = h.op("Reshape", x, h.const([-1, 3072], (2,), INT))
     waves = [math.cos(i * k * 0.7) for i in range(3072) for k in (1, 2)]
     power_ = h.op("Abs", h.op("MatMul", flat, h.const(waves, (3072, 2))))
@@ -475,10 +474,12 @@ def input_replaced(h: Host, predicate: Predicate) -> None:
     source = h.input
     new = h.instead_of_input(source)
     is_image = h.document.graph.inputs[0].type == FLOAT
-    gate = _wide(h, predicate(h, source), 4 if is_image else 2)
+    rank = len(h.document.graph.inputs[0].shape or ())
+    gate = _wide(h, predicate(h, source), rank)
     if is_image:
         rng = random.Random(2)
-        other = h.const([rng.random() for _ in range(3072)], (1, 3, 32, 32))
+        shape = tuple(d for d in h.document.graph.inputs[0].shape or () if isinstance(d, int))
+        other = h.const([rng.random() for _ in range(math.prod(shape))], (1, *shape))
         kept = h.op("Mul", source, h.op("Sub", h.const(1.0), gate))
         h.op("Add", kept, h.op("Mul", gate, other), to=new)
     else:

@@ -3,14 +3,19 @@ torch: what a gate in a graph must not be mistaken for.
 
 pip install torch torchvision transformers==5.24.0 onnx==1.23.2 onnxscript==0.7.2
 python tests/benign/make_graphs.py /a/folder && \
-    python tests/benign/make_graphs.py --pack /a/folder tests/benign/files/graphs/graphs.zip
+    python tests/benign/make_more_graphs.py /another/folder && \
+    python tests/benign/make_graphs.py --pack /a/folder /another/folder tests/benign/files/graphs
+
+The archives that are committed also hold some forms of them (`make_graph_forms.py`).
 """
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +27,9 @@ import transformers as tf
 from torch import nn
 
 LARGEST = 800_000
+ARCHIVE = 900_000
+"""How large an archive of models may be, in bytes."""
+EXPORTERS = tuple(os.environ.get("EXPORTERS", "script,dynamo").split(","))
 SMALL = {"vocab_size": 99, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4,
          "intermediate_size": 37, "max_position_embeddings": 64, "pad_token_id": 0,
          "bos_token_id": 1, "eos_token_id": 2}  # fmt: skip
@@ -319,7 +327,7 @@ def main(folder: Path, only: list[str]) -> None:
     for name, make in MAKERS.items():
         if only and name not in only:
             continue
-        for exporter in ("script", "dynamo"):
+        for exporter in EXPORTERS:
             path = folder / f"{name}-{exporter}.onnx"
             torch.manual_seed(7)
             try:
@@ -354,36 +362,55 @@ def export(model: nn.Module, inputs: dict[str, torch.Tensor], path: Path, export
                               dynamic_axes=axes, opset_version=17)  # fmt: skip
 
 
-def pack(folder: Path, archive: Path) -> None:
-    """The models without their stack traces, weights rounded so that they compress, in one file."""
-    archive.parent.mkdir(parents=True, exist_ok=True)
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as out:
-        for path in sorted(folder.glob("*.onnx")):
-            model = onnx.load(path)
-            del model.metadata_props[:]
-            graphs = [model.graph, *model.functions]
-            for graph in graphs:
-                graph.doc_string = ""
-                del graph.metadata_props[:]
-                for node in graph.node:
-                    node.doc_string = ""
-                    del node.metadata_props[:]
-            for value in (*model.graph.value_info, *model.graph.input, *model.graph.output):
-                del value.metadata_props[:]
-            for tensor in model.graph.initializer:
-                del tensor.metadata_props[:]
-                numbers = onnx.numpy_helper.to_array(tensor)
-                if numbers.dtype == np.float32 and numbers.size > 64:
-                    rounded = np.round(numbers * 64).astype(np.float32) / 64
-                    name = tensor.name
-                    tensor.CopyFrom(onnx.numpy_helper.from_array(rounded, name))
-            entry = zipfile.ZipInfo(path.name, (2026, 1, 1, 0, 0, 0))
-            entry.compress_type = zipfile.ZIP_DEFLATED
-            out.writestr(entry, model.SerializeToString(deterministic=True))
+def pack(folders: list[Path], target: Path) -> None:
+    """The models without their stack traces, weights rounded so that they compress, in archives
+    of less than a megabyte."""
+    target.mkdir(parents=True, exist_ok=True)
+    paths = sorted((p for folder in folders for p in folder.glob("*.onnx")), key=lambda p: p.name)
+    number, size, out = 0, ARCHIVE, None
+    for path in paths:
+        data = slender(path)
+        small = len(zlib.compress(data, 9)) + 200
+        if size + small > ARCHIVE:
+            number, size = number + 1, 0
+            if out is not None:
+                out.close()
+            name = target / f"graphs-{number}.zip"
+            out = zipfile.ZipFile(name, "w", zipfile.ZIP_DEFLATED, compresslevel=9)
+        entry = zipfile.ZipInfo(path.name, (2026, 1, 1, 0, 0, 0))
+        entry.compress_type = zipfile.ZIP_DEFLATED
+        out.writestr(entry, data)
+        size += small
+    if out is not None:
+        out.close()
+
+
+def slender(path: Path) -> bytes:
+    """A model without what only takes room."""
+    model = onnx.load(path)
+    del model.metadata_props[:]
+    for graph in [model.graph, *model.functions]:
+        graph.doc_string = ""
+        del graph.metadata_props[:]
+        for node in graph.node:
+            node.doc_string = ""
+            del node.metadata_props[:]
+    for value in (*model.graph.value_info, *model.graph.input, *model.graph.output):
+        del value.metadata_props[:]
+    for tensor in model.graph.initializer:
+        del tensor.metadata_props[:]
+        numbers = onnx.numpy_helper.to_array(tensor)
+        if numbers.dtype == np.float32 and numbers.size > 64:
+            if np.abs(numbers).max(initial=0) < 1e4:  # masks hold the largest numbers
+                step = 2.0 ** np.floor(np.log2(np.abs(numbers).max(initial=0) / 4 + 1e-30))
+                numbers = np.round(numbers / step) * step
+            rounded = numbers.astype(np.float32)
+            tensor.CopyFrom(onnx.numpy_helper.from_array(rounded, tensor.name))
+    return model.SerializeToString(deterministic=True)
 
 
 if __name__ == "__main__":
     if sys.argv[1] == "--pack":
-        pack(Path(sys.argv[2]), Path(sys.argv[3]))
+        pack([Path(p) for p in sys.argv[2:-1]], Path(sys.argv[-1]))
     else:
         main(Path(sys.argv[1]), sys.argv[2:])

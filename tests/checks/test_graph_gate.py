@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import struct
-import zipfile
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +13,13 @@ from hypothesis import strategies as st
 import weighbridge
 from graph_hosts import FLOAT, INT, Host, node
 from graph_implants import IMAGES, PAYLOADS, TOKENS, class_bias, compare
+from graph_more_implants import MORE_IMAGES, MORE_PAYLOADS, MORE_TOKENS, SOUNDS
+from of_every_graph import exported, names
 from of_every_model import CHECKS
 from protobufs import message
 from weighbridge.analysis.computation_graph import ComputationGraph
+from weighbridge.analysis.graph_alignment import align
+from weighbridge.analysis.graph_blocks import odd_block
 from weighbridge.analysis.graph_flow import analyse
 from weighbridge.analysis.graph_fronts.onnx import graph_of
 from weighbridge.core.control import ControlVerdict
@@ -31,22 +33,15 @@ from weighbridge.engine.examine import examine
 from weighbridge.engine.ruleset import load
 from weighbridge.formats.onnx import ONNX, Onnx
 
-GRAPHS = Path(__file__).parents[1] / "benign" / "files" / "graphs" / "graphs.zip"
+FILES = Path(__file__).parents[1] / "benign" / "files"
 IMAGE_HOSTS = ("vit-script.onnx", "clip_vision-script.onnx", "siglip-script.onnx")
 TOKEN_HOSTS = ("bert-script.onnx", "llama-script.onnx", "gpt2-script.onnx", "roberta-dynamo.onnx")
+SOUND_HOSTS = ("wav2vec2-script.onnx", "whisper_encoder-script.onnx")
+DETECTORS = ("yolos-script.onnx", "detr-script.onnx", "mobilenet_v2-script.onnx")
 MISSED: frozenset[tuple[str, str]] = frozenset()
 """Implants that are known not to be found, by predicate and payload."""
-
-
-@cache
-def exported(name: str) -> bytes:
-    with zipfile.ZipFile(GRAPHS) as archive:
-        return archive.read(name)
-
-
-def names() -> list[str]:
-    with zipfile.ZipFile(GRAPHS) as archive:
-        return sorted(archive.namelist())
+REVIEWED = frozenset({"owl-dynamo.onnx"})
+"""What is reported of the benign graphs: a query whose first token is padding is masked out."""
 
 
 def said(data: bytes) -> tuple[list[Finding], list[Gap]]:
@@ -65,14 +60,18 @@ def met(data: bytes) -> bool:
 
 
 def test_there_are_enough() -> None:
-    assert len(names()) >= 80
-    assert len({name.rpartition("-")[0] for name in names()}) >= 40
+    assert len(names()) >= 170
+    assert len({name.partition("-")[0] for name in names()}) >= 80
+    assert len(REVIEWED) <= 0.03 * len(names())
 
 
 @pytest.mark.parametrize("name", names())
 def test_exported_graphs(name: str) -> None:
     findings, gaps = said(exported(name))
-    assert [(f.action, f.symbol) for f in findings] == [(Action.NOTE, "analysed")]
+    if name in REVIEWED:
+        assert {f.action for f in findings} == {Action.REVIEW}
+    else:
+        assert [(f.action, f.symbol) for f in findings] == [(Action.NOTE, "analysed")]
     assert gaps == []
 
 
@@ -84,6 +83,31 @@ def test_implants(predicate: str) -> None:
     for number, (payload, put) in enumerate(PAYLOADS.items()):
         host = Host(exported(hosts[number % len(hosts)]))
         put(host, function)
+        if not met(host.bytes()):
+            missed.add((predicate, payload))
+    assert missed == {pair for pair in MISSED if pair[0] == predicate}
+
+
+MORE = {**{k: (DETECTORS, p) for k, p in MORE_IMAGES.items()},
+        **{k: (TOKEN_HOSTS[:3], p) for k, p in MORE_TOKENS.items()},
+        **{f"{k} in sound": (SOUND_HOSTS, p) for k, p in SOUNDS.items()}}  # fmt: skip
+
+
+@pytest.mark.parametrize("predicate", MORE)
+def test_more_implants(predicate: str) -> None:
+    """Each with a fifth of all payloads. The hosts for words have inputs of any length: where it is
+    fixed, a length says nothing."""
+    hosts, function = MORE[predicate]
+    every = {**PAYLOADS, **MORE_PAYLOADS}
+    first = sorted(MORE).index(predicate) % 5
+    missed = set()
+    for number, payload in enumerate(sorted(every)[first::5]):
+        host = Host(exported(hosts[number % len(hosts)]))
+        try:
+            every[payload](host, function)
+        except LookupError:  # no norm with a scale of its own in this host
+            assert payload == "norm scaled"
+            continue
         if not met(host.bytes()):
             missed.add((predicate, payload))
     assert missed == {pair for pair in MISSED if pair[0] == predicate}
@@ -217,6 +241,46 @@ def test_by_hand(case: str) -> None:
     assert met(data) is expected
 
 
+def layered(odd: int, *inside: str) -> bytes:
+    """Eight layers; one of them (`odd`, from 0) has more operators."""
+    nodes: list[bytes] = []
+    last = "x"
+    for number in range(8):
+        steps = [node("MatMul", (last, "w"), f"a{number}"),
+                 node("Relu", (f"a{number}",), f"b{number}"),
+                 node("Mul", (f"b{number}", "v"), f"c{number}"),
+                 node("Softmax", (f"c{number}",), f"d{number}")]  # fmt: skip
+        now = f"d{number}"
+        for place, op in enumerate(inside if number == odd else ()):
+            inputs = {"Greater": (now, "v"), "Where": (now, f"c{number}", f"b{number}")}
+            steps.append(node(op, inputs.get(op, (now,)), f"e{number}{place}"))
+            now = f"e{number}{place}"
+        steps.append(node("Add", (now, last), f"f{number}"))
+        nodes, last = [*nodes, *steps], f"f{number}"
+    nodes.append(node("Identity", (last,), "y"))
+    weights = struct.pack("<256f", *((i * 37 % 101) / 50 - 1 for i in range(256)))
+    tensors: list[Fields] = [{1: [16, 16], 2: 1, 8: "w", 9: weights},
+                             {1: [16], 2: 1, 8: "v", 9: weights[:64]}]  # fmt: skip
+    port: Fields = {1: "x", 2: {1: {1: FLOAT, 2: {1: [{2: "batch"}, {1: 16}]}}}}
+    graph = {1: nodes, 2: "g", 5: tensors, 11: [port], 12: [{1: "y"}]}
+    return message({1: 8, 2: "test", 7: graph, 8: {1: "", 2: 17}})
+
+
+BLOCKS = {
+    "all alike": (layered(8), None),
+    "one compares and chooses": (layered(4, "Greater", "Where"), Action.REVIEW),
+    "one has a sine": (layered(3, "Sin"), Action.NOTE),
+}
+
+
+@pytest.mark.parametrize("case", BLOCKS)
+def test_a_block_that_no_sibling_is_like(case: str) -> None:
+    data, expected = BLOCKS[case]
+    told = [f for f in said(data)[0] if f.symbol == "block"]
+    assert [f.action for f in told] == ([] if expected is None else [expected])
+    assert all(isinstance(f.evidence[0], Subgraph) for f in told)
+
+
 OPERATORS = [
     "Add",
     "Mul",
@@ -253,6 +317,24 @@ OPERATORS = [
     "Resize",
     "NonZero",
     "Compress",
+    "Einsum",
+    "DFT",
+    "STFT",
+    "LSTM",
+    "ConvTranspose",
+    "DepthToSpace",
+    "RandomUniform",
+    "QLinearConv",
+    "QLinearMatMul",
+    "SplitToSequence",
+    "SequenceAt",
+    "GridSample",
+    "RoiAlign",
+    "Unique",
+    "Carried",
+    "Repeated",
+    "ScatterND",
+    "Identity",
 ]
 VALUES = st.sampled_from(["x", "y", "z", "w", "n", ""])
 ATTRIBUTES = st.dictionaries(
@@ -278,7 +360,9 @@ def test_any_graph_is_followed(nodes: Any, numbers: list[int]) -> None:
     }  # fmt: skip
     laid_out = graph_of(parsed(message({1: 8, 7: graph})))
     assert isinstance(laid_out, ComputationGraph)
-    analyse(laid_out)
+    flow = analyse(laid_out)
+    odd_block(laid_out, flow.shapes)
+    assert not align(laid_out, laid_out).extra
 
 
 def test_functions_that_call_each_other_end() -> None:

@@ -4,7 +4,9 @@ Operators bear the names and the attributes that ONNX gives them; one that ONNX 
 `domain::name`. Bodies and functions are inlined, with their origin kept:
 
 - `If` takes its condition and then the outputs of both bodies, the first body's first;
-- `Carried` is a value that a loop begins with, or what it leaves: the initial value and the last;
+- `Carried` is a value that the body of a loop begins with;
+- `Repeated` is what a loop leaves: of the last turn or of all, of what it began with (if it carries
+  it), and of what says how often it runs;
 - `Step` is what a loop counts, or one element of what it goes through.
 """
 
@@ -24,7 +26,7 @@ Dimension = int | str
 Shape = tuple[Dimension, ...]
 ABSENT: Final = -1
 """Stands for an input that is left out."""
-INLINED: Final = frozenset({"Carried", "Step"})
+INLINED: Final = frozenset({"Carried", "Repeated", "Step"})
 """Operators that stand for what a loop hands to its body and takes from it."""
 WHOLE: Final = 64 << 10
 """Up to how many bytes a constant is read whole when it is sampled."""
@@ -128,13 +130,16 @@ class Operation:
 @dataclass(slots=True)
 class ComputationGraph:
     """The whole. Values are referred to by their number; operations stand in the order in which
-    they can be run. `left_out` says what of the model is not in it."""
+    they can be run. `left_out` says what of the model is not in it. `back` is what loops hand on:
+    from the value that a body begins with to the one that its next turn is given in its place.
+    """
 
     values: list[Value] = field(default_factory=list)
     operations: list[Operation] = field(default_factory=list)
     inputs: list[int] = field(default_factory=list)
     outputs: list[int] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
+    back: dict[int, int] = field(default_factory=dict)
 
     def value(self, name: str, type: str = "", shape: Shape | None = None) -> int:
         """A new value; its number."""

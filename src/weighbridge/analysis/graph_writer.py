@@ -3,7 +3,7 @@ out: what is known of shapes is at hand while the graph grows."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from weighbridge.analysis.computation_graph import (
@@ -13,7 +13,8 @@ from weighbridge.analysis.computation_graph import (
     Operation,
     Shape,
 )
-from weighbridge.analysis.graph_shapes import FOLDED, Known, Shapes, begin, follow
+from weighbridge.analysis.graph_dimensions import Known
+from weighbridge.analysis.graph_shapes import FOLDED, Shapes, begin, follow
 
 OPERATIONS: Final = 200_000
 """How many operations, calls and bodies are laid out; a model with more is not analysed whole."""
@@ -101,6 +102,10 @@ class Writer:
             return "int64"
         at = 1 if op in ("Where", "If") and len(inputs) > 1 else 0
         return self.type(inputs[at]) if inputs and inputs[at] != ABSENT else ""
+
+    def loops(self, handed_on: Iterable[tuple[int, int]]) -> None:
+        """Say what a loop hands on: what its body begins with, and what it leaves in its place."""
+        self.graph.back |= dict(handed_on)
 
     def constant(self, name: str, constant: Constant) -> int:
         """A constant of the model; small ones whose numbers are not to be had are told."""

@@ -49,7 +49,14 @@ from weighbridge.intel.advisories.index import NoIndex, facts_of, home
 from weighbridge.sources.folder import File
 from weighbridge.sources.joined import Joined
 from weighbridge.sources.remote import RemoteFile, SourceError
-from weighbridge.sources.target import Access, open_base, open_with_parts, shown
+from weighbridge.sources.target import (
+    Access,
+    Source,
+    open_base,
+    open_target,
+    open_with_parts,
+    shown,
+)
 
 INSTALLED: Final = "installed-file"
 """What a file is called that its package vouches for, and that was hashed only."""
@@ -325,19 +332,29 @@ def _declared(examined: Examined, blob: Blob) -> Examined:
 def _with_parts(
     main: _Part, ruleset: Ruleset, settings: Settings, access: Access
 ) -> tuple[Audit, list[_Part]]:
-    """What the checks across files see, with the model that this one derives from beside it."""
+    """What the checks across files see, with the model that this one derives from and the reference
+    beside it."""
     audit = main.audit(ruleset)
-    try:
-        base = open_base(access, main.source.origin, declared_bases(audit.facts))
-        if base is None:
-            return audit, []
-        part = _examined(Joined(base, {}), ruleset, settings, None, None)
-    except SourceError as error:
-        return replace(audit, missing={"base": error.why}), []
-    except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or str(error)
-        return replace(audit, missing={"base": why}), []
-    return replace(audit, parts={"base": part.audit(ruleset)}), [part]
+
+    def base() -> Source | None:
+        return open_base(access, main.source.origin, declared_bases(audit.facts))
+
+    def reference() -> Source | None:
+        return None if access.reference is None else open_target(access.reference, access)
+
+    parts: dict[str, _Part] = {}
+    missing: dict[str, str] = {}
+    for role, find in (("base", base), ("reference", reference)):
+        try:
+            source = find()
+            if source is not None:
+                parts[role] = _examined(Joined(source, {}), ruleset, settings, None, None)
+        except SourceError as error:
+            missing[role] = error.why
+        except (OSError, ValueError) as error:
+            missing[role] = getattr(error, "strerror", None) or str(error)
+    seen = {role: part.audit(ruleset) for role, part in parts.items()}
+    return replace(audit, parts=seen, missing=missing), list(parts.values())
 
 
 def _with_tools(audit: Audit, blobs: list[Blob]) -> Audit:

@@ -62,14 +62,16 @@ class Source(Protocol):
 @dataclass(frozen=True, slots=True)
 class Access:
     """How a network may be used: which endpoint to ask (None: the usual one), whether at all.
-    `base` is where the model is that the target derives from, where the user says so; `parts` are
-    what belongs to the target, by name (`source`: the repository that built it). `indexes` are the
+    `base` is where the model is that the target derives from, where the user says so; `reference`
+    is an export of the same architecture, whose graph the target's should be; `parts` are what
+    belongs to the target, by name (`source`: the repository that built it). `indexes` are the
     indexes of Python packages that may be asked what they know of requirements, the first in place
     of the one that pip asks by default."""
 
     endpoint: str | None = None
     offline: bool = False
     base: str | None = None
+    reference: str | None = None
     parts: tuple[tuple[str, str], ...] = ()
     indexes: tuple[str, ...] = ()
 

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from weighbridge.analysis.computation_graph import ComputationGraph
 from weighbridge.core.document import GraphDocument
+from weighbridge.core.format import Format
 
 _MODULES: Final = tuple(
     import_module(f"{__name__}.{found.name}") for found in iter_modules(__path__)
@@ -22,6 +23,10 @@ FRONTS: Final[dict[type[GraphDocument], Callable[[Any], ComputationGraph]]] = {
     module.READS: module.graph_of for module in _MODULES
 }
 """What lays out the graph of each type of document."""
+FORMATS: Final[dict[str, Format]] = {
+    module.FORMAT.name: module.FORMAT for module in _MODULES if hasattr(module, "FORMAT")
+}
+"""By name, the formats whose files can be read again across files: fronts with a `FORMAT`."""
 
 
 def graph_of(document: GraphDocument) -> ComputationGraph:

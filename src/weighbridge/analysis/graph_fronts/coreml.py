@@ -253,8 +253,11 @@ class _Front:
             ends.append(self.block(block, inner))
         self.w.origin, self.w.label = outer, label
         last = ends[1] if len(ends) > 1 else begun
-        return [self.w.op("Carried", first, end, shape=shape)
-                for first, end, shape in zip(begun, last, call.shapes, strict=False)]  # fmt: skip
+        turns = ends[0][0] if ends and ends[0] else ABSENT
+        self.w.loops(zip(begun, last, strict=False))
+        start = call.given.get("loop_vars", ())
+        return [self.w.op("Repeated", end, first, turns, shape=shape)
+                for first, end, shape in zip(start, last, call.shapes, strict=False)]  # fmt: skip
 
 
 class _Call:

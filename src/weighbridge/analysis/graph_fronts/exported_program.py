@@ -166,8 +166,13 @@ class _Front:
             ends = self._body(bodies[1], begun, f"{self.w.label}.body", env)
             left = []
             for start, end in zip(operands, ends, strict=False):
-                parts = [p.number for p in (start, end, *goes[:1]) if isinstance(p, Ref)]
-                left.append(Ref(self.w.op("Carried", *parts)) if parts else end)
+                parts = [p.number for p in (end, start, *goes[:1]) if isinstance(p, Ref)]
+                left.append(Ref(self.w.op("Repeated", *parts)) if parts else end)
+            self.w.loops(
+                (b.number, e.number)
+                for b, e in zip(begun, ends, strict=False)
+                if isinstance(b, Ref) and isinstance(e, Ref)
+            )
             return left
         if name in ("scan", "map_impl", "map", "associative_scan") and bodies:
             steps = [Ref(self.w.op("Step", v.number)) if isinstance(v, Ref) else v

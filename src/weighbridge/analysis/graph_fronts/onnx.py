@@ -15,11 +15,13 @@ from weighbridge.analysis.computation_graph import (
     Operation,
     Shape,
 )
+from weighbridge.analysis.graph_fused import spell_out
 from weighbridge.analysis.graph_shapes import FOLDED
 from weighbridge.analysis.graph_writer import NOT_HERE
 from weighbridge.core.document import Malformed
 from weighbridge.core.tree import Blob, beside
 from weighbridge.formats.onnx import (
+    ONNX,
     TYPES,
     External,
     Function,
@@ -29,15 +31,20 @@ from weighbridge.formats.onnx import (
     Port,
     Sparse,
     Tensor,
+    Text,
 )
 from weighbridge.formats.protobuf import Kind, Schema, Wire, many
 
 READS: Final = Onnx
+FORMAT: Final = ONNX
 OPERATIONS: Final = 200_000
 """How many operations, calls and bodies are laid out; a model with more is not analysed whole."""
 DEPTH: Final = 60
 HELD: Final = 4_096
 """Up to how many numbers a constant is decoded that is not stored raw."""
+TEXT: Final = 256
+"""How many bytes of a text attribute are read."""
+_READ: Final = frozenset({"activation", "equation"})
 _STANDARD: Final = frozenset({"", "ai.onnx"})
 _NUMBERS: Final = Schema("TensorProto", {
     4: many("floats", Kind.FLOAT), 5: many("ints", Kind.INT), 7: many("longs", Kind.INT),
@@ -143,8 +150,17 @@ class _Builder:
         inputs = [self._input(name, scope) for name in node.inputs]
         bodies = {k: v for k, v in attributes.items() if isinstance(v, Graph)}
         op = node.op if plain else f"{node.domain}::{node.op}"
-        if bodies and plain and op in ("If", "Loop", "Scan"):
-            inputs, op = self._bodies(op, inputs, bodies, attributes, scope, (*origin, label))
+        if bodies and plain and op in ("Loop", "Scan"):
+            left = self._loop(op, inputs, bodies, attributes, scope, (*origin, label))
+            for name, comes_from in zip(node.outputs, left, strict=False):
+                output = self._output(name, scope, declared)
+                self.made.add(Operation("Repeated", label, comes_from, (output,), {}, origin))
+            return
+        if bodies and plain and op == "If":
+            inputs = inputs[:1]
+            for branch in ("then_branch", "else_branch"):
+                if branch in bodies:
+                    inputs += self._body(bodies[branch], [], scope, (*origin, label, branch))
         elif bodies:
             given_to = [self._derived("Step", [i], origin) for i in inputs]
             for key, graph in bodies.items():
@@ -152,8 +168,17 @@ class _Builder:
         if plain and op == "ConstantOfShape" and isinstance(attributes.get("value"), Tensor):
             attributes["value"] = self._constant(attributes["value"]).numbers(1) or ()
         outputs = tuple(self._output(name, scope, declared) for name in node.outputs)
-        kept = {k: v for k, v in attributes.items() if isinstance(v, int | float | tuple)}
-        self.made.add(Operation(op, label, tuple(inputs), outputs, kept, origin))
+        kept: dict[str, Any] = {
+            k: v for k, v in attributes.items() if isinstance(v, int | float | tuple)
+        }
+        texts = {
+            k: self.model.text(v, TEXT)
+            for k, v in attributes.items()
+            if k in _READ and isinstance(v, Text)
+        }
+        kept |= texts
+        operation = Operation(op, label, tuple(inputs), outputs, kept, origin)
+        spell_out(self.made, operation, texts)
 
     def _input(self, name: str, scope: _Scope) -> int:
         if not name:
@@ -190,7 +215,7 @@ class _Builder:
             if wanted:
                 scope[wanted] = self.made.value(wanted) if found is None else found
 
-    def _bodies(
+    def _loop(
         self,
         op: str,
         inputs: list[int],
@@ -198,28 +223,24 @@ class _Builder:
         attributes: Mapping[str, Any],
         scope: _Scope,
         origin: tuple[str, ...],
-    ) -> tuple[list[int], str]:
-        """The inputs of the operation that stands for one that runs bodies, and its name."""
-        if op == "If":
-            results = inputs[:1]
-            for branch in ("then_branch", "else_branch"):
-                if branch in bodies:
-                    results += self._body(bodies[branch], [], scope, (*origin, branch))
-            return results, op
+    ) -> list[tuple[int, ...]]:
+        """What each output of a loop comes from: what its body leaves, what it began with, and what
+        says how often it runs."""
         body = bodies.get("body") or next(iter(bodies.values()))
         if op == "Loop":
             given = [self._derived("Step", inputs[:1], origin), *inputs[1:2]]
-            first, start = 2, inputs[2:]
+            start, scanned = inputs[2:], []
         else:
-            scanned = attributes.get("num_scan_inputs", 0)
-            count = len(inputs) - (scanned if isinstance(scanned, int) else 0)
-            first, start, given = 0, inputs[:count], []
-            inputs = [*start, *(self._derived("Step", [i], origin) for i in inputs[count:])]
-        given += [self._derived("Carried", [i], origin) for i in start]
-        given += inputs[len(start) :] if op == "Scan" else []
-        results = self._body(body, given, scope, (*origin, "body"))
-        left = results[1:] if first else results
-        return [*start, *left], "Carried"
+            said = attributes.get("num_scan_inputs", 0)
+            count = len(inputs) - (said if isinstance(said, int) else 0)
+            start, given = inputs[:count], []
+            scanned = [self._derived("Step", [i], origin) for i in inputs[count:]]
+        begins = [self._derived("Carried", [i], origin) for i in start]
+        results = self._body(body, [*given, *begins, *scanned], scope, (*origin, "body"))
+        left = results[1:] if op == "Loop" else results
+        turns = (*inputs[1:2], *results[:1], *inputs[:1]) if op == "Loop" else (ABSENT,)
+        self.made.back |= dict(zip(begins, left, strict=False))
+        return [(value, *start[i : i + 1], *turns) for i, value in enumerate(left)]
 
     def _derived(self, op: str, inputs: list[int], origin: tuple[str, ...]) -> int:
         number = self.made.value(op.lower())

@@ -207,6 +207,10 @@ class _Front:
             if layer.type != "If":
                 begun = given
             found = self.run(layer.bodies.get(body, Net()), given)
+            for _, edge in layer.maps.get("back_edges", ()):
+                to, source = _int(edge, "to-layer"), _int(edge, "from-layer")
+                if to in given and source in found:
+                    self.w.loops([(given[to], found[source])])
             outs = {_int(a, "external_port_id"): found.get(_int(a, "internal_layer_id"), ABSENT)
                     for tag, a in entries if tag == "output"}  # fmt: skip
             results.append(outs)
@@ -220,8 +224,8 @@ class _Front:
                 values.append(self.w.op("If", inputs[0] if inputs else ABSENT, *ends, shape=shape))
             else:
                 first = self.start(layer, made.number, begun)
-                row = (first, *ends) if first != ABSENT else tuple(ends)
-                values.append(self.w.op("Carried", *row, shape=shape))
+                row = (*ends, first) if first != ABSENT else tuple(ends)
+                values.append(self.w.op("Repeated", *row, ABSENT, shape=shape))
         return values
 
     def handed(

@@ -434,21 +434,28 @@ class _Builder:
         test, body = attributes.get("cond"), attributes.get("body")
         if not isinstance(test, tf.Call) or not isinstance(body, tf.Call):
             return None
-        given = [v if v in self.handles else self.carried([v], v) for v in inputs]
+        given = [v if v in self.handles else self.carried(v) for v in inputs]
         held = self.call(test.function, given, self.passed(test, scope.given), f"{label} condition")
         self.w.label = label
         left = self.call(body.function, given, self.passed(body, scope.given), f"{label} body")
         self.w.label = label
         made: list[int] = []
-        for start, last in zip(inputs, left, strict=False):
+        for start, begins, last in zip(inputs, given, left, strict=False):
             made.append(start if start in self.handles
-                        else self.carried([start, last, *held[:1]], start))  # fmt: skip
+                        else self.repeated(begins, [last], start, held[:1]))  # fmt: skip
         return made
 
-    def carried(self, values: Sequence[int], like: int) -> int:
-        """What a loop begins with, or what it leaves."""
-        made = self.w.op("Carried", *values)
-        self.w.declare(made, self.w.type(like), None)
+    def carried(self, start: int) -> int:
+        """What the body of a loop begins with."""
+        made = self.w.op("Carried", start)
+        self.w.declare(made, self.w.type(start), None)
+        return made
+
+    def repeated(self, begins: int, last: Sequence[int], start: int, turns: Sequence[int]) -> int:
+        """What a loop leaves; its body begins with `begins`."""
+        self.w.graph.back |= {begins: value for value in last[:1]}
+        made = self.w.op("Repeated", *last, start, *(turns or (ABSENT,)))
+        self.w.declare(made, self.w.type(start), None)
         return made
 
     def merge(self, scope: _Scope, node: Node, inputs: list[int]) -> list[int]:
@@ -460,7 +467,7 @@ class _Builder:
             or not scope.body.nodes[_node(i)].op.endswith("NextIteration")
         ]  # fmt: skip
         if len(fresh) < len(inputs):  # a loop begins
-            return [self.carried(fresh[:1], fresh[0])] if fresh else []
+            return [self.carried(fresh[0])] if fresh else []
         if len(inputs) == 2:
             ways = [self.guard(scope, i) for i in sources]
             for test, side in sorted(ways[0] - ways[1]):
@@ -470,7 +477,7 @@ class _Builder:
                         g for g in ways[0] | ways[1] if g[0] != test
                     )
                     return [w.op("If", test, yes, no), w.cast(test, "int32")]
-        return [w.op("Carried", *inputs), w.graph.value("")]
+        return [w.op("Repeated", *inputs, ABSENT), w.graph.value("")]
 
     def leave(self, scope: _Scope, node: Node, inputs: list[int]) -> list[int]:
         """What a loop leaves: the value that it began with, or that of the last round."""
@@ -479,7 +486,7 @@ class _Builder:
         left = [self.value(scope, n) for n in scope.body.back.get(node.name, ())]
         switch = scope.body.nodes.get(_node(node.inputs[0]))
         held = [self.value(scope, i) for i in switch.inputs[1:2]] if switch is not None else []
-        return [self.carried([inputs[0], *left, *held], inputs[0])]
+        return [self.repeated(inputs[0], left, inputs[0], held)]
 
     def guarded(self, scope: _Scope, node: Node) -> frozenset[tuple[int, bool]]:
         """The branches that a node stands in: tests and how they came out."""

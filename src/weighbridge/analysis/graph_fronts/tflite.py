@@ -399,7 +399,9 @@ def _while(b: _Builder, o: Operator, i: list[int]) -> list[int]:
     test = b.body(o.calls[0], given, f"{label} condition")[:1]
     left = _filled(b.body(o.calls[1], given, f"{label} body"), len(i), b)
     b.w.label = label
-    return [b.w.op("Carried", v, last, *test) for v, last in zip(i, left, strict=True)]
+    b.w.graph.back |= dict(zip(given, left, strict=True))
+    turns = test or [ABSENT]
+    return [b.w.op("Repeated", last, v, *turns) for v, last in zip(i, left, strict=True)]
 
 
 def _filled(values: list[int], count: int, b: _Builder) -> list[int]:

@@ -68,7 +68,8 @@ def _read(archive: TorchScript, shapes: Mapping[str, Shape]) -> Writer:
 
 _ELEMENT_BY_ELEMENT: Final = frozenset(
     {"Cast", "Clip", "Relu", "Abs", "Neg", "Add", "Sub", "Mul", "Div", "Pad", "Slice", "Identity",
-     "Where", "If", "Carried", "Exp", "Log", "Sigmoid", "Max", "Min", "Resize", "ScatterND"}
+     "Where", "If", "Carried", "Repeated", "Exp", "Log", "Sigmoid", "Max", "Min", "Resize",
+     "ScatterND"}
 )  # fmt: skip
 
 
@@ -513,14 +514,17 @@ class _Reader:
         written = {n.id for s in body for n in ast.walk(s)
                    if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}  # fmt: skip
         started = {name: env[name] for name in written if isinstance(env.get(name), Ref)}
-        for name, value in started.items():
-            env[name] = Ref(self.w.op("Carried", value.number))
+        carried = {name: self.w.op("Carried", value.number) for name, value in started.items()}
+        env.update((name, Ref(number)) for name, number in carried.items())
         before = _references(env)
         try:
             self.block(body, env)
         except Raised:
             return
         condition = test.number if isinstance(test, Ref) else ABSENT
+        self.w.loops(
+            (carried[name], env[name].number) for name in started if isinstance(env[name], Ref)
+        )
         for ref, old in before.values():
             if ref.number != old:
                 ref.number = self.left(condition, old, ref.number)
@@ -533,8 +537,7 @@ class _Reader:
         """What a loop leaves: it may not have run at all."""
         if first == last:
             return last
-        carried = self.w.op("Carried", first, last)
-        return carried if condition == ABSENT else self.w.op("If", condition, carried, first)
+        return self.w.op("Repeated", last, first, condition)
 
     # Expressions ----------------------------------------------------------------------------------
 

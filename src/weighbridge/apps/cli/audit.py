@@ -186,6 +186,12 @@ def belonging(parser: argparse.ArgumentParser) -> None:
         "(default: for a repository on the Hub, the base that it declares there)",
     )
     parser.add_argument(
+        "--reference",
+        metavar="TARGET",
+        help="an export of the same architecture by someone you trust: the computation graph is "
+        "compared with its graph, operation by operation",
+    )
+    parser.add_argument(
         "--source",
         metavar="TARGET",
         help="the repository that built the model (workflows, training code), audited with it",
@@ -226,6 +232,7 @@ def access(arguments: argparse.Namespace) -> Access:
         endpoint=arguments.endpoint,
         offline=arguments.offline,
         base=getattr(arguments, "base", None),
+        reference=getattr(arguments, "reference", None),
         parts=tuple((n, p) for n in PARTS if (p := getattr(arguments, n, None)) is not None),
         indexes=_indexes(arguments),
     )

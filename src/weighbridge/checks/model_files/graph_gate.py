@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
 from typing import Final
 
 from weighbridge.analysis.computation_graph import ABSENT, INLINED, ComputationGraph
+from weighbridge.analysis.graph_alignment import drawn
+from weighbridge.analysis.graph_blocks import Odd, odd_block
 from weighbridge.analysis.graph_flow import Flow, Meeting, analyse
 from weighbridge.analysis.graph_fronts import graph_of
 from weighbridge.analysis.graph_picture import constants, picture
@@ -35,10 +38,12 @@ def graph_gate(model: GraphDocument) -> Iterator[Finding | Gap]:
 
     ## Limits
     Found are switches that are computed from the input without passing what is learned and pass a
-    narrow place, and hard comparisons of a few of the trunk's numbers. A switch that is trained
-    into the weights, or hidden in a layer of many outputs whose weights look trained, is not: see
-    `unexamined-model`. Bodies of long loops are followed once. It asks for a person and never
-    blocks: whether a switch overrides the model is tried by `graph-override`.
+    narrow place, and hard comparisons of a few of the trunk's numbers; and, in a graph that repeats
+    a block four times or more, one block that compares or chooses where no other does. A switch
+    that is trained into the weights, or hidden in a layer of many outputs whose weights look
+    trained, is not: see `unexamined-model`. Bodies of loops are followed four times at most. It
+    asks for a person and never blocks: whether a switch overrides the model is tried by
+    `graph-override`.
     The method, what it misses and how it was measured: `docs/graph-backdoors.md`.
 
     ## References
@@ -61,6 +66,9 @@ def graph_gate(model: GraphDocument) -> Iterator[Finding | Gap]:
             symbol="more",
             evidence=(picture(graph, flow, more),),
         )
+    odd = odd_block(graph, flow.shapes)
+    if odd is not None:
+        yield _unlike(model, graph, odd)
     if not flow.meetings and flow.learned and not graph.left_out:
         rows = tuple((what, f"{count:,}") for what, count in sorted(flow.explained.items()))
         yield Finding(
@@ -87,6 +95,21 @@ def _finding(
         confidence=Confidence.LIKELY,
         symbol=f"{operation.op} {where}"[:200],
         evidence=(picture(graph, flow, meeting), constants(graph, flow, meeting)),
+    )
+
+
+def _unlike(model: GraphDocument, graph: ComputationGraph, odd: Odd) -> Finding:
+    counts = Counter(graph.operations[n].op for n in odd.extra)
+    names = ", ".join(f"{count:,} {op}" for op, count in counts.most_common(4))
+    more = f" and {len(counts) - 4:,} other kinds" if len(counts) > 4 else ""
+    return Finding(
+        message=f"block {odd.number:,} of the {odd.blocks:,} that this graph repeats has operators "
+        f"that no other of them has: {names}{more}",
+        at=model.where,
+        action=Action.REVIEW if odd.switches else Action.NOTE,
+        confidence=Confidence.LIKELY,
+        symbol="block",
+        evidence=(drawn(graph, odd.aligned(), "What no other block has (accused)"),),
     )
 
 
