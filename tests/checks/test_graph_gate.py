@@ -256,7 +256,8 @@ def layered(odd: int, *inside: str) -> bytes:
             steps.append(node(op, inputs.get(op, (now,)), f"e{number}{place}"))
             now = f"e{number}{place}"
         steps.append(node("Add", (now, last), f"f{number}"))
-        nodes, last = [*nodes, *steps], f"f{number}"
+        nodes += steps
+        last = f"f{number}"
     nodes.append(node("Identity", (last,), "y"))
     weights = struct.pack("<256f", *((i * 37 % 101) / 50 - 1 for i in range(256)))
     tensors: list[Fields] = [{1: [16, 16], 2: 1, 8: "w", 9: weights},

@@ -44,7 +44,7 @@ class Aligned:
         """The share of the reference that the graph has as well, with what is around it: adding to
         a graph does not lessen it."""
         found = self.compared - len(self.extra) - len(self.around)
-        return found / self.expected if self.expected else 1.0
+        return found / self.expected if self.expected else 0.0
 
 
 def align(graph: ComputationGraph, reference: ComputationGraph) -> Aligned:

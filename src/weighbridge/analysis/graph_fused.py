@@ -66,14 +66,16 @@ class _Spelling:
         """What has come out so far, as a value."""
         assert self.waiting is not None
         op, inputs, attributes = self.waiting
-        return self.side(op, *inputs, to=to, **attributes)
+        return self.side(op, *inputs, to=to, attributes=attributes)
 
-    def side(self, op: str, *inputs: int, to: int = ABSENT, **attributes: Any) -> int:
+    def side(
+        self, op: str, *inputs: int, to: int = ABSENT, attributes: Mapping[str, Any] | None = None
+    ) -> int:
         """An operation beside the chain; its output."""
         self.steps += 1
         whole = self.operation
         output = self.graph.value(f"{whole.name}:{self.steps}") if to == ABSENT else to
-        made = Operation(op, whole.name, inputs, (output,), attributes, whole.origin)
+        made = Operation(op, whole.name, inputs, (output,), attributes or {}, whole.origin)
         self.graph.add(made)
         return output
 
@@ -154,7 +156,7 @@ def _embedded(s: _Spelling) -> None:
     s.first("LayerNormalization", total, s.given(5), s.given(6))
     s.end()
     if len(outputs) > 1 and outputs[1] != ABSENT and s.given(7) != ABSENT:
-        s.side("ReduceSum", s.given(7), to=outputs[1], axes=(1,), keepdims=0)
+        s.side("ReduceSum", s.given(7), to=outputs[1], attributes={"axes": (1,), "keepdims": 0})
 
 
 def _quantised(op: str, values: tuple[int, ...], out: int) -> Callable[[_Spelling], None]:
