@@ -14,7 +14,6 @@ from __future__ import annotations
 import random
 import sys
 import time
-import zipfile
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +23,7 @@ sys.path[:0] = [str(ROOT / "tests")]
 
 import onnxruntime as ort  # noqa: E402
 
+import of_every_graph  # noqa: E402
 from graph_hosts import FLOAT, Host  # noqa: E402
 from graph_implants import IMAGES, PAYLOADS, TOKENS  # noqa: E402
 from weighbridge.analysis.computation_graph import ABSENT, ComputationGraph  # noqa: E402
@@ -40,7 +40,6 @@ from weighbridge.engine.trial.trial import (  # noqa: E402
     trial,
 )
 
-GRAPHS = ROOT / "tests" / "benign" / "files" / "graphs" / "graphs.zip"
 HOSTS = ("resnet-script", "vit-script", "bert-script", "llama-script")
 SECONDS = 40.0
 FORCED = 4
@@ -48,8 +47,8 @@ FORCED = 4
 
 
 def exported() -> dict[str, bytes]:
-    with zipfile.ZipFile(GRAPHS) as archive:
-        return {name.removesuffix(".onnx"): archive.read(name) for name in archive.namelist()}
+    return {name.removesuffix(".onnx"): of_every_graph.exported(name)
+            for name in of_every_graph.names()}  # fmt: skip
 
 
 def implants(hosts: list[str], share: float) -> None:

@@ -1,4 +1,4 @@
-"""The graphs of the benign corpus, by name."""
+"""The ONNX graphs of the benign corpus, by name."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 BENIGN = Path(__file__).parent / "benign"
 ARCHIVES = sorted(
-    [*(BENIGN / "files" / "graphs").glob("*.zip"), BENIGN / "reviewed" / "graphs.zip"]
+    [*(BENIGN / "files" / "graphs").glob("graphs-*.zip"), BENIGN / "reviewed" / "graphs.zip"]
 )
 """Those that nothing is said of, and those that are known to be reviewed."""
 

@@ -13,21 +13,25 @@ from pathlib import Path
 
 import openvino as ov
 
+sys.path.append(str(Path(__file__).parents[1]))
+
+from of_every_graph import exported, names
+
 
 def main(folder: Path) -> None:
     """Each from the older exporter, with axes of any length, and some with half the bits."""
     with (
-        zipfile.ZipFile(folder / "graphs.zip") as graphs,
         zipfile.ZipFile(folder / "openvino.zip", "w", zipfile.ZIP_DEFLATED, compresslevel=9) as out,
         tempfile.TemporaryDirectory() as scratch,
     ):
-        names = sorted(n for n in graphs.namelist() if n.endswith("-script.onnx"))
-        names += [n for n in graphs.namelist() if n.removesuffix("-dynamo.onnx") + "-script.onnx"
-                  not in names and n.endswith("-dynamo.onnx")]  # fmt: skip
-        for number, name in enumerate(names):
+        every = names()
+        chosen = sorted(n for n in every if n.endswith("-script.onnx"))
+        chosen += [n for n in every if n.removesuffix("-dynamo.onnx") + "-script.onnx"
+                  not in chosen and n.endswith("-dynamo.onnx")]  # fmt: skip
+        for number, name in enumerate(chosen):
             stem = name.removesuffix(".onnx")
             source, target = Path(scratch, name), Path(scratch, f"{stem}.xml")
-            source.write_bytes(graphs.read(name))
+            source.write_bytes(exported(name))
             try:
                 ov.save_model(ov.convert_model(source), target, compress_to_fp16=number % 2 == 0)
             except Exception as error:  # what the converter cannot do is not ours to mend

@@ -6,7 +6,6 @@ import json
 import random
 import struct
 import time
-import zipfile
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ from graph_implants import (
     compare,
     port,
 )
+from of_every_graph import exported
 from protobufs import message
 from weighbridge.analysis.computation_graph import ABSENT
 from weighbridge.analysis.graph_flow import Meeting, Way
@@ -45,7 +45,6 @@ from weighbridge.engine.trial.running import Budget, Session
 from weighbridge.engine.trial.search import Cut, Seeker, State
 from weighbridge.engine.trial.trial import on_bench, parsed, switches_of, switches_on, trial
 
-GRAPHS = Path(__file__).parents[1] / "benign" / "files" / "graphs" / "graphs.zip"
 MISSED = {
     ("near in the embedding", "class bias"): "no token is near enough: the implant has no trigger",
     ("token anywhere", "silenced"): "what is silenced hardly matters in this network",
@@ -53,14 +52,8 @@ MISSED = {
 """Implants without a demonstrated override, and why."""
 
 
-@cache
-def exported(name: str) -> bytes:
-    with zipfile.ZipFile(GRAPHS) as archive:
-        return archive.read(f"{name}.onnx")
-
-
 def implanted(host: str, predicate: Predicate, payload: Payload) -> bytes:
-    made = Host(exported(host))
+    made = Host(exported(f"{host}.onnx"))
     payload(made, predicate)
     return made.bytes()
 
@@ -111,8 +104,8 @@ def test_no_token_is_near_enough() -> None:
 
 def forced(name: str) -> list[SwitchTrial]:
     """Trials of the places where values from the input meet the trunk in a known way."""
-    bench = on_bench(exported(name), Path("/"), Budget(3))
-    graph, flow = parsed(exported(name))
+    bench = on_bench(exported(f"{name}.onnx"), Path("/"), Budget(3))
+    graph, flow = parsed(exported(f"{name}.onnx"))
     tops = {n for made in bench.model.nodes for n in made.outputs if n}
     meetings = [
         Meeting(number, graph.values[value].producer, value, ABSENT, "forced")
@@ -173,7 +166,7 @@ def test_an_override_blocks_and_can_be_seen_again(hostile: Path) -> None:
 
 
 def test_a_clean_model_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "model.onnx").write_bytes(exported("resnet-script"))
+    (tmp_path / "model.onnx").write_bytes(exported("resnet-script.onnx"))
     monkeypatch.setattr(trials, "run", lambda *_: pytest.fail("it was run"))
     assert backdoor(tmp_path)[1] == []
 
@@ -282,7 +275,7 @@ def test_tensors_outside_the_target_are_not_read(tmp_path: Path) -> None:
 
 
 def test_tensors_beside_the_model_are_read(tmp_path: Path) -> None:
-    host = Host(exported("resnet-script"))
+    host = Host(exported("resnet-script.onnx"))
     class_bias(host, compare)
     others, data = b"", b""
     for number, whole, inner in split(host.others):

@@ -22,10 +22,10 @@ def write_onnx(folder: Path) -> None:
     sys.path.append(str(TESTS))
     from graph_hosts import Host
     from graph_implants import IMAGES, PAYLOADS, TOKENS
+    from of_every_graph import exported
 
     folder.mkdir(parents=True, exist_ok=True)
-    with zipfile.ZipFile(TESTS / "benign" / "files" / "graphs" / "graphs.zip") as graphs:
-        hosts = {kind: graphs.read(name) for kind, name in HOSTS.items()}
+    hosts = {kind: exported(name) for kind, name in HOSTS.items()}
     payloads = list(PAYLOADS.items())
     for kind, predicates in (("images", IMAGES), ("tokens", TOKENS)):
         for i, (predicate, function) in enumerate(predicates.items()):

@@ -453,7 +453,8 @@ class _Builder:
 
     def repeated(self, begins: int, last: Sequence[int], start: int, turns: Sequence[int]) -> int:
         """What a loop leaves; its body begins with `begins`."""
-        self.w.graph.back |= {begins: value for value in last[:1]}
+        if last:
+            self.w.graph.back[begins] = last[0]
         made = self.w.op("Repeated", *last, start, *(turns or (ABSENT,)))
         self.w.declare(made, self.w.type(start), None)
         return made
