@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
-from weighbridge.analysis.computation_graph import ComputationGraph
+from weighbridge.analysis.computation_graph import ABSENT, ComputationGraph
 from weighbridge.analysis.graph_alignment import Aligned, Outline
 from weighbridge.analysis.graph_kinds import COMPARING
 from weighbridge.analysis.graph_shapes import Shapes
@@ -52,6 +52,8 @@ def odd_block(graph: ComputationGraph, made: Shapes) -> Odd | None:
         return None
     often = max(counts, key=lambda c: (counts[c] * c, c))
     anchor = min((p for p in places.values() if len(p) == often), key=_unevenness)
+    if not all(_leads(graph, first, last) for first, last in pairwise(anchor)):
+        return None
     blocks: list[list[int]] = [[] for _ in range(len(anchor) - 1)]
     at = -1
     ends = iter([*anchor, None])
@@ -62,6 +64,22 @@ def odd_block(graph: ComputationGraph, made: Shapes) -> Odd | None:
         if 0 <= at < len(blocks):
             blocks[at].append(number)
     return _odd(graph, labels, blocks)
+
+
+def _leads(graph: ComputationGraph, first: int, last: int) -> bool:
+    """Whether what one operation gives is among what a later one is made from; the parts of a
+    model that are called apart from each other are no siblings."""
+    waiting, seen = [last], {last}
+    while waiting:
+        operation = graph.operations[waiting.pop()]
+        for value in operation.inputs:
+            producer = graph.values[value].producer if value != ABSENT else ABSENT
+            if producer == first:
+                return True
+            if producer > first and producer not in seen:
+                seen.add(producer)
+                waiting.append(producer)
+    return False
 
 
 def _unevenness(places: list[int]) -> int:

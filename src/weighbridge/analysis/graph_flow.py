@@ -37,6 +37,7 @@ from weighbridge.analysis.graph_switches import (
     becomes_gate,
     counted_from_the_end,
     holds_content,
+    is_generation,
     is_index_among_places,
     is_learned,
     way_through,
@@ -70,7 +71,7 @@ class _Pass:
             self.facts.source[number] = size
         for _ in range(ROUNDS):
             self.facts.explained.clear()
-            self.facts.learned = 0
+            self.facts.learned.clear()
             before = [self.facts.ways[left] for left in self.facts.graph.back.values()]
             for number, operation in enumerate(self.facts.graph.operations):
                 self._step(number, operation)
@@ -82,13 +83,14 @@ class _Pass:
                 self.facts.meetings.setdefault(met.operation, met)
         found = tuple(self.facts.meetings[k] for k in sorted(self.facts.meetings))
         return Flow(
-            self.facts.ways, self.facts.made, found, self.facts.explained, self.facts.learned
+            self.facts.ways, self.facts.made, found, self.facts.explained, len(self.facts.learned)
         )
 
     def _step(self, number: int, operation: Operation) -> None:
         if operation.op == "Carried" and set(operation.outputs) & self.facts.graph.back.keys():
             left = self.facts.graph.back[operation.outputs[0]]
-            operation = replace(operation, inputs=(*operation.inputs, left))
+            if not self._stays(operation.outputs[0], left):
+                operation = replace(operation, inputs=(*operation.inputs, left))
         inputs = [i for i in operation.inputs if i != ABSENT]
         self._types(operation)
         if operation.op in OPAQUE_INSIDE:
@@ -116,13 +118,24 @@ class _Pass:
         if trunk:
             self._on_trunk(number, operation, trunk, raw)
         elif is_learned(self.facts, operation, raw):
-            self.facts.learned += 1
+            self.facts.learned.append(number)
             for value in raw:
                 if self.facts.ways[value] & (Way.GATE | Way.ADDED | Way.CONTENT):
                     self._enters(number, value)
             self._give(operation, Way.TRUNK, 0.0, ABSENT, False)
         else:
             self._on_raw(number, operation, raw)
+
+    def _stays(self, begins: int, left: int) -> bool:
+        """Whether a body hands on what it was given: weights that a loop carries stay weights."""
+        for _ in range(8):
+            if left in (begins, ABSENT):
+                return left == begins
+            producer = self.facts.graph.values[left].producer
+            if producer == ABSENT or self.facts.graph.operations[producer].op != "Identity":
+                return False
+            left = self.facts.graph.operations[producer].inputs[0]
+        return False
 
     def _types(self, operation: Operation) -> None:
         op, inputs = operation.op, operation.inputs
@@ -238,6 +251,7 @@ class _Pass:
             ]
             turns = op == "Repeated" and operation.inputs[-1] != ABSENT
             turns = turns and bool(self.facts.ways[operation.inputs[-1]] & Way.PICKED)
+            turns = turns and not is_generation(self.facts, number, operation)
             acts = op in MEETING or op in LOOKUPS or op == "Slice" or turns
             if wide and acts and op not in ("Concat", "Carried"):
                 switch = next(v for v in trunk if self.facts.ways[v] & Way.PICKED)
@@ -266,7 +280,7 @@ class _Pass:
         elif op not in LINEAR:
             way |= self.facts.ways[trunk[0]] & Way.MIXED
         if op in LINEAR and trained_among(self.facts, operation):
-            self.facts.learned += 1
+            self.facts.learned.append(number)
         self._give(operation, way, 0.0, gate, False, pending)
         if op == "DynamicQuantizeLinear":  # a scale is made of the extremes, whatever they are
             for output in operation.outputs[1:]:

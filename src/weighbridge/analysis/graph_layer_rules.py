@@ -175,9 +175,10 @@ def _aligned(made: Shapes, operation: Operation, shapes: list[Shape | None]) -> 
 
 
 def _fourier(made: Shapes, operation: Operation, shapes: list[Shape | None]) -> Shape | None:
-    """The last axis is real and imaginary; half of the frequencies if it is one-sided."""
+    """The last axis is real and imaginary (formats with complex numbers have none such: there what
+    they declare counts); half of the frequencies if it is one-sided."""
     data = shapes[0]
-    if data is None or len(data) < 2:
+    if data is None or len(data) < 2 or data[-1] not in (1, 2):
         return None
     axis = operation.attributes.get("axis")
     if axis is None:

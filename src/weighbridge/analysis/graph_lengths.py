@@ -6,6 +6,9 @@ one with a number and then change data by the answer.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Final
+
 from weighbridge.analysis.computation_graph import ABSENT, Operation
 from weighbridge.analysis.graph_kinds import COMPARING, MOVING, SATURATING, UNEVEN
 from weighbridge.analysis.graph_ways import SCALAR, Facts, Way
@@ -14,6 +17,9 @@ _DECIDED = Way.COMPARED | Way.SATURATED
 _PLACES = frozenset(
     {"Range", "ConstantOfShape", "Expand", "Trilu", "OneHot", "EyeLike", "CumSum", "NonZero"}
 )
+_SIZING = frozenset({"Identity", "Cast", "Resize", "Slice", "Pad", "Squeeze", "Unsqueeze"})
+RESIZED: Final = 16
+"""How many operations lie at most between data and what it is after it was resized."""
 _CHANGING = frozenset(
     {"Add", "Sub", "Mul", "Div", "Pow", "Min", "Max", "Sum", "Where", "If", "Gather", "Repeated"}
 )
@@ -62,10 +68,27 @@ def decides(facts: Facts, operation: Operation, moved: list[int]) -> int:
         if value == ABSENT or not facts.ways[value] & Way.LENGTH:
             continue
         if facts.ways[value] & _DECIDED:
+            if operation.op in ("If", "Where") and _is_resizing(facts, operation.inputs[1:]):
+                continue
             others = [i for i in operation.inputs if i not in (ABSENT, value)]
             if operation.op != "Where" or any(i not in moved for i in others):
                 return value
     return ABSENT
+
+
+def _is_resizing(facts: Facts, choices: Sequence[int]) -> bool:
+    """Whether all choices are the same data, brought to another size or not."""
+    ways: list[set[int]] = []
+    for value in choices:
+        way = {value}
+        while value != ABSENT and (producer := facts.graph.values[value].producer) != ABSENT:
+            made = facts.graph.operations[producer]
+            if made.op not in _SIZING or not made.inputs or len(way) > RESIZED:
+                break
+            value = made.inputs[0]
+            way.add(value)
+        ways.append(way)
+    return len(ways) > 1 and bool(set.intersection(*ways) - {ABSENT})
 
 
 def _is_uneven(facts: Facts, value: int) -> bool:

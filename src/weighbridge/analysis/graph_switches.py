@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Final
 
@@ -243,6 +244,15 @@ def is_index_among_places(facts: Facts, operation: Operation, raw: list[int]) ->
         and all(facts.ways[c] & Way.COUNT for c in choices if c != ABSENT)
         and not any(facts.ways[c] & (Way.GATE | Way.ADDED) for c in choices)
     )
+
+
+def is_generation(facts: Facts, number: int, operation: Operation) -> bool:
+    """Whether what a loop hands on passes learned operators in its body: a network is asked again
+    and again until its own answer says that it is done."""
+    begins = [facts.graph.values[b].producer for b, left in facts.graph.back.items()
+              if left in operation.inputs[:1]]  # fmt: skip
+    first = min((b for b in begins if b != ABSENT), default=number)
+    return bisect_left(facts.learned, number) > bisect_left(facts.learned, first)
 
 
 def counted_from_the_end(facts: Facts, operation: Operation) -> int:

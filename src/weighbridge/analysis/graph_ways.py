@@ -90,7 +90,8 @@ class Facts:
         """Where a gate met the data, if it did on the way to this value."""
         self.meetings: dict[int, Meeting] = {}
         self.explained: dict[str, int] = {}
-        self.learned = 0
+        self.learned: list[int] = []
+        """The operations that were taken for learned, in order."""
         self.batch = self._batch()
         self.given = max((self.size(i) for i in graph.inputs), default=0.0)
         """How many numbers the largest input has."""

@@ -51,6 +51,11 @@ class _Cut:
     step: Any
 
 
+def _layers(config: Config) -> list[Any]:
+    layers = config.get("layers")
+    return layers if isinstance(layers, list) else []
+
+
 class _Builder:
     def __init__(self) -> None:
         self.w = Writer()
@@ -61,7 +66,7 @@ class _Builder:
         """Lay out a model that is given values, or has inputs of its own."""
         config = model.get("config")
         if model.get("class_name") == "Sequential" or isinstance(config, list):
-            layers = config.get("layers", []) if isinstance(config, dict) else config or []
+            layers = _layers(config) if isinstance(config, dict) else config or []
             return self.sequential([x for x in layers if isinstance(x, dict)], given)
         return self.functional(config if isinstance(config, dict) else {}, given)
 
@@ -79,7 +84,7 @@ class _Builder:
         return values
 
     def functional(self, config: Config, given: Sequence[int] | None) -> list[int]:
-        layers = {_name(x): x for x in config.get("layers", ()) if isinstance(x, dict)}
+        layers = {_name(x): x for x in _layers(config) if isinstance(x, dict)}
         inputs = list(_listed(config.get("input_layers"), layers))
         handed = dict(zip(((r.layer, r.call) for r in inputs), given or (), strict=False))
         made: dict[tuple[str, int], list[int]] = {k: [v] for k, v in handed.items()}
