@@ -162,7 +162,7 @@ FILES: dict[str, tuple[Write, list[str]]] = {
     "header.safetensors": (safetensors_header, ["too-large"]),
     "nodes.onnx": (onnx_nodes, []),
     "tensors.onnx": (onnx_tensors, []),
-    "links.h5": (hdf5_links, ["malformed", "unsupported"]),
+    "links.h5": (hdf5_links, ["malformed"]),
     "entries.zip": (zip_entries, []),
 }
 """What writes it, and which kinds of gaps it leaves (at scale 1)."""

@@ -293,9 +293,9 @@ def test_code_that_a_configuration_names(value: object, expected: set[str]) -> N
     [
         ("    return torch.add(x, 1)\n", set()),
         ("    _0 = ops.prim.NumToTensor(1)\n    return ops.torchvision.nms(x, x, 0.5)\n", set()),
-        ("    torch.save(x, 'somewhere')\n    return x\n", {"block"}),
-        ("    return torch.from_file('somewhere', True, 4)\n", {"block"}),
-        ("    return ops.my_extension.run(x)\n", {"review"}),
+        ("    torch.save(x, 'somewhere')\n    return x\n", {"block", "gap"}),
+        ("    return torch.from_file('somewhere', True, 4)\n", {"block", "gap"}),
+        ("    return ops.my_extension.run(x)\n", {"review", "gap"}),
         ("    return (((\n", {"gap"}),
     ],
 )
@@ -303,7 +303,9 @@ def test_torchscript(body: str, expected: set[str]) -> None:
     made = io.BytesIO()
     with zipfile.ZipFile(made, "w") as archive:
         archive.writestr("m/constants.pkl", b"\x80\x02).")
-        archive.writestr("m/code/__torch__.py", f"def forward(self, x: Tensor) -> Tensor:\n{body}")
+        archive.writestr("m/data.pkl", b"\x80\x02c__torch__\nM\n)\x81}b.")
+        lines = ("class M(Module):", "  def forward(self, x: Tensor) -> Tensor:", body)
+        archive.writestr("m/code/__torch__.py", "\n".join(lines))
     examined = examine(Held("m.pt", made.getvalue()), load(), Limits())
     found = {f.action.value for f in examined.findings if f.check != "loading-runs-code"}
     assert found | {"gap" for _ in examined.gaps} == expected

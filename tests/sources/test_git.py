@@ -353,7 +353,7 @@ def test_any_pack_is_read_or_refused(
         with suppress(SourceError):
             objects.size(name)
     objects.close()
-    assert next_descriptor() == free
+    assert next_descriptor() <= free  # others may have been closed meanwhile
 
 
 @given(data=st.binary(max_size=200))

@@ -13,6 +13,7 @@ from weighbridge.analysis.graph_blocks import Odd, odd_block
 from weighbridge.analysis.graph_flow import Flow, Meeting, analyse
 from weighbridge.analysis.graph_fronts import graph_of
 from weighbridge.analysis.graph_picture import constants, picture
+from weighbridge.analysis.graph_writer import NOT_HERE
 from weighbridge.core.check import check
 from weighbridge.core.document import GraphDocument
 from weighbridge.core.evidence import Table
@@ -117,7 +118,7 @@ def _unseen(model: GraphDocument, graph: ComputationGraph) -> Iterator[Gap]:
     """What of the graph was not followed, and what could be there."""
     for what in graph.left_out:
         yield Gap(
-            kind=GapKind.TOO_LARGE,
+            kind=_kind(what),
             message=f"the graph was not followed whole ({what}): a switch could be in the rest",
             at=model.where,
         )
@@ -137,3 +138,11 @@ def _unseen(model: GraphDocument, graph: ComputationGraph) -> Iterator[Gap]:
             "could be hidden in it",
             at=model.where,
         )
+
+
+def _kind(left_out: str) -> GapKind:
+    """Why a part is missing: it was not handed over, is too much, or no front reads it."""
+    if left_out == NOT_HERE:
+        return GapKind.NOT_GIVEN
+    too_much = left_out.startswith("more than") or "too large" in left_out
+    return GapKind.TOO_LARGE if too_much else GapKind.UNSUPPORTED
