@@ -402,9 +402,7 @@ class Supervisor:
             return
         child.done += len(numbers)
         for number, blob, digest in zip(numbers, blobs, answer.digests, strict=True):
-            record = FileRecord(
-                path=blob.path, size=blob.size, sha256=digest, formats=(INSTALLED,)
-            )
+            record = FileRecord(path=blob.path, size=blob.size, sha256=digest, formats=(INSTALLED,))
             yield number, Examined(record=record)
         self._go_on(child)
 

@@ -28,8 +28,8 @@ def unsafe_loader(audit: Audit) -> Iterator[Finding]:
     ## Limits
     Looks only at what the target itself asks for, and at loaders in a reviewed list; without
     advisories nothing is known (`affected-version` says so). Of a weakness that no advisory rates
-    only a note is made; PyPA's own advisories rate none, GitHub's do. Whether the hole is in the part that
-    reads this format is not known.
+    only a note is made; PyPA's own advisories rate few, GitHub's do. Whether the hole is in the
+    part that reads this format is not known.
 
     ## References
     - https://nvd.nist.gov/vuln/detail/CVE-2025-32434
