@@ -111,11 +111,11 @@ def installs_of(audit: Audit) -> list[Installs]:
     return said + [made for made in builds if made is not None]
 
 
-def lies_aside(fact: Installs | ImageReferences, audit: Audit) -> bool:
+def lies_aside(fact: Installs | ImageReferences | ImageBuild, audit: Audit) -> bool:
     """Whether what a file asks for serves CI, or tests, examples and documentation of a repository
     of source code: there it is judged one step lower."""
     path = fact.at.path
-    if fact.place == "ci":
+    if not isinstance(fact, ImageBuild) and fact.place == "ci":
         return True
     inner = within(path)[1]
     return audit.domain(path) is Domain.SOURCE and (
