@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
-from advisories import advisory, index, since
+from advisories import REAL, advisory, index, since
 from weighbridge.analysis.look_alike import Names, beside, one_edit
 from weighbridge.core.control import ControlVerdict
 from weighbridge.core.finding import Finding, Gap, GapKind
 from weighbridge.core.report import Report
 from weighbridge.engine.audit import Audited, run
 from weighbridge.engine.ruleset import load
+from weighbridge.intel.advisories.build import build, dump
 from weighbridge.intel.engines import listed as engines
 from weighbridge.intel.packages import listed as packages
 from weighbridge.sources.target import Access
@@ -187,6 +188,67 @@ def test_a_hole_in_the_loader_concerns_the_format(known: Path, tmp_path: Path) -
     for text in ("torch==2.6.0\n", "torch>=2\n", "pillow==9.5\n"):
         said = audited(tmp_path / "b", tree | {"requirements.txt": text}, known)
         assert findings(said, "unsafe-loader") == []
+
+
+BENIGN = Path(__file__).parents[1] / "benign" / "files"
+NEEDED = [
+    # package, file of the model, what the package is to it, real advisories of that version
+    ("torch==1.13.0", "m.pkl", "it loads this model: pickle", {"PYSEC-2022-43015"}),
+    ("torch==1.13.1", "m.pkl", "", set()),
+    ("torch==1.13.0+cu117", "m.pkl", "it loads this model: pickle", {"PYSEC-2022-43015"}),
+    ("joblib==1.1.0", "m.pkl", "it loads this model: pickle", {"PYSEC-2022-288"}),
+    ("torch==1.13.0", "q4_0.gguf", "", {"PYSEC-2022-43015"}),
+    ("onnx==1.12.0", "test_reciprocal.onnx", "it loads this model: onnx", {"PYSEC-2023-38"}),
+    ("onnx==1.13.0", "test_reciprocal.onnx", "", set()),
+    ("tensorflow-cpu==2.7.0", "saved_model.pb", "it loads this model: saved-model",
+     {"PYSEC-2022-99"}),
+    ("mlflow==2.10.0", "q4_0.gguf", "it serves models", {"PYSEC-2024-51"}),
+    ("gradio==4.13.0", "q4_0.gguf", "it serves models", {"PYSEC-2023-255"}),
+    ("jupyter-server==2.7.1", "m.pkl", "it serves models", {"PYSEC-2023-155", "PYSEC-2023-157"}),
+]  # fmt: skip
+FILES = {
+    "m.pkl": PICKLE,
+    "q4_0.gguf": (BENIGN / "gguf/q4_0.gguf").read_bytes(),
+    "test_reciprocal.onnx": (BENIGN / "onnx-backend/test_reciprocal.onnx").read_bytes(),
+    "saved_model.pb": (BENIGN / "tensorflow/conv/saved_model.pb").read_bytes(),
+}
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("real") / "index"
+    build(dump(REAL), path, "PyPA", exploited=("CVE-2024-4263",))
+    return path
+
+
+@pytest.mark.skipif(not REAL.is_file(), reason="the advisories are not beside the checkout")
+@pytest.mark.parametrize(
+    ("pin", "file", "part", "ids"), NEEDED, ids=[f"{n[0]}, {n[1]}" for n in NEEDED]
+)
+def test_what_a_package_is_to_this_model(
+    pin: str, file: str, part: str, ids: set[str], real: Path, tmp_path: Path
+) -> None:
+    """Real advisories of what loads and serves models, beside files of real libraries."""
+    said = audited(tmp_path, {"requirements.txt": f"{pin}\n", file: FILES[file]}, real)
+    found = [f for f in findings(said, "affected-version") if f.symbol != "old advisories"]
+    names = json.dumps([f.message for f in found] + [str(f.evidence) for f in found])
+    assert all(id in names for id in ids)
+    assert bool(found) == bool(ids)
+    assert [f for f in found if f" ({part}) " in f.message] == (found if part else [])
+    loading = findings(said, "unsafe-loader")
+    assert bool(loading) == part.startswith("it loads")
+    assert {f.action.value for f in loading} <= {"note", "review"}
+
+
+@pytest.mark.skipif(not REAL.is_file(), reason="the advisories are not beside the checkout")
+def test_what_is_exploited_comes_first(real: Path, tmp_path: Path) -> None:
+    text = "gradio==3.0\nmlflow==2.10.0\n"
+    said = audited(tmp_path, {"requirements.txt": text, "m.pkl": PICKLE}, real)
+    found = [f for f in findings(said, "affected-version") if f.symbol != "old advisories"]
+    assert {f.symbol: f.action.value for f in found} == {"gradio 3.0": "review",
+                                                         "mlflow 2.10.0": "block"}  # fmt: skip
+    assert found[0].symbol == "mlflow 2.10.0"
+    assert "is affected by CVE-2024-4263, known to be exploited" in found[0].message
 
 
 def test_the_same_version_in_two_files_is_one_finding(known: Path, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from weighbridge.analysis.dependencies import dependencies
 from weighbridge.analysis.image_installs import installs
 from weighbridge.analysis.image_names import parsed
+from weighbridge.checks.runtime.base_image import base_image
 from weighbridge.core.check import Audit
 from weighbridge.core.fact import ImageBuild, Installs
 from weighbridge.core.finding import Action, Finding, Gap
@@ -37,6 +38,13 @@ def built(text: str) -> ImageBuild:
     (fact,) = looked_at(text).facts
     assert isinstance(fact, ImageBuild)
     return fact
+
+
+def judged_bases(
+    text: str, path: str = "Dockerfile", repository: bool = False
+) -> list[Finding | Gap]:
+    (fact,) = looked_at(text, path).facts
+    return list(base_image.run(Audit(files=(), artifacts=(), facts=(fact,), repository=repository)))
 
 
 def said(text: str, check: str, *actions: Action) -> list[tuple[int | None, str]]:
@@ -173,7 +181,7 @@ def test_any_text_is_read(text: str) -> None:
     ],
 )
 def test_base_image(text: str, expected: list[tuple[str, str]]) -> None:
-    found = [f for f in looked_at(text).findings if f.check == "base-image"]
+    found = [f for f in judged_bases(text) if isinstance(f, Finding)]
     assert len(found) == len(expected), [f.message for f in found]
     for finding, (action, part) in zip(
         sorted(found, key=lambda f: f.message), sorted(expected, key=lambda e: e[1]), strict=True
@@ -183,8 +191,27 @@ def test_base_image(text: str, expected: list[tuple[str, str]]) -> None:
 
 
 def test_an_image_that_is_told_later_is_not_given() -> None:
-    gaps = looked_at("ARG BASE\nFROM $BASE\nUSER a\n").gaps
-    assert [g.kind.value for g in gaps] == ["not-given"]
+    (gap,) = judged_bases("ARG BASE\nFROM $BASE\nUSER a\n")
+    assert isinstance(gap, Gap)
+    assert gap.kind.value == "not-given"
+
+
+@pytest.mark.parametrize(
+    ("path", "repository", "action"),
+    [
+        ("tests/Dockerfile", True, "note"),
+        ("examples/serve/Dockerfile", True, "note"),
+        ("docker/Dockerfile", True, "review"),
+        ("tests/Dockerfile", False, "review"),
+    ],
+)
+def test_what_tests_are_built_on_is_judged_one_step_lower(
+    path: str, repository: bool, action: str
+) -> None:
+    text = f"FROM python:3.8@{DIGEST}\nUSER a\n"
+    (found,) = judged_bases(text, path, repository=repository)
+    assert isinstance(found, Finding)
+    assert (found.action.value, found.at.path) == (action, path)
 
 
 def test_image_names() -> None:

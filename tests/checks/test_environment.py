@@ -20,9 +20,10 @@ from weighbridge.core.fact import Firmness, Installs
 from weighbridge.core.finding import Action, Finding
 from weighbridge.core.format import Limits
 from weighbridge.core.tree import Held
-from weighbridge.engine.audit import INSTALLED, Audited, TargetError, run
+from weighbridge.engine.audit import Audited, TargetError, run
 from weighbridge.engine.examine import examine
 from weighbridge.engine.ruleset import load
+from weighbridge.engine.supervisor import INSTALLED
 from weighbridge.formats.conda_installed import read_installed
 from weighbridge.formats.installed import read_record
 from weighbridge.sources.target import Access

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +126,70 @@ def test_what_is_not_looked_up(release: str, why: str, known: Path, tmp_path: Pa
     assert of(said) == []
     (gap,) = gaps(said)
     assert (gap.kind, why in gap.message) == (GapKind.NOT_GIVEN, True)
+
+
+def bill(*purls: str) -> dict[str, str]:
+    components = [{"type": "library", "name": "a", "purl": purl} for purl in purls]
+    return {"bom.json": json.dumps({"bomFormat": "CycloneDX", "components": components})}
+
+
+def build(base: str, *packages: str, more: str = "") -> dict[str, str]:
+    return {"Dockerfile": f"FROM {base}\n{more}RUN apt-get install -y {' '.join(packages)}\n"}
+
+
+TELL = "what they were built from is not told"
+LATER = "told when it is built"
+NAMED: list[tuple[dict[str, str], list[tuple[str, str]], list[str]]] = [
+    # Bills of materials: the release is in the package URL, and what it was built from.
+    (bill("pkg:deb/debian/libssl3@3.0.11-1~deb12u1?arch=amd64&upstream=openssl&distro=debian-12"),
+     [("review", "repairs missing")], []),
+    (bill("pkg:deb/debian/libssl3@3.0.11-1~deb12u2?upstream=openssl%403.0.11-1~deb12u1"
+          "&distro=debian-12.5"), [("review", "repairs missing")], []),
+    (bill("pkg:deb/debian/libssl3@3.0.11-1~deb12u2?upstream=openssl&distro=debian-12"), [], []),
+    (bill("pkg:deb/debian/openssl@3.0.10-1?distro=bookworm",
+          "pkg:deb/debian/zlib@1?distro=debian-12"),
+     [("note", "not repaired"), ("review", "repairs missing")], []),
+    (bill("pkg:deb/ubuntu/openssl@3.0.2-0ubuntu1.9?distro=ubuntu-22.04"),
+     [("review", "repairs missing")], []),
+    (bill("pkg:apk/alpine/libssl3@3.1.4-r0?upstream=openssl&distro=3.18.4"),
+     [("review", "repairs missing")], []),
+    (bill("pkg:deb/debian/libssl3@3.0.10-1?distro=debian-12"), [], [TELL]),
+    (bill("pkg:deb/debian/openssl@3.0.10-1"), [], ["of which release is not told"]),
+    (bill("pkg:deb/debian/openssl@3.0.10-1?distro=debian-sid"), [], ["names no release"]),
+    (bill("pkg:deb/mint/openssl@3.0.10-1?distro=linuxmint-21"), [], ["no advisories of Linuxmint"]),
+    # Builds: the image's name tells the release, `=` the version.
+    (build("debian:12-slim", "openssl=3.0.10-1"), [("review", "repairs missing")], []),
+    (build("python:3.11-slim-bookworm", "openssl=3.0.11-1~deb12u2"), [], []),
+    (build("ubuntu:jammy", "openssl=3.0.2-0ubuntu1.9"), [("review", "repairs missing")], []),
+    (build("nvidia/cuda:12.4.1-runtime-ubuntu22.04", "openssl=3.0.2-0ubuntu1.9", "git"),
+     [("review", "repairs missing")], [LATER]),
+    (build("debian:12 AS a", "git", more="FROM a\n"), [], [LATER]),
+    (build("debian:12 AS a", "openssl=3.0.10-1", more="FROM a\n"),
+     [("review", "repairs missing")], []),
+    (build("debian:12", "libssl3=3.0.10-1"), [], [TELL]),
+    (build("python:3.11-slim", "openssl=3.0.10-1"), [], ["of which release is not told"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("tree", "expected", "left"), NAMED)
+def test_what_names_its_release(
+    tree: dict[str, str],
+    expected: list[tuple[str, str]],
+    left: list[str],
+    known: Path,
+    tmp_path: Path,
+) -> None:
+    said = audited(tmp_path, tree, known)
+    assert sorted((f.action.value, f.symbol) for f in of(said)) == expected
+    assert sum("packages of" in g.message for g in gaps(said)) == len(left)
+    assert all(any(why in g.message for g in gaps(said)) for why in left)
+
+
+def test_the_build_of_a_test_is_judged_one_step_lower(known: Path, tmp_path: Path) -> None:
+    tree = {"pyproject.toml": "", "src/a.py": "", ".github/workflows/a.yml": "on: push\njobs: {}\n"}
+    (text,) = build("debian:12", "openssl=3.0.10-1").values()
+    said = audited(tmp_path, tree | {"tests/Dockerfile": text}, known)
+    assert [(f.action.value, f.at.path) for f in of(said)] == [("note", "tests/Dockerfile")]
 
 
 def test_without_advisories_nothing_was_looked_up(tmp_path: Path) -> None:

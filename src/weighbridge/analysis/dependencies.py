@@ -15,6 +15,7 @@ import msgspec
 from weighbridge.analysis.image_installs import installs as image_installs
 from weighbridge.analysis.image_layers import installed_now
 from weighbridge.analysis.repository import is_aside
+from weighbridge.analysis.shell_requirements import SYSTEMS
 from weighbridge.core.check import Audit, Domain
 from weighbridge.core.document import Malformed
 from weighbridge.core.fact import (
@@ -49,8 +50,6 @@ _ASIDE_GROUPS: Final = frozenset({
 """Extras and groups that are asked for by those who work on a project."""
 _RUN_ELSEWHERE: Final = frozenset({"image", "script", "ci", "notebook"})
 """Places whose commands name files from a folder that is not told."""
-SYSTEMS: Final = frozenset({"Debian", "Alpine"})
-"""The kinds of packages whose lists say what a system has installed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +91,7 @@ class Dependencies:
 
 def dependencies(audit: Audit) -> Dependencies:
     """What the files of a target have installed."""
-    said = installed_now((f for f in audit.facts if isinstance(f, Installs)), audit)
-    builds = (image_installs(fact) for fact in audit.facts if isinstance(fact, ImageBuild))
-    said += [made for made in builds if made is not None]
-    reading = _Reading(said, audit.blobs)
+    reading = _Reading(installs_of(audit), audit.blobs)
     gaps = [
         _gap(GapKind.NOT_GIVEN if f.place in _RUN_ELSEWHERE else GapKind.MALFORMED, why, f.at)
         for f in reading.files
@@ -107,11 +103,19 @@ def dependencies(audit: Audit) -> Dependencies:
     )
 
 
-def lies_aside(fact: Installs | ImageReferences, audit: Audit) -> bool:
+def installs_of(audit: Audit) -> list[Installs]:
+    """What the files of a target say is to be installed, each by itself: without what an upper
+    layer of an image hides, with what the builds of images install."""
+    said = installed_now((f for f in audit.facts if isinstance(f, Installs)), audit)
+    builds = (image_installs(fact) for fact in audit.facts if isinstance(fact, ImageBuild))
+    return said + [made for made in builds if made is not None]
+
+
+def lies_aside(fact: Installs | ImageReferences | ImageBuild, audit: Audit) -> bool:
     """Whether what a file asks for serves CI, or tests, examples and documentation of a repository
     of source code: there it is judged one step lower."""
     path = fact.at.path
-    if fact.place == "ci":
+    if not isinstance(fact, ImageBuild) and fact.place == "ci":
         return True
     inner = within(path)[1]
     return audit.domain(path) is Domain.SOURCE and (
@@ -127,15 +131,28 @@ def weighed(action: Action, aside: bool) -> Action:
 def _of_systems(fact: Installs) -> Iterator[Gap]:
     """What is installed from elsewhere than Python's packages. What a system has installed, the
     check `affected-system-package` answers."""
-    others = Counter(r.ecosystem for r in fact.requirements if r.ecosystem not in LOOKED_UP)
-    for ecosystem, count in sorted(others.items()):
-        if ecosystem in SYSTEMS and fact.place == "installed":
-            continue
-        what = "of which release is not told" if ecosystem in SYSTEMS else (
-            "no advisories of those are kept"
-        )  # fmt: skip
+    others = Counter(
+        (r.ecosystem, bool(r.source) and r.ecosystem in SYSTEMS)
+        for r in fact.requirements
+        if r.ecosystem not in LOOKED_UP and not is_judged(fact, r)
+    )
+    for (ecosystem, released), count in sorted(others.items()):
+        if released:
+            what = "which versions it will have is told when it is built"
+        elif ecosystem in SYSTEMS:
+            what = "of which release is not told"
+        else:
+            what = "no advisories of those are kept"
         why = f"{count:,} packages of {ecosystem} are named here: {what}"
         yield _gap(GapKind.NOT_GIVEN, why, fact.at)
+
+
+def is_judged(fact: Installs, said: Requirement) -> bool:
+    """Whether a system's package is held against the advisories of its release: it is installed, or
+    its version and the release that it is of are told."""
+    return said.ecosystem in SYSTEMS and (
+        fact.place == "installed" or bool(said.source and said.version)
+    )
 
 
 def _gap(kind: GapKind, why: str, at: Location) -> Gap:

@@ -7,10 +7,14 @@ import posixpath
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from weighbridge.analysis.shell_requirements import ShellInstalls
+from msgspec.structs import replace
+
+from weighbridge.analysis.image_names import parsed
+from weighbridge.analysis.shell_requirements import SYSTEMS, ShellInstalls
 from weighbridge.core.fact import ImageBuild, Installs
 from weighbridge.core.image import Instruction, Stage
 from weighbridge.formats.shell import Script, read
+from weighbridge.intel.images import system
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +57,24 @@ def installs(build: ImageBuild) -> Installs | None:
                 for name, value in one.pairs:
                     found.setting(name, value or "", one.line)
     for made in scripts(build):
+        before = len(found.requirements)
         found.script(made.script, made.environment)
+        release = _release(build, made.stage)
+        found.requirements[before:] = [
+            replace(r, source=release) if r.ecosystem in SYSTEMS else r
+            for r in found.requirements[before:]
+        ]
     return found.fact(build.at, "image")
+
+
+def _release(build: ImageBuild, stage: Stage) -> str:
+    """The release of the system that a stage stands on (`debian-12`), empty where the name of its
+    image does not tell."""
+    while stage.base is not None:
+        stage = build.stages[stage.base]
+    image = parsed(stage.image)
+    id, version = system(image.path, image.tag)
+    return f"{id}-{version}" if id else ""
 
 
 def _copied(build: ImageBuild) -> dict[str, str]:

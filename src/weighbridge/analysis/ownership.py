@@ -6,7 +6,7 @@ import posixpath
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from weighbridge.core.document import Malformed
 from weighbridge.core.location import within
@@ -36,10 +36,12 @@ _SOURCES: Final = frozenset({
 })  # fmt: skip
 """Formats of what a package is made of, whatever it is called."""
 _READ: Final = re.compile(r".*\.dist-info/(?:METADATA|entry_points\.txt)")
+_READ_ENDS: Final = (".pth", "customize.py", "/METADATA", "/entry_points.txt")
+_COMMON: Final = frozenset({"py", "pyi", "pyc", "so", "h", "hpp", "cuh"})
+"""The endings of nearly all files of packages: all of them are plain."""
 
 
-@dataclass(frozen=True, slots=True)
-class Owned:
+class Owned(NamedTuple):
     """What a RECORD says of a file: the package that it stands in and the sha256, empty where it
     names none (or one of another kind)."""
 
@@ -66,8 +68,11 @@ class Ownership:
 def ownership(blobs: Mapping[str, Blob], paths: Iterable[str]) -> Ownership:
     """What the RECORD files among these paths say."""
     found = Ownership()
+    owned = found.owned
     described: set[str] = set()
     for path in paths:
+        if not path.endswith((".dist-info/RECORD", ".dist-info/METADATA", ".json")):
+            continue  # nearly all of them
         if path.endswith(".json") and path in blobs and "conda-meta/" in path:
             _of_conda(found, path, blobs[path])
             continue
@@ -98,13 +103,14 @@ def ownership(blobs: Mapping[str, Blob], paths: Iterable[str]) -> Ownership:
                 close()
         for row in rows:
             place = _place(folder, row.path)
-            if place.startswith(("/", "../")) or place == "..":
+            if place[0] in "/." and (place.startswith(("/", "../")) or place == ".."):
                 found.outside.append((path, row.path))
                 continue
             sha256 = row.digest if row.algorithm == "sha256" and not row.weak else ""
-            known = found.owned.get(prefix + place)
+            name = prefix + place
+            known = owned.get(name)
             if known is None or not (known.sha256 or known.package.endswith(" (conda)")):
-                found.owned[prefix + place] = Owned(record[2], sha256)
+                owned[name] = Owned(record[2], sha256)
     found.unrecorded = sorted(d.rstrip("/") for d in described if f"{d}RECORD" not in found.records)
     return found
 
@@ -168,12 +174,16 @@ def made_from(head: bytes, size: int) -> bool:
 
 def is_read(path: str) -> bool:
     """Whether a file is read whatever its digest: it starts by itself, or says what is there."""
+    if not path.endswith(_READ_ENDS):
+        return False  # nearly all of them
     inner = within(path)[1]
     return inner.endswith(".pth") or bool(_STARTS.fullmatch(inner) or _READ.fullmatch(inner))
 
 
 def is_plain(path: str) -> bool:
     """Whether a file by its name is what packages are made of, and no model."""
+    if path.rpartition(".")[2] in _COMMON and "\n" not in path:
+        return True
     return _PLAIN.fullmatch(within(path)[1]) is not None
 
 

@@ -30,6 +30,9 @@ _PYTHON: Final = re.compile(r"(?:.*/)?python[\d.]*")
 _CONDA: Final = frozenset(("conda", "mamba", "micromamba"))
 _SYSTEM: Final = {"apt-get": "Debian", "apt": "Debian", "aptitude": "Debian", "apk": "Alpine",
                   "dnf": "rpm", "yum": "rpm", "microdnf": "rpm", "zypper": "rpm"}  # fmt: skip
+SYSTEMS: Final = frozenset({"Debian", "Alpine"})
+"""The kinds of packages whose lists say what a system has installed, and that advisories are kept
+for."""
 _SYSTEM_PACKAGE: Final = re.compile(
     r"([a-zA-Z0-9][a-zA-Z0-9+._-]*)(?::[a-z0-9]+)?(?:=([^\s*$=]+))?"
 )

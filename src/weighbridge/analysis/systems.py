@@ -4,14 +4,16 @@ which release's advisories they are to be judged."""
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from weighbridge.analysis.dependencies import SYSTEMS
+from weighbridge.analysis.dependencies import installs_of, is_judged, lies_aside
 from weighbridge.core.check import Audit
 from weighbridge.core.fact import Installs, OperatingSystem, Requirement
 from weighbridge.core.location import Location, within
+from weighbridge.intel.images import release as numbered
 
 _PLACE: Final = re.compile(
     r"(?:var/lib/dpkg/status|(?:usr/)?lib/apk/db/installed|(?:etc|usr/lib)/os-release)$"
@@ -23,35 +25,42 @@ _ALPINE: Final = re.compile(r"(\d+)\.(\d+)(?:\.\d+)?(?:_alpha\d+)?")
 @dataclass(frozen=True, slots=True)
 class SystemPackage:
     """An installed package; `key` and `version` are the name and version of what it was built from,
-    which advisories speak of."""
+    which advisories speak of. `assumed`: what it was built from is not told, and taken to be called
+    as it is."""
 
     said: Requirement
     key: str
     version: str
+    assumed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class System:
     """The list of packages of one system. `ecosystem` is the release as advisories call it
-    (`Debian:12`), empty where `why` says that it is not known."""
+    (`Debian:12`), empty where `why` says that it is not known. `aside`: it serves tests or
+    examples."""
 
     at: Location
     name: str
     ecosystem: str
     packages: tuple[SystemPackage, ...]
     why: str = ""
+    aside: bool = False
 
 
 def systems(audit: Audit) -> Iterator[System]:
     """The systems whose lists of packages are in a target, each with its release: the one that its
-    own root names, or, where its root names none, the only one that the target names."""
+    own root names, or, where its root names none, the only one that the target names. What a bill
+    of materials lists and what a build asks for in one version is of the release that is named with
+    it."""
     releases = [fact for fact in audit.facts if isinstance(fact, OperatingSystem)]
     named = {_root(fact.at): fact for fact in releases}
-    for fact in audit.facts:
-        if not isinstance(fact, Installs) or fact.place != "installed":
-            continue
-        those = [r for r in fact.requirements if r.ecosystem in SYSTEMS and r.version]
+    for fact in installs_of(audit):
+        those = [r for r in fact.requirements if r.version and is_judged(fact, r)]
         if not those:
+            continue
+        if fact.place != "installed":
+            yield from _listed(fact, those, lies_aside(fact, audit))
             continue
         release = named.get(_root(fact.at))
         near = {(r.id, r.version): r for r in releases if _part(r.at) == _part(fact.at)}
@@ -67,9 +76,25 @@ def systems(audit: Audit) -> Iterator[System]:
         )
 
 
-def _package(said: Requirement) -> SystemPackage:
+def _listed(fact: Installs, those: list[Requirement], aside: bool) -> Iterator[System]:
+    """What a file lists with the release that it is of."""
+    groups: dict[str, list[Requirement]] = defaultdict(list)
+    for requirement in those:
+        groups[requirement.source].append(requirement)
+    for source, listed in sorted(groups.items()):
+        id, _, version = source.partition("-")
+        number = numbered(id, version)
+        release = OperatingSystem(
+            at=fact.at, id=id, version=number, name=f"{id.capitalize()} {number}".strip()[:80]
+        )
+        ecosystem, why = _ecosystem(release)
+        packages = tuple(_package(r, assumed=not r.built_from[0]) for r in listed)
+        yield System(fact.at, release.name, ecosystem, packages, why, aside)
+
+
+def _package(said: Requirement, assumed: bool = False) -> SystemPackage:
     name, version = said.built_from
-    return SystemPackage(said, name or said.name, version or said.version or "")
+    return SystemPackage(said, name or said.name, version or said.version or "", assumed)
 
 
 def _root(at: Location) -> tuple[str, ...]:

@@ -85,6 +85,15 @@ class Audit:
     advisories: str | None = None
     index: IndexAnswers | None = None
 
+    @property
+    def built(self) -> bool:
+        """Whether the repository that it was built in is there: any file of source code."""
+        name = f"{Domain.SOURCE}:"
+        return any(
+            f.path.startswith(name) or (self.repository and self.domain(f.path) is Domain.SOURCE)
+            for f in self.files
+        )
+
     def domain(self, path: str) -> Domain:
         """What a file of the target belongs to."""
         return domain_of(path, self.repository)

@@ -207,10 +207,11 @@ class Requirement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     `name` is the package as it is written, empty where only an address tells; `line` counts from 1
     (0: not known). `specifier` are version clauses in the form of PEP 440; `version` is the only
     one that satisfies it. `url` is an address, path or working copy (`git+https://…@ref`) in place
-    of an index, `source` the index or channel that it is taken from, where it says so. `group` is
-    the extra or group that asks for it, `marker` the environment that it is for (PEP 508). `hashes`
-    are the digests of the files that may be installed, as `algorithm:hexadecimal`; `built_from` is
-    the source package of a system's package and its version, where they are others.
+    of an index, `source` the index or channel that it is taken from, where it says so, of a
+    system's package the release that it is of (`debian-12`). `group` is the extra or group that
+    asks for it, `marker` the environment that it is for (PEP 508). `hashes` are the digests of the
+    files that may be installed, as `algorithm:hexadecimal`; `built_from` is the source package of a
+    system's package and its version, where they are others.
     """
 
     name: str

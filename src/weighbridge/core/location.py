@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -18,11 +19,16 @@ the name of a part: `env:a.pth` of the target is `target:env:a.pth`."""
 def within(path: str) -> tuple[str, str]:
     """The name of the part of the target that a path belongs to (`source`), empty where it is the
     target itself, and the path within that part."""
-    found = _PART.match(path)
-    if found is None:
+    part, colon, inner = path.partition(":")
+    if not colon or inner.startswith("//") or not _is_part(part):
         return "", path
-    part = found[0][:-1]
-    return ("" if part == OWN else part), path[found.end() :]
+    return ("" if part == OWN else part), inner
+
+
+@lru_cache(maxsize=256)
+def _is_part(name: str) -> bool:
+    """Whether a name can be that of a part: asked of every path, of the same few names."""
+    return _PART.fullmatch(f"{name}:") is not None
 
 
 def joined(part: str, inner: str) -> str:

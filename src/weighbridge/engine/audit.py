@@ -43,7 +43,7 @@ from weighbridge.engine.earlier import Earlier
 from weighbridge.engine.examine import SEVERITY, UNRECOGNISED, Kept, examine
 from weighbridge.engine.rules import Rules, compile_folder
 from weighbridge.engine.ruleset import Ruleset, Scope, load
-from weighbridge.engine.supervisor import Progress, Settings, Supervisor
+from weighbridge.engine.supervisor import INSTALLED, Progress, Settings, Supervisor
 from weighbridge.formats.text import is_workflow_path
 from weighbridge.intel.advisories.index import NoIndex, facts_of, home
 from weighbridge.sources.folder import File
@@ -58,8 +58,6 @@ from weighbridge.sources.target import (
     shown,
 )
 
-INSTALLED: Final = "installed-file"
-"""What a file is called that its package vouches for, and that was hashed only."""
 LISTINGS: Final = "listings"
 """The folder in which answers of indexes of packages are kept."""
 COPIES: Final = 10

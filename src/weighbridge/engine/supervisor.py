@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeGuard
 
 import msgspec
 
@@ -56,8 +56,8 @@ GIT_LIMIT: Final = 12 << 20
 BATCH: Final = 16
 HASHED: Final = 128
 """How many files are in one batch of which only the digest is computed."""
-TOGETHER: Final = 16 << 10
-"""So many bytes of answers of such files are sent in one message."""
+INSTALLED: Final = "installed-file"
+"""What a file is called that its package vouches for, and that was hashed only."""
 CYCLES: Final = 50_000
 """How many new objects a child makes before it looks for cycles: trees of syntax hold none."""
 ANSWER_LIMIT: Final = 64 << 20
@@ -92,11 +92,13 @@ class Settings:
 
 
 class Answer(msgspec.Struct, array_like=True):
-    """What a child sends: the first one names its protections, every other one is of a file."""
+    """What a child sends: the first one names its protections, every other one is of a file, or of
+    the files from this number of its task on that are as their packages say: their `digests`."""
 
     number: int
     examined: Examined | None = None
     protections: tuple[str, ...] = ()
+    digests: tuple[str, ...] = ()
 
 
 class Task(msgspec.Struct, array_like=True):
@@ -277,12 +279,12 @@ class Supervisor:
 
     def _plan(self) -> deque[Task]:
         """Large files first, each by itself; small ones in batches."""
-        order = sorted(range(len(self.blobs)), key=lambda n: -self.blobs[n].size)
-        large = [n for n in order if self.blobs[n].size >= SMALL]
-        small = [n for n in order if self.blobs[n].size < SMALL]
-        plain = [n for n in small if isinstance(b := self.blobs[n], Vouched) and b.plain]
-        hashed = set(plain)
-        small = [n for n in small if n not in hashed]
+        sizes = [blob.size for blob in self.blobs]
+        order = sorted(range(len(sizes)), key=sizes.__getitem__, reverse=True)
+        large = [n for n in order if sizes[n] >= SMALL]
+        small = order[len(large) :]
+        plain = [n for n in small if _is_plain(self.blobs[n])]
+        small = [n for n in small if not _is_plain(self.blobs[n])]
         remote = any(isinstance(self.blobs[n], RemoteFile) for n in small)
         tasks = [Task((n,)) for n in large]
         tasks += self._batches(small, 1 if remote else BATCH) + self._batches(plain, HASHED)
@@ -364,6 +366,11 @@ class Supervisor:
             except msgspec.DecodeError:
                 yield from self._lose(child, GapKind.CRASHED, "its examiner sent rubbish")
                 return
+            if answer.digests:
+                yield from self._as_vouched(child, answer)
+                if child not in self._children:
+                    return
+                continue
             if answer.examined is None:
                 self._protected(answer.protections)
                 continue
@@ -379,12 +386,32 @@ class Supervisor:
                 record = msgspec.structs.replace(examined.record, formats=())
                 examined = msgspec.structs.replace(lost, record=record)
             yield number, examined
-            if child.done == len(child.task.numbers):
-                self._give(child)
-                if child not in self._children:
-                    return
-            else:
-                self._wind(child)
+            self._go_on(child)
+            if child not in self._children:
+                return
+
+    def _as_vouched(self, child: _Child, answer: Answer) -> Iterator[tuple[int, Examined]]:
+        """What is to be said of files that are as their packages say."""
+        assert child.task is not None
+        numbers = child.task.numbers[child.done : child.done + len(answer.digests)]
+        blobs = [self.blobs[number] for number in numbers]
+        if len(blobs) != len(answer.digests) or answer.number != numbers[0] or not all(
+            _is_plain(b) and b.sha256 in ("", d) for b, d in zip(blobs, answer.digests, strict=True)
+        ):  # fmt: skip
+            yield from self._lose(child, GapKind.CRASHED, "its examiner answered for another")
+            return
+        child.done += len(numbers)
+        for number, blob, digest in zip(numbers, blobs, answer.digests, strict=True):
+            record = FileRecord(path=blob.path, size=blob.size, sha256=digest, formats=(INSTALLED,))
+            yield number, Examined(record=record)
+        self._go_on(child)
+
+    def _go_on(self, child: _Child) -> None:
+        assert child.task is not None
+        if child.done == len(child.task.numbers):
+            self._give(child)
+        else:
+            self._wind(child)
 
     def _protected(self, protections: tuple[str, ...]) -> None:
         if not self.protections:
@@ -467,37 +494,35 @@ class Supervisor:
         _send(writes, msgspec.msgpack.encode(Answer(-1, None, held)))
         while (message := _receive(reads)) is not None:
             task = _tasks.decode(message)
-            waiting = bytearray()
-            for number in task.numbers:
-                blob = self._reached(number)
-                examined = None if task.hash_only else self._known(blob)
-                if examined is None:
-                    # What is read may end this child: what was said of others must not wait.
-                    send(writes, waiting)
-                    waiting.clear()
-                    examined = self._one(blob, task.hash_only)
-                message = encoded(Answer(number, examined))
-                waiting += len(message).to_bytes(4, "little") + message
-                if len(waiting) > TOGETHER:
-                    send(writes, waiting)
-                    waiting.clear()
-            send(writes, waiting)
+            numbers = list(reversed(task.numbers))
+            while numbers:
+                first = numbers[-1]
+                # What is read may end this child: what was said of others must not wait for it.
+                if not task.hash_only and (digests := self._as_said(numbers)):
+                    _send(writes, encoded(Answer(first, digests=tuple(digests))))
+                if numbers:
+                    number = numbers.pop()
+                    examined = self._one(self._reached(number), task.hash_only)
+                    _send(writes, encoded(Answer(number, examined)))
         os._exit(0)
 
-    def _known(self, blob: Blob) -> Examined | None:
-        """What is to be said of a small file that is as its package says and of which nothing is
-        read; None of every other."""
-        if not (isinstance(blob, Vouched) and blob.plain and blob.size < SMALL):
-            return None
-        try:
-            digest = hashlib.sha256(blob.read(0, blob.size)).hexdigest()
-        except (OSError, Malformed):
-            return None  # it is asked for again, and says so
-        finally:
-            blob.close()
-        if blob.sha256 not in ("", digest):
-            return None
-        return _with_digest(self.examine(blob), Digest(digest, None))
+    def _as_said(self, numbers: list[int]) -> list[str]:
+        """The digests of the files at the end of these numbers, which are taken out, up to one that
+        is not as its package says or of which more is read."""
+        digests: list[str] = []
+        while numbers and _is_plain(blob := self.blobs[numbers[-1]]):
+            whole, said = blob.whole, blob.sha256
+            try:
+                digest = hashlib.sha256(whole.read(0, whole.size)).hexdigest()
+            except (OSError, Malformed):
+                break  # it is asked for again, and says so
+            finally:
+                blob.close()
+            if said and said != digest:
+                break
+            digests.append(digest)
+            numbers.pop()
+        return digests
 
     def _one(self, blob: Blob, hash_only: bool) -> Examined:
         try:
@@ -552,6 +577,11 @@ class Supervisor:
             )
             return msgspec.structs.replace(examined, gaps=(*examined.gaps, gap))
         return _with_digest(examined, hashed[0])
+
+
+def _is_plain(blob: Blob) -> TypeGuard[Vouched]:
+    """Whether only the digest of a small file is asked for, where it is as its package says."""
+    return isinstance(blob, Vouched) and blob.plain and blob.whole.size < SMALL
 
 
 class Digest(NamedTuple):

@@ -6,14 +6,13 @@ Sources: https://packaging.python.org/en/latest/specifications/core-metadata/,
 
 from __future__ import annotations
 
-import base64
 import binascii
 import csv
 import io
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
@@ -31,11 +30,11 @@ RECORD_LIMIT: Final = 64 << 20
 ROWS: Final = 500_000
 _NAME: Final = re.compile(r"[A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?")
 _EXTRA: Final = re.compile(r"\bextra\b")
+_URL_SAFE: Final = str.maketrans("-_", "+/")
 _STRONG: Final = {"sha256": 32, "sha384": 48, "sha512": 64}
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded:
+class Recorded(NamedTuple):
     """A row of a RECORD: a path as it is written there, and its digest in hexadecimal (empty where
     none is named). `weak`: it is one that does not count (md5, sha1, or no digest at all)."""
 
@@ -67,8 +66,8 @@ def _recorded(path: str, said: str) -> Recorded:
         return Recorded(path, "", "", False)
     algorithm, _, value = said.partition("=")
     try:
-        raw = base64.urlsafe_b64decode(value + "=" * (-len(value) % 4))
-    except (binascii.Error, ValueError):
+        raw = binascii.a2b_base64(value.translate(_URL_SAFE) + "=" * (-len(value) % 4))
+    except ValueError:  # binascii.Error is one
         raw = b""
     weak = _STRONG.get(algorithm) != len(raw)
     return Recorded(path, algorithm[:20], raw.hex(), weak)

@@ -10,14 +10,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from typing import Any, Final
-from urllib.parse import unquote
+from urllib.parse import parse_qs, unquote
 
 from weighbridge.core.fact import Firmness, Installs, Requirement
 from weighbridge.core.location import Location
 
 COMPONENTS: Final = 50_000
 DEPTH: Final = 16
-_PURL: Final = re.compile(r"pkg:([A-Za-z][\w.+-]*)/(?:([^?#@]+)/)?([^/?#@]+)(?:@([^?#]+))?")
+_PURL: Final = re.compile(
+    r"pkg:([A-Za-z][\w.+-]*)/(?:([^?#@]+)/)?([^/?#@]+)(?:@([^?#]+))?(?:\?([^#]+))?"
+)
 _ECOSYSTEMS: Final = {"pypi": "PyPI", "conda": "conda", "deb": "Debian", "apk": "Alpine",
                       "rpm": "rpm", "npm": "npm", "golang": "Go", "cargo": "crates.io"}  # fmt: skip
 
@@ -99,7 +101,18 @@ def _requirement(read: re.Match[str]) -> Requirement:
     kind, space, name, version = read[1].lower(), read[2], unquote(read[3]), read[4]
     version = unquote(version)[:100] if version else None
     full = f"{unquote(space)}/{name}" if space and kind in ("npm", "golang") else name
+    source, built_from = "", ("", "")
+    if kind in ("deb", "apk", "rpm"):
+        # https://github.com/package-url/purl-spec/blob/main/types-doc/deb-definition.md
+        said = parse_qs((read[5] or "")[:1_000])
+        release = said.get("distro", [""])[0].lower()[:60]
+        system = (space or "").lower()[:30]
+        source = f"{system}-{release}" if release and "-" not in release else release
+        origin, _, its_version = said.get("upstream", [""])[0].partition("@")
+        built_from = origin[:200], its_version[:100]
     return Requirement(
+        source=source,
+        built_from=built_from,
         name=full[:200],
         ecosystem=_ECOSYSTEMS.get(kind, kind[:40]),
         specifier=f"=={version}" if version else "",

@@ -62,6 +62,26 @@ def ends(image: str, tag: str) -> tuple[tuple[str, str, str, str], ...]:
     return tuple(found)
 
 
+_SYSTEMS: Final = {"debian": "Debian", "ubuntu": "Ubuntu", "alpine": "Alpine Linux"}
+
+
+def system(image: str, tag: str) -> tuple[str, str]:
+    """The system that an image's tag says that it is built on: its name, as `os-release` has it
+    (`debian`), and its release; empty where it says none."""
+    short = image.removeprefix("docker.io/").removeprefix("library/")
+    for id, product in _SYSTEMS.items():
+        cycle = listed().end_of_life[product]
+        version = _version(cycle, short, tag.lower())
+        if version and version in cycle.dates:
+            return id, version
+    return "", ""
+
+
+def release(id: str, said: str) -> str:
+    """The number of a system's release that is called by its code name (`bookworm`)."""
+    return listed().end_of_life[_SYSTEMS[id]].names.get(said, said) if id in _SYSTEMS else said
+
+
 def _version(cycle: Cycle, image: str, tag: str) -> str:
     said = re.match(r"v?(\d+(?:\.\d+)*)", tag) if image in cycle.images else None
     if said is not None:

@@ -22,6 +22,8 @@ def open_environment(path: Path) -> Folder:
     left_out: list[LeftOut] = []
 
     def usual(inner: str) -> bool:
+        if not inner.startswith(("bin/", "lib64")):
+            return False
         found = _LINKS.fullmatch(inner) is not None and (path / inner).is_symlink()
         if found:
             why = "a link to the interpreter, or to the folder beside it, as every environment has"

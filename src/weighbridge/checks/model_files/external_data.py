@@ -46,6 +46,8 @@ def external_data(audit: Audit) -> Iterator[Finding | Gap]:
     - https://nvd.nist.gov/vuln/detail/CVE-2024-27318
     - https://cwe.mitre.org/data/definitions/22.html
     """
+    if not audit.references:
+        return
     sizes = {Location(f.path): f.size for f in audit.files}
     formats = {Location(f.path): f.formats for f in audit.files}
     sizes |= {Location(a.where.path, a.where.inside): a.size for a in audit.artifacts}

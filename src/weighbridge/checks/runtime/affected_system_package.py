@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from weighbridge.analysis.dependencies import weighed
 from weighbridge.analysis.systems import System, SystemPackage, systems
 from weighbridge.core.check import Audit, check
 from weighbridge.core.evidence import Table
-from weighbridge.core.finding import Action, Finding, Gap, GapKind
+from weighbridge.core.finding import Action, Confidence, Finding, Gap, GapKind
 from weighbridge.core.location import Location
 from weighbridge.intel.advisories.index import Index, Merged, NoIndex, merged
 from weighbridge.intel.advisories.osv import Standing, base_of, fixes, judge
@@ -46,8 +47,12 @@ def affected_system_package(audit: Audit) -> Iterator[Finding | Gap]:
     ## Limits
     As good as the advisories that were fetched; a release that they do not hold is a gap. The
     distribution's own judgement counts: what it does not repair is told in one note. Debian,
-    Ubuntu and Alpine only; packages are looked up by what they were built from. Whether the
-    affected part of a package is installed or reached is not known.
+    Ubuntu and Alpine only; packages are looked up by what they were built from. Bills of materials
+    are judged where they name the release (`distro` in a package URL), builds where they pin a
+    version and the image's name tells the release; neither need say what a package was built from:
+    there its own name is taken, and what no advisory knows by it is a gap. What a build does not
+    pin is the newest on that day, and not judged. Packages of other makers' repositories may bear
+    the same names. Whether the affected part of a package is installed or reached is not known.
 
     ## References
     - https://ossf.github.io/osv-schema/
@@ -86,6 +91,11 @@ def _judged(system: System, index: Index) -> Iterator[Finding | Gap]:
         return
     undecided: list[str] = []
     those = list(_affected(system, index, undecided))
+    unknown = tuple(p for p in system.packages if p.assumed and not index.of(p.key, ecosystem))
+    if unknown:
+        names = ", ".join(p.key for p in unknown[:5])[:200]
+        why = f"what they were built from is not told ({names})"
+        yield _gap(replace(system, packages=unknown), why)
     if undecided:
         why = f"their versions cannot be compared ({', '.join(undecided[:5])})"
         yield Gap(kind=GapKind.NOT_GIVEN, at=Location(system.at.path, system.at.inside),
@@ -152,7 +162,8 @@ def _finding(
     return Finding(
         message=message,
         at=Location(system.at.path, system.at.inside, line=ordered[0].package.said.line or None),
-        action=action,
+        action=weighed(action, system.aside),
         symbol=symbol,
+        confidence=Confidence.LIKELY if ordered[0].package.assumed else Confidence.CONFIRMED,
         evidence=(Table(f"Advisories of {system.ecosystem}", columns, rows),),
     )

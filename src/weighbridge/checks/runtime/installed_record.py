@@ -101,8 +101,10 @@ def _strays(
     stale: list[str] = []
     derived = 0
     for path in sorted(files):
+        if path in found.owned and not path.endswith(".pyc"):
+            continue  # nearly all of them
         home = _home(path, found.folders)
-        if home is None or (path in found.owned and not path.endswith(".pyc")):
+        if home is None:
             continue
         inner = path[len(_below(home)) :]
         if _OF_TOOLS.fullmatch(inner):

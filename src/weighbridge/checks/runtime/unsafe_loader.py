@@ -9,7 +9,8 @@ from weighbridge.analysis.advised import Hold, weaknesses
 from weighbridge.analysis.dependencies import dependencies, loads
 from weighbridge.core.check import Audit, check
 from weighbridge.core.finding import Action, Confidence, Finding
-from weighbridge.intel.advisories.index import Index, NoIndex
+from weighbridge.intel.advisories.index import Index, Merged, NoIndex
+from weighbridge.intel.advisories.severity import LEVELS
 
 
 @check("unsafe-loader", control="file-format", reads=Audit)
@@ -26,8 +27,9 @@ def unsafe_loader(audit: Audit) -> Iterator[Finding]:
 
     ## Limits
     Looks only at what the target itself asks for, and at loaders in a reviewed list; without
-    advisories nothing is known (`affected-version` says so). Whether the hole is in the part that
-    reads this format is not known.
+    advisories nothing is known (`affected-version` says so). Of a weakness that no advisory rates
+    only a note is made; PyPA's own advisories rate few, GitHub's do. Whether the hole is in the
+    part that reads this format is not known.
 
     ## References
     - https://nvd.nist.gov/vuln/detail/CVE-2025-32434
@@ -43,23 +45,30 @@ def unsafe_loader(audit: Audit) -> Iterator[Finding]:
                 said = wanted.version or wanted.specifier
                 if not format or (wanted.key, said) in told:
                     continue
-                grave = [
+                open_ = [
                     one.merged
                     for one in weaknesses(wanted, index)
                     if one.hold in (Hold.AFFECTED, Hold.ONLY)
-                    and (one.merged.severity in ("high", "critical") or one.merged.exploited)
                 ]
-                if grave:
+                grave = [m for m in open_ if m.severity in ("high", "critical") or m.exploited]
+                # What is exploited first, then the gravest. What nobody has rated may be grave.
+                met = sorted(grave, key=_gravest) or [m for m in open_ if not m.severity]
+                if met:
                     told.add((wanted.key, said))
-                    names = ", ".join(m.ids[0] for m in grave[:3])
-                    more = f" and {len(grave) - 3:,} more" if len(grave) > 3 else ""
+                    names = ", ".join(m.ids[0] for m in met[:3])
+                    more = f" and {len(met) - 3:,} more" if len(met) > 3 else ""
+                    what = "a known hole" if grave else "a weakness that nobody has rated"
                     yield Finding(
-                        message=f"{format} is to be loaded by {wanted.told}, which has a known "
-                        f"hole: {names}{more}",
+                        message=f"{format} is to be loaded by {wanted.told}, which has {what}: "
+                        f"{names}{more}",
                         at=wanted.at,
-                        action=Action.REVIEW,
+                        action=Action.REVIEW if grave else Action.NOTE,
                         symbol=f"{wanted.key} {said}".strip(),
                         confidence=Confidence.LIKELY,
                     )
     except NoIndex:
         return
+
+
+def _gravest(one: Merged) -> tuple[bool, int, tuple[str, ...]]:
+    return not one.exploited, -LEVELS.index(one.severity), one.ids

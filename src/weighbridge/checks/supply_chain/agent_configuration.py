@@ -59,11 +59,11 @@ def agent_configuration(audit: Audit) -> Iterator[Finding | Gap]:
     """
     listed: list[tuple[str, str]] = []
     for path, blob in audit.blobs.items():
+        if audit.domain(path) is not Domain.SOURCE:
+            continue
         inner = within(path)[1]
         settings = _SETTINGS.fullmatch(inner) is not None
-        if audit.domain(path) is not Domain.SOURCE or not (
-            settings or _INSTRUCTIONS.fullmatch(inner)
-        ):
+        if not settings and not _INSTRUCTIONS.fullmatch(inner):
             continue
         listed.append((path, "settings" if settings else "instructions"))
         try:

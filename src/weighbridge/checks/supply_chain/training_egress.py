@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from weighbridge.analysis.practices import UNREAD, place
-from weighbridge.core.check import Audit, Domain, check
+from weighbridge.core.check import Audit, check
 from weighbridge.core.evidence import Table
 from weighbridge.core.fact import Egress, Practice
 from weighbridge.core.finding import Action, Finding, Gap, GapKind
@@ -39,7 +39,7 @@ def training_egress(audit: Audit) -> Iterator[Finding | Gap]:
     - https://attack.mitre.org/techniques/T1041/
     - https://cwe.mitre.org/data/definitions/829.html
     """
-    if not any(audit.domain(file.path) is Domain.SOURCE for file in audit.files):
+    if not audit.built:
         why = "the repository that built the model was not given (--source)"
         yield Gap(kind=GapKind.NOT_GIVEN, message=why, at=Location("."))
     hosts: dict[str, list[Egress]] = defaultdict(list)

@@ -35,16 +35,17 @@ def workflow_unread(audit: Audit) -> Iterator[Finding | Gap]:
     - https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-syntax
     """
     said = {f.at.path for f in audit.facts if isinstance(f, Automation)}
-    if not any(is_workflow_path(f.path) or system_of(f.path) for f in audit.files):
+    told = {f.path: (is_workflow_path(f.path), system_of(f.path)) for f in audit.files}
+    if not any(workflow or system for workflow, system in told.values()):
         why = "no workflow is among the files: how it is built and published was not handed over"
         yield Gap(kind=GapKind.NOT_GIVEN, message=why, at=Location("."))
-    for file in audit.files:
-        if is_workflow_path(file.path) and file.path not in said:
+    for path, (workflow, system) in told.items():
+        if workflow and path not in said:
             why = "this workflow could not be read, so nothing is known of its jobs"
-            yield Gap(kind=GapKind.MALFORMED, message=why, at=Location(file.path))
-        elif (system := system_of(file.path)) is not None:
+            yield Gap(kind=GapKind.MALFORMED, message=why, at=Location(path))
+        elif system is not None:
             why = f"{system}: its scripts were read; who can start it and what it holds was not"
-            yield Gap(kind=GapKind.UNSUPPORTED, message=why, at=Location(file.path))
+            yield Gap(kind=GapKind.UNSUPPORTED, message=why, at=Location(path))
     known = automations(audit)
     yield from known.gaps
     elsewhere: dict[str, list[tuple[str, str]]] = {}

@@ -59,8 +59,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(msgspec.Struct, frozen=True):
     """What one advisory says of one package. `severity` is one of `severity.LEVELS`; `exploited`
     names the weakness that is known to be exploited, or is empty."""
 
