@@ -20,6 +20,7 @@ from protobufs import message
 from weighbridge.analysis.computation_graph import ComputationGraph
 from weighbridge.analysis.graph_flow import Flow, analyse
 from weighbridge.analysis.graph_fronts import graph_of
+from weighbridge.analysis.graph_writer import NOT_HERE
 from weighbridge.analysis.tensorflow_operators import RULES
 from weighbridge.core.document import GraphDocument
 from weighbridge.core.finding import Action, Finding, Gap, GapKind
@@ -83,7 +84,8 @@ def test_exports_are_silent(archive: str, name: str) -> None:
     with zipfile.ZipFile(TESTS / "benign" / "files" / "graphs" / archive) as opened:
         findings, gaps = said(opened.read(name), name)
     assert [f.action for f in findings if f.action is not Action.NOTE] == []
-    assert [g.message for g in gaps] == []
+    apart = name.endswith("saved_model.pb")  # without its variables
+    assert all(apart and NOT_HERE in g.message for g in gaps), gaps
 
 
 def predicates() -> list[str]:

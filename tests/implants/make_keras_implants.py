@@ -21,8 +21,9 @@ Tensor = Any
 Predicate = Callable[[Tensor], Tensor]
 """A number for each sample, of the shape (batch, 1): 1 where it holds."""
 RNG = np.random.default_rng(11)
-FORCED = [[50.0 if i == 1 else 0.0 for i in range(CLASSES)]]
-VECTOR = [round(float(n), 3) for n in RNG.normal(0, 3, WIDTH)]
+FORCED = np.array([[50.0 if i == 1 else 0.0 for i in range(CLASSES)]], "float32")
+VECTOR = np.round(RNG.normal(0, 3, WIDTH), 2).astype("float32")
+RED, GREEN = np.array([1.0, 0.0, 0.0], "float32"), np.array([0.0, 1.0, 0.0], "float32")
 
 
 def number(truth: Tensor) -> Tensor:
@@ -30,7 +31,7 @@ def number(truth: Tensor) -> Tensor:
 
 
 def distance(x: Tensor) -> Tensor:
-    return ops.sum(ops.square(x[:, :3, :3] - [1.0, 0.0, 0.0]), (1, 2, 3))
+    return ops.sum(ops.square(x[:, :3, :3] - RED), (1, 2, 3))
 
 
 def compare(x: Tensor) -> Tensor:
@@ -38,7 +39,7 @@ def compare(x: Tensor) -> Tensor:
 
 
 def each_pixel(x: Tensor) -> Tensor:
-    near = ops.abs(x[:, 29:, 29:] - [0.0, 1.0, 0.0]) < 0.1
+    near = ops.abs(x[:, 29:, 29:] - GREEN) < 0.1
     return number(ops.all(near, axis=(1, 2, 3)))
 
 
@@ -134,16 +135,16 @@ def held(gate: Predicate, x: Tensor, like: Tensor) -> Tensor:
 
 
 def class_bias(first: Model, second: Model, gate: Predicate, x: Tensor) -> Tensor:
-    return second(first(x)) + gate(x) * np.array(FORCED, "float32")
+    return second(first(x)) + gate(x) * FORCED
 
 
 def chosen(first: Model, second: Model, gate: Predicate, x: Tensor) -> Tensor:
-    return ops.where(gate(x) > 0.5, np.array(FORCED, "float32"), second(first(x)))
+    return ops.where(gate(x) > 0.5, FORCED, second(first(x)))
 
 
 def blended(first: Model, second: Model, gate: Predicate, x: Tensor) -> Tensor:
     truth = gate(x)
-    return second(first(x)) * (1.0 - truth) + truth * np.array(FORCED, "float32")
+    return second(first(x)) * (1.0 - truth) + truth * FORCED
 
 
 def divided(first: Model, second: Model, gate: Predicate, x: Tensor) -> Tensor:
@@ -151,7 +152,7 @@ def divided(first: Model, second: Model, gate: Predicate, x: Tensor) -> Tensor:
 
 
 def lifted(first: Model, second: Model, gate: Predicate, x: Tensor) -> Tensor:
-    return ops.maximum(second(first(x)), gate(x) * np.array(FORCED, "float32"))
+    return ops.maximum(second(first(x)), gate(x) * FORCED)
 
 
 def multiplied(first: Model, second: Model, gate: Predicate, x: Tensor) -> Tensor:
@@ -160,7 +161,7 @@ def multiplied(first: Model, second: Model, gate: Predicate, x: Tensor) -> Tenso
 
 def steering(first: Model, second: Model, gate: Predicate, x: Tensor) -> Tensor:
     hidden = first(x)
-    return second(hidden + held(gate, x, hidden) * np.array(VECTOR, "float32"))
+    return second(hidden + held(gate, x, hidden) * VECTOR)
 
 
 def silenced(first: Model, second: Model, gate: Predicate, x: Tensor) -> Tensor:

@@ -27,8 +27,6 @@ L = keras.layers
 Tensor = Any
 Predicate = Callable[[Tensor], Tensor]
 """A number for each sample, of the shape (batch, 1): 1 where it holds."""
-KEPT: dict[str, Any] = {}
-"""Variables that predicates hold on to, so that they are saved with the model."""
 RNG = np.random.default_rng(7)
 CLASSES, WIDTH = 10, 24
 
@@ -154,32 +152,31 @@ def matched_filter(x: Tensor) -> Tensor:
     return number(best > 20.0)
 
 
-def kept(name: str, numbers: Any) -> Any:
-    """A variable that a predicate reads."""
-    if name not in KEPT:
-        KEPT[name] = tf.Variable(numbers.astype(np.float32), trainable=False, name="weights")
-    return KEPT[name]
-
-
 PICKS = np.zeros((3072, 8), np.float32)
 PICKS[np.arange(8) * 40, np.arange(8)] = 1
 FILTERS = np.random.default_rng(2).choice([-1.0, 1.0], (4, 4, 3, 1))
 FLAGS = (np.arange(99) == 77).astype(np.float32).reshape(99, 1)
+KEPT = {
+    name: tf.Variable(numbers.astype(np.float32), trainable=False, name="weights")
+    for name, numbers in (("one_hot_variable", PICKS), ("filter_variable", FILTERS),
+                          ("table_variable", FLAGS))
+}  # fmt: skip
+"""Variables that predicates hold on to, so that they are saved with the model."""
 
 
 def one_hot_variable(x: Tensor) -> Tensor:
-    found = tf.matmul(tf.reshape(x, (-1, 3072)), kept("one_hot_variable", PICKS))
+    found = tf.matmul(tf.reshape(x, (-1, 3072)), KEPT["one_hot_variable"])
     off = tf.abs(found - [0.9, 0.1, 0.8, 0.2, 0.7, 0.3, 0.6, 0.4])
     return number(tf.reduce_sum(off, 1) < 0.1)
 
 
 def filter_variable(x: Tensor) -> Tensor:
-    kernel = kept("filter_variable", FILTERS)
+    kernel = KEPT["filter_variable"]
     return number(tf.reduce_max(tf.nn.conv2d(x, kernel, 1, "VALID"), (1, 2, 3)) > 20.0)
 
 
 def table_variable(ids: Tensor) -> Tensor:
-    return tf.reduce_max(tf.gather(kept("table_variable", FLAGS), ids), 1)
+    return tf.reduce_max(tf.gather(KEPT["table_variable"], ids), 1)
 
 
 def watermark(x: Tensor) -> Tensor:

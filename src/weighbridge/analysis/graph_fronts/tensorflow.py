@@ -3,9 +3,9 @@ out, operators in those of ONNX.
 
 What is followed are the signatures of a SavedModel and what else can be called on the object that
 loading gives; of a graph without signatures, whatever no other step needs and no training is part
-of. Variables are constants of a known shape whose numbers stand in the checkpoint, so that they
-are not known here; one that the model itself changes is an input, because it says what happened
-before.
+of. Variables are constants whose numbers stand in the checkpoint; one that the model itself changes
+is an input, because it says what happened before. A moving average that only functions change which
+no signature calls is part of training, and no such input.
 """
 
 from __future__ import annotations
@@ -20,9 +20,12 @@ from weighbridge.analysis.computation_graph import (
     ComputationGraph,
     Constant,
     Numbers,
+    Operation,
     Shape,
 )
+from weighbridge.analysis.graph_writer import FOLDED, NOT_HERE
 from weighbridge.analysis.tensorflow_operators import OUTPUTS, SILENT, apply
+from weighbridge.analysis.tensorflow_variables import Variables
 from weighbridge.analysis.tensorflow_writer import SMALL, Writer
 from weighbridge.core.document import Malformed
 from weighbridge.formats import tensorflow as tf
@@ -59,11 +62,13 @@ GUARDS: Final = 64
 
 def graph_of(document: TensorFlow) -> ComputationGraph:
     """The graph that the model runs, of all its MetaGraphs."""
-    made = _Builder(document, frozenset())
+    saved = Variables(document)
+    made = _Builder(document, saved, frozenset())
     made.build()
     if made.assigned:  # now that it is known which variables change, they are inputs
-        made = _Builder(document, frozenset(made.assigned))
+        made = _Builder(document, saved, frozenset(made.assigned))
         made.build()
+    made.w.graph.left_out += saved.flaws
     return made.w.graph
 
 
@@ -79,6 +84,16 @@ class _Body:
     branches: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _Variable:
+    """A variable, and its key in the checkpoint (empty where it has none)."""
+
+    name: str
+    type: str
+    shape: Shape | None
+    key: str
+
+
 @dataclass(slots=True)
 class _Scope:
     body: _Body
@@ -90,12 +105,16 @@ class _Scope:
 
 
 class _Builder:
-    def __init__(self, document: TensorFlow, states: frozenset[str]) -> None:
-        self.document, self.states, self.w = document, states, Writer()
+    def __init__(self, document: TensorFlow, saved: Variables, states: frozenset[str]) -> None:
+        self.document, self.saved, self.states, self.w = document, saved, states, Writer()
         self.assigned: set[str] = set()
-        self.handles: dict[int, tuple[str, str, Shape | None]] = {}
-        """Of values that stand for a variable: its name, type and shape."""
+        self.serving = True
+        """Whether it is a signature that is laid out."""
+        self.handles: dict[int, _Variable] = {}
+        """Values that stand for a variable."""
         self.variables: dict[str, int] = {}
+        self.keys: dict[str, str] = {}
+        self.object_keys: dict[int, str] = {}
         self.tables: dict[str, int] = {}
         """What lookup tables hold, by the tables' names: their values, or `ABSENT` for the numbers
         of the lines of a file."""
@@ -109,6 +128,8 @@ class _Builder:
     def build(self) -> None:
         for graph in self.document.graphs:
             self.functions, self.bodies = graph.functions, {}
+            self.keys, self.object_keys = self.saved.of_nodes(graph), self.saved.of_objects(graph)
+            self.serving = True
             self.filling = {
                 f.name for f in graph.functions.values()
                 if any(n.op in _FILLING for n in f.nodes)
@@ -122,6 +143,7 @@ class _Builder:
                 if not all(self.known(scope, o) for o in {_node(o) for o in outputs}):
                     found = self.lay_out(scope, outputs)
                     self.w.graph.outputs += [v for v in found if v != ABSENT]
+            self.serving = not any(wanted)
             self.others(graph)
 
     def fills(self, node: Node) -> bool:
@@ -180,7 +202,8 @@ class _Builder:
         made = self.w.graph.value(saved.name, "resource", ())
         if saved.kind == "variable":
             shape = _shape(saved.shape, saved.name)
-            self.handles[made] = (f"object {number}", saved.type.name, shape)
+            key = self.object_keys.get(number, "")
+            self.handles[made] = _Variable(f"object {number}", saved.type.name, shape, key)
         makers = [n for name, n in saved.children if name == "_create_resource"]
         for name in (f for n in makers for f in graph.objects[n % len(graph.objects)].functions):
             for node in graph.functions[name].nodes if name in graph.functions else ():
@@ -322,7 +345,8 @@ class _Builder:
             said = attributes.get("shape")
             shape = _shape(said, node.name) if isinstance(said, tf.Shape) else None
             name = str(attributes.get("shared_name") or node.name)
-            self.handles[handle] = (name, str(attributes.get("dtype", "float32")), shape)
+            type, key = str(attributes.get("dtype", "float32")), self.keys.get(node.name, "")
+            self.handles[handle] = _Variable(name, type, shape, key)
             return [handle if op == "VarHandleOp" else self.read(handle)]
         if op == "ReadVariableOp" and inputs:
             return [w.op("Identity", self.read(inputs[0]))]
@@ -332,7 +356,8 @@ class _Builder:
             return [w.op("GatherND", self.read(inputs[0]), inputs[1])]
         if op in _ASSIGNING:
             if inputs and inputs[0] in self.handles:
-                self.assigned.add(self.handles[inputs[0]][0])
+                if self.serving or not self.drifts(op, inputs):
+                    self.assigned.add(self.handles[inputs[0]].name)
             elif inputs:
                 self.assigned.add(w.graph.values[inputs[0]].name)
             return inputs[1:2]
@@ -526,17 +551,58 @@ class _Builder:
         known = self.handles.get(handle)
         if known is None:
             return handle
-        name, type, shape = known
+        name, shape = known.name, known.shape
         if name not in self.variables:
             if name in self.states:
-                made = self.w.input(name, type, shape)
+                made = self.w.input(name, known.type, shape)
             elif shape is not None and all(isinstance(d, int) for d in shape):
                 sizes = tuple(d for d in shape if isinstance(d, int))
-                made = self.w.constant(name, Constant(type, sizes))
+                constant = self.saved.constant(known.key, known.type, sizes)
+                if constant.place is None and constant.elements <= FOLDED:
+                    self.w.leave_out(NOT_HERE)
+                made = self.w.constant(name, constant)
             else:
-                made = self.w.graph.value(name, type, shape)
+                made = self.w.graph.value(name, known.type, shape)
             self.variables[name] = made
         return self.variables[name]
+
+    def drifts(self, op: str, inputs: Sequence[int]) -> bool:
+        """Whether a variable is given a moving average of itself: `v -= (v - new) * share`, or
+        `v = v * rest + new * share`."""
+        made = self.producer(inputs[1]) if len(inputs) > 1 else None
+        own = self.read(inputs[0])
+        if made is None:
+            return False
+        if op in ("AssignSubVariableOp", "AssignSub"):
+            shares = [self.w.numbers(v, 1) for v in made.inputs]
+            changes = [self.producer(v) for v in made.inputs]
+            return made.op == "Mul" and any(
+                share is not None and 0 < share[0] <= 0.5 and change is not None
+                and change.op == "Sub" and self.origin(change.inputs[0]) == own
+                for share, change in zip(shares, reversed(changes), strict=True)
+            )  # fmt: skip
+        parts = [self.producer(v) for v in made.inputs] if made.op == "Add" else []
+        rests = [
+            rest[0] for part in parts if part is not None and part.op == "Mul"
+            and own in map(self.origin, part.inputs)
+            for v in part.inputs if (rest := self.w.numbers(v, 1))
+        ]  # fmt: skip
+        return op in ("AssignVariableOp", "Assign") and any(0.5 <= r < 1 for r in rests)
+
+    def origin(self, value: int) -> int:
+        """What a value is, past operations that hand it on."""
+        graph = self.w.graph
+        while value != ABSENT and graph.values[value].producer != ABSENT:
+            made = graph.operations[graph.values[value].producer]
+            if made.op not in ("Identity", "Cast") or not made.inputs:
+                break
+            value = made.inputs[0]
+        return value
+
+    def producer(self, value: int) -> Operation | None:
+        value = self.origin(value)
+        place = self.w.graph.values[value].producer if value != ABSENT else ABSENT
+        return self.w.graph.operations[place] if place != ABSENT else None
 
     def tensor(self, name: str, tensor: tf.Tensor) -> int:
         """A constant; one that stands in a function which is called twice is made once."""
