@@ -79,6 +79,17 @@ class Variables:
             return Constant(type, shape)
         return Constant(type, shape, blob, (saved.offset, saved.offset + size))
 
+    def _same(self, one: str, other: str) -> bool:
+        """Whether the analysis sees the same under two keys: what is looked at of large tensors are
+        samples."""
+        both = [self.saved[key] for key in (one, other) if key in self.saved]
+        if one == other or len(both) < 2:
+            return one == other
+        first, second = (
+            self.constant(t.name, t.type.name, tuple(t.shape.sizes or ())) for t in both
+        )
+        return first.shape == second.shape and first.sample() == second.sample() != ()
+
     def _shard(self, number: int) -> Blob | None:
         if number not in self._shards:
             assert self.index is not None
@@ -144,7 +155,7 @@ class Variables:
         ways = (*self._restored_nodes(graph, given), *self._bound_nodes(graph, given))
         for name, key in ways:
             variable = _through(top, name)
-            if key and keys.setdefault(variable, key) != key:
+            if key and not self._same(keys.setdefault(variable, key), key):
                 keys[variable] = ""
                 self.flaws.append(f"it says two ways what the variable {variable} is restored from")
         return keys
