@@ -408,6 +408,8 @@ def forms(made: Carrier, turn: int) -> dict[str, bytes]:
 
 def lite(made: Carrier, concrete: Any, kind: str) -> bytes | None:
     """As TFLite, where the converter can do that."""
+    if kind == "int8":  # what measures ranges runs no variables
+        concrete = convert_variables_to_constants_v2(concrete)
     converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete], made)
     if kind != "float32":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
