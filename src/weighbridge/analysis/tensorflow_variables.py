@@ -114,12 +114,11 @@ class Variables:
             if key and graph.objects[ours].kind == "variable":
                 keys.setdefault(ours, key)
             for name, number in graph.objects[ours].children:
-                other = children.get(name, -1)
-                pair = (number, other)
-                if 0 <= other < len(listed) and 0 <= number < len(graph.objects):
-                    if pair not in seen:
-                        seen.add(pair)
-                        waiting.append(pair)
+                pair = (number, children.get(name, -1))
+                there = 0 <= pair[1] < len(listed) and 0 <= number < len(graph.objects)
+                if there and pair not in seen:
+                    seen.add(pair)
+                    waiting.append(pair)
         return keys
 
     def _listed(self) -> list[tuple[dict[str, int], str]]:

@@ -23,7 +23,8 @@ from weighbridge.analysis.computation_graph import (
     Operation,
     Shape,
 )
-from weighbridge.analysis.graph_writer import FOLDED, NOT_HERE
+from weighbridge.analysis.graph_shapes import FOLDED
+from weighbridge.analysis.graph_writer import NOT_HERE
 from weighbridge.analysis.tensorflow_operators import OUTPUTS, SILENT, apply
 from weighbridge.analysis.tensorflow_variables import Variables
 from weighbridge.analysis.tensorflow_writer import SMALL, Writer
