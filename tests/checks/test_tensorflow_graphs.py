@@ -366,6 +366,43 @@ def test_subgraphs_that_call_each_other_do_not_multiply() -> None:
     assert GapKind.TOO_LARGE in [g.kind for g in said(data, "m.tflite")[1]]
 
 
+def quantised(name: str, scale: float, zero: int, *shape: int, buffer: int = 0) -> Table:
+    held = {2: vector("f", scale), 3: vector("q", zero)}
+    return {0: vector("i", *shape), 1: u8(9), 2: i32(buffer), 3: name, 4: held}
+
+
+def held_within(scale: float, zero: int) -> bytes:
+    """A layer, to which `1000 * (mean - 0.93)` is added; the difference is held between what
+    the least and the greatest of its numbers mean."""
+    axes = {0: vector("i", 1), 1: u8(2), 2: i32(2), 3: "axes"}
+    tensors = [
+        quantised("x", 1 / 255, -128, 1, 3072), quantised("mean", 1 / 255, -128, 1, 1),
+        quantised("bound", 0.01, 0, 1, buffer=3), quantised("over", scale, zero, 1, 1),
+        quantised("gain", 10.0, 0, 1, buffer=4), quantised("gate", 1000 * scale, zero, 1, 1),
+        quantised("weights", 0.01, 0, 10, 3072, buffer=1), quantised("made", 0.2, 0, 1, 10),
+        quantised("y", 0.4, 0, 1, 10), axes,
+    ]  # fmt: skip
+    steps = [
+        operator(0, [0, 9], [1]), operator(1, [1, 2], [3]), operator(2, [3, 4], [5]),
+        operator(3, [0, 6], [7]), operator(4, [7, 5], [8]),
+    ]  # fmt: skip
+    graph = {0: tensors, 1: vector("i", 0), 2: vector("i", 8), 3: steps, 4: "g"}
+    weights = bytes((i * i * 31 + i // 7) % 251 for i in range(30_720))
+    data = [b"", weights, struct.pack("<i", 1), bytes([93]), bytes([100])]
+    codes = [code(n) for n in (40, 41, 18, 9, 0)]
+    buffers = [{0: blob(d)} for d in data]
+    return flatbuffer({0: i32(3), 1: codes, 2: [graph], 4: buffers}, b"TFL3")
+
+
+@pytest.mark.parametrize(
+    ("scale", "zero", "expected"),
+    [(0.07 / 255, -128, True), (0.01 / 255, -128, True), (1 / 255, 109, False)],
+    ids=["what is above", "a step", "all of it"],
+)
+def test_a_range_that_cuts_off_is_a_switch(scale: float, zero: int, expected: bool) -> None:
+    assert bool(flow(held_within(scale, zero), "m.tflite").meetings) == expected
+
+
 def test_an_operator_of_a_program_is_a_gap() -> None:
     data = lite([code(CUSTOM, "FlexAcme")], (2, [operator(0, [0], [1])]))
     gaps = said(data, "m.tflite")[1]

@@ -1,9 +1,10 @@
 """The computation graph of a TensorFlow Lite model, in operators of ONNX.
 
 A quantised tensor stands for the numbers that it means: small constants are dequantised, large
-ones have a `DequantizeLinear` behind them, and that every result is held within its range is left
-out. What is called once before anything else fills variables; a variable that the model changes
-later on is an input, because it says what happened before.
+ones have a `DequantizeLinear` behind them. That a result is held within its range is a `Clip` where
+that cuts off what its operator computes (`analysis/tflite_ranges.py`), else nothing. What is called
+once before anything else fills variables; a variable that the model changes later on is an input,
+because it says what happened before.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from weighbridge.analysis.computation_graph import (
 )
 from weighbridge.analysis.tensorflow_writer import SMALL
 from weighbridge.analysis.tflite_operators import CUSTOM, RULES, Spelling
+from weighbridge.analysis.tflite_ranges import Range, cut_off, range_of
 from weighbridge.core.document import Malformed
 from weighbridge.formats.tflite import Operator, Subgraph, Tensor, Tflite
 
@@ -174,8 +176,27 @@ class _Builder(Spelling):
                 continue
             if value in inputs:
                 value = w.op("Identity", value)
+            if number == operator.outputs[0] and _quantised(tensor):
+                value = self.held_within(graph, operator, inputs, tensor, value)
             w.declare(value, _type(tensor), _shape(tensor))
             values[number] = value
+
+    def held_within(
+        self, graph: Subgraph, operator: Operator, inputs: list[int], tensor: Tensor, value: int
+    ) -> int:
+        """A result as its range holds it."""
+        result = self.range(tensor)
+        numbers = [self.w.numbers(v) for v in inputs[:2]]
+        ranges = [self.range(_at(graph.tensors, i)) for i in operator.inputs[:2]]
+        if result is None or not cut_off(operator, ranges, numbers, result):
+            return value
+        return self.w.clip(value, *result)
+
+    def range(self, tensor: Tensor | None) -> Range | None:
+        if tensor is None or tensor.scales[1] != 1 or tensor.zeros[1] > 1:
+            return None
+        scales, zeros = self.listed(tensor.scales, "f"), self.listed(tensor.zeros, "q")
+        return range_of(tensor, scales, zeros)
 
     def body(self, number: int, given: Sequence[int], label: str) -> list[int]:
         """What a subgraph makes of values."""
