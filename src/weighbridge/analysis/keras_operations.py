@@ -17,6 +17,11 @@ from weighbridge.analysis.keras_arguments import (
 )
 from weighbridge.analysis.tensorflow_writer import Writer
 
+WEIGHTS: Final = (
+    "the numbers of its layers, which Keras keeps in another file: layers that were made by hand "
+    "pass for learned ones"
+)
+
 
 class Spelling:
     """Spells out operations, and what layers are made of, in the graph that `w` writes."""
@@ -25,7 +30,8 @@ class Spelling:
         self.w = Writer()
 
     def weight(self, what: str, *shape: Any) -> int:
-        """Numbers that stand in another file."""
+        """Numbers that stand in another file, which is not read."""
+        self.w.leave_out(WEIGHTS)
         if all(isinstance(d, int) and d >= 0 for d in shape):
             return self.w.constant(what, Constant("float32", shape))
         sizes = tuple(d if isinstance(d, int) else str(d) for d in shape)
