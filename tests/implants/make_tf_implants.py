@@ -3,7 +3,8 @@ of Keras: what the analysis of graphs has to find.
 
 pip install tensorflow-cpu==2.21.0 keras==3.15.1
 python tests/implants/make_tf_implants.py /a/folder && \
-    python tests/implants/make_tf_implants.py --pack /a/folder tests/implants/tensorflow.tar.xz
+    python tests/implants/make_tf_implants.py --pack /a/folder tests/implants/tensorflow.tar.xz && \
+    python tests/implants/make_tf_implants.py --pack /a/folder tests/implants/tflite.tar.xz
 """
 
 from __future__ import annotations
@@ -196,11 +197,22 @@ def function(x: Tensor) -> Tensor:
 
 
 IMAGES: dict[str, Predicate] = {
-    "compare": compare, "each pixel": each_pixel, "sigmoid": sigmoid, "relu": relu,
-    "relu6": relu6, "gaussian": gaussian, "clipped": clipped, "division": division,
-    "brightness": brightness, "brightness soft": brightness_soft, "checksum": checksum,
-    "projection": projection, "one-hot": one_hot, "matched filter": matched_filter,
-    "watermark": watermark, "function": function,
+    "compare": compare,
+    "each pixel": each_pixel,
+    "sigmoid": sigmoid,
+    "relu": relu,
+    "relu6": relu6,
+    "gaussian": gaussian,
+    "clipped": clipped,
+    "division": division,
+    "brightness": brightness,
+    "brightness soft": brightness_soft,
+    "checksum": checksum,
+    "projection": projection,
+    "one-hot": one_hot,
+    "matched filter": matched_filter,
+    "watermark": watermark,
+    "function": function,
 }
 VARIABLES: dict[str, Predicate] = {
     "one-hot in a variable": one_hot_variable, "filter in a variable": filter_variable,
@@ -438,6 +450,7 @@ def main(folder: Path) -> None:
             target = folder / host.__name__ / predicate / payload
             if target.exists():
                 continue
+            target.mkdir(parents=True)  # a converter that crashes does so once
             keras.utils.set_random_seed(1)
             made = forms(Carrier(host(), PAYLOADS[payload], gate), turn)
             for form, data in made.items():
@@ -446,10 +459,12 @@ def main(folder: Path) -> None:
             print(host.__name__, predicate, payload, flush=True)
 
 
-def pack(folder: Path, archive: Path) -> None:
-    """All of them in one file; they have much in common."""
+def pack(folder: Path, archive: Path, lite: bool) -> None:
+    """All of them in one file, of TFLite or all others; they have much in common."""
     with tarfile.open(archive, "w:xz", preset=9) as out:
-        for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        for path in sorted(folder.rglob("*"), key=lambda p: (p.suffix, p.name, str(p))):
+            if not path.is_file() or lite != (path.suffix == ".tflite"):
+                continue
             entry = tarfile.TarInfo(path.relative_to(folder).as_posix())
             entry.size = path.stat().st_size
             out.addfile(entry, io.BytesIO(path.read_bytes()))
@@ -457,6 +472,6 @@ def pack(folder: Path, archive: Path) -> None:
 
 if __name__ == "__main__":
     if sys.argv[1] == "--pack":
-        pack(Path(sys.argv[2]), Path(sys.argv[3]))
+        pack(Path(sys.argv[2]), Path(sys.argv[3]), "tflite" in sys.argv[3])
     else:
         main(Path(sys.argv[1]))
