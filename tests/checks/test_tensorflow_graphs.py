@@ -92,7 +92,7 @@ def flow(data: bytes, name: str) -> Flow:
 
 def test_there_are_enough() -> None:
     assert len(exported()) >= 100
-    assert len(implants()) >= 180
+    assert len(implants()) >= 390
 
 
 @pytest.mark.parametrize(("archive", "name"), exported())

@@ -10,7 +10,7 @@ from typing import Any
 
 from weighbridge.analysis.computation_graph import ABSENT, Constant, Numbers, Operation, Shape
 from weighbridge.analysis.graph_shapes import FOLDED
-from weighbridge.analysis.graph_writer import NOT_HERE
+from weighbridge.analysis.graph_writer import NOT_HERE, ONNX_TYPES
 from weighbridge.analysis.tensorflow_variables import Variables
 from weighbridge.analysis.tensorflow_writer import SMALL, Writer
 from weighbridge.core.document import Malformed
@@ -122,6 +122,9 @@ class Stored:
             constant = Constant(type, shape, self.document.blob, tensor.raw)
         else:
             constant = Constant(type, shape, held=self.held(tensor, shape))
+            unknown = constant.held is None and type in ONNX_TYPES
+            if unknown and self.document.elsewhere and constant.elements <= FOLDED:
+                self.w.leave_out(NOT_HERE)
         made = self.tensors[tensor.place] = self.w.constant(name, constant)
         return made
 
