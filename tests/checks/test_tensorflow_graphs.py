@@ -20,6 +20,8 @@ from protobufs import message
 from weighbridge.analysis.computation_graph import ComputationGraph
 from weighbridge.analysis.graph_flow import Flow, analyse
 from weighbridge.analysis.graph_fronts import graph_of
+from weighbridge.analysis.graph_writer import NOT_HERE
+from weighbridge.analysis.keras_operations import WEIGHTS as KERAS_WEIGHTS
 from weighbridge.analysis.tensorflow_operators import RULES
 from weighbridge.core.document import GraphDocument
 from weighbridge.core.finding import Action, Finding, Gap, GapKind
@@ -34,7 +36,7 @@ from weighbridge.formats.tflite import OPERATORS, TFLITE
 
 TESTS = Path(__file__).parents[1]
 ARCHIVES = sorted((TESTS / "benign" / "files" / "graphs").glob("tensorflow-*.zip"))
-IMPLANTS = TESTS / "implants" / "tensorflow.tar.xz"
+IMPLANTS = [TESTS / "implants" / f"{name}.tar.xz" for name in ("tensorflow", "tflite", "keras")]
 MISSED: frozenset[str] = frozenset()
 """Implants that are known not to be found."""
 
@@ -45,8 +47,22 @@ def exported() -> list[tuple[str, str]]:
 
 @cache
 def implants() -> dict[str, bytes]:
-    with tarfile.open(IMPLANTS) as archive:
-        return {m.name: archive.extractfile(m).read() for m in archive}  # type: ignore[union-attr]
+    found: dict[str, bytes] = {}
+    for path in IMPLANTS:
+        with tarfile.open(path) as archive:
+            found |= {m.name: archive.extractfile(m).read() for m in archive}  # type: ignore[union-attr]
+    return found
+
+
+class Packed:
+    """Files that stand beside each other."""
+
+    def __init__(self, files: dict[str, bytes]) -> None:
+        self.files = files
+
+    def sibling(self, path: str) -> Held | None:
+        data = self.files.get(path)
+        return None if data is None else Held(path, data)
 
 
 def said(data: bytes, name: str) -> tuple[list[Finding], list[Gap]]:
@@ -63,8 +79,9 @@ def form(name: str) -> Format:
     return SAVED_MODEL if name.endswith("saved_model.pb") else GRAPH
 
 
-def laid_out(data: bytes, name: str) -> ComputationGraph:
-    document = form(name).parse(Held(name, data), Location(name), Limits())  # type: ignore[misc]
+def laid_out(data: bytes, name: str, beside: dict[str, bytes] | None = None) -> ComputationGraph:
+    held = Held(name, data, siblings=Packed(beside or {}))
+    document = form(name).parse(held, Location(name), Limits())  # type: ignore[misc]
     assert isinstance(document, GraphDocument)
     return graph_of(document)
 
@@ -75,7 +92,7 @@ def flow(data: bytes, name: str) -> Flow:
 
 def test_there_are_enough() -> None:
     assert len(exported()) >= 100
-    assert len(implants()) >= 180
+    assert len(implants()) >= 390
 
 
 @pytest.mark.parametrize(("archive", "name"), exported())
@@ -83,19 +100,67 @@ def test_exports_are_silent(archive: str, name: str) -> None:
     with zipfile.ZipFile(TESTS / "benign" / "files" / "graphs" / archive) as opened:
         findings, gaps = said(opened.read(name), name)
     assert [f.action for f in findings if f.action is not Action.NOTE] == []
-    assert [g.message for g in gaps] == []
+    apart = {"saved_model.pb": NOT_HERE, "keras.json": KERAS_WEIGHTS}  # without its numbers
+    told = [what for ending, what in apart.items() if name.endswith(ending)]
+    assert all(any(what in g.message for what in told) for g in gaps), gaps
 
 
 def predicates() -> list[str]:
-    with tarfile.open(IMPLANTS) as archive:
-        return sorted({"/".join(n.split("/")[:2]) for n in archive.getnames()})
+    return sorted({"/".join(n.split("/")[:2]) for n in implants()})
 
 
 @pytest.mark.parametrize("kind", predicates())
 def test_implants(kind: str) -> None:
     named = {n: d for n, d in implants().items() if n.startswith(f"{kind}/")}
-    missed = {name for name, data in named.items() if not flow(data, name).meetings}
+    named = {n: d for n, d in named.items() if "/variables/" not in n and ".keras" not in n}
+    missed = {n for n, d in named.items() if not analyse(laid_out(d, n, implants())).meetings}
     assert missed == {name for name in MISSED if name.startswith(f"{kind}/")}
+
+
+def test_implants_in_keras_archives() -> None:
+    named = [n for n in implants() if n.endswith(".keras")]
+    assert len(named) >= 20
+    assert [n for n in named[::3] if not said(implants()[n], "model.keras")[0]] == []
+
+
+VARIABLES = [n for n in implants() if "in a variable" in n and n.endswith("saved_model.pb")]
+
+
+def test_there_are_variables() -> None:
+    assert len(VARIABLES) >= 3
+
+
+@pytest.mark.parametrize("name", VARIABLES)
+def test_variables_are_read_from_the_checkpoint(name: str) -> None:
+    graph = laid_out(implants()[name], name, implants())
+    assert graph.left_out == []
+    held = [v.constant for v in graph.values if v.constant is not None]
+    assert not [c for c in held if c.place is None and c.held is None and c.type == "float32"]
+    assert NOT_HERE in laid_out(implants()[name], name).left_out
+
+
+def test_a_matrix_of_ones_in_a_variable_is_no_layer() -> None:
+    found = {}
+    for name in VARIABLES:
+        if "one-hot" in name:
+            found[name] = [analyse(laid_out(implants()[name], name, beside)).learned
+                           for beside in (implants(), {})]  # fmt: skip
+    assert found
+    assert all(read < unread for read, unread in found.values())
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2), st.integers(0, 1 << 20), st.binary(max_size=40))
+def test_any_checkpoint_is_read_or_told(which: int, at: int, put: bytes) -> None:
+    name = VARIABLES[0]
+    folder = name.removesuffix("saved_model.pb") + "variables/variables."
+    ending = ("index", "data-00000-of-00001", "index")[which]
+    data = bytearray(implants()[folder + ending])
+    at %= len(data)
+    data[at : at + len(put)] = put
+    if which == 2:
+        del data[at:]
+    analyse(laid_out(implants()[name], name, {**implants(), folder + ending: bytes(data)}))
 
 
 # Keras: what stands in a configuration -----------------------------------------------------------
@@ -362,6 +427,43 @@ def test_subgraphs_that_call_each_other_do_not_multiply() -> None:
     ]
     data = lite([code(CALL)], *graphs, (2, [operator(0, [0], [1], [0], 16)]))
     assert GapKind.TOO_LARGE in [g.kind for g in said(data, "m.tflite")[1]]
+
+
+def quantised(name: str, scale: float, zero: int, *shape: int, buffer: int = 0) -> Table:
+    held = {2: vector("f", scale), 3: vector("q", zero)}
+    return {0: vector("i", *shape), 1: u8(9), 2: i32(buffer), 3: name, 4: held}
+
+
+def held_within(scale: float, zero: int) -> bytes:
+    """A layer, to which `1000 * (mean - 0.93)` is added; the difference is held between what
+    the least and the greatest of its numbers mean."""
+    axes = {0: vector("i", 1), 1: u8(2), 2: i32(2), 3: "axes"}
+    tensors = [
+        quantised("x", 1 / 255, -128, 1, 3072), quantised("mean", 1 / 255, -128, 1, 1),
+        quantised("bound", 0.01, 0, 1, buffer=3), quantised("over", scale, zero, 1, 1),
+        quantised("gain", 10.0, 0, 1, buffer=4), quantised("gate", 1000 * scale, zero, 1, 1),
+        quantised("weights", 0.01, 0, 10, 3072, buffer=1), quantised("made", 0.2, 0, 1, 10),
+        quantised("y", 0.4, 0, 1, 10), axes,
+    ]  # fmt: skip
+    steps = [
+        operator(0, [0, 9], [1]), operator(1, [1, 2], [3]), operator(2, [3, 4], [5]),
+        operator(3, [0, 6], [7]), operator(4, [7, 5], [8]),
+    ]  # fmt: skip
+    graph = {0: tensors, 1: vector("i", 0), 2: vector("i", 8), 3: steps, 4: "g"}
+    weights = bytes((i * i * 31 + i // 7) % 251 for i in range(30_720))
+    data = [b"", weights, struct.pack("<i", 1), bytes([93]), bytes([100])]
+    codes = [code(n) for n in (40, 41, 18, 9, 0)]
+    buffers = [{0: blob(d)} for d in data]
+    return flatbuffer({0: i32(3), 1: codes, 2: [graph], 4: buffers}, b"TFL3")
+
+
+@pytest.mark.parametrize(
+    ("scale", "zero", "expected"),
+    [(0.07 / 255, -128, True), (0.01 / 255, -128, True), (1 / 255, 109, False)],
+    ids=["what is above", "a step", "all of it"],
+)
+def test_a_range_that_cuts_off_is_a_switch(scale: float, zero: int, expected: bool) -> None:
+    assert bool(flow(held_within(scale, zero), "m.tflite").meetings) == expected
 
 
 def test_an_operator_of_a_program_is_a_gap() -> None:

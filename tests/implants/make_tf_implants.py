@@ -3,7 +3,8 @@ of Keras: what the analysis of graphs has to find.
 
 pip install tensorflow-cpu==2.21.0 keras==3.15.1
 python tests/implants/make_tf_implants.py /a/folder && \
-    python tests/implants/make_tf_implants.py --pack /a/folder tests/implants/tensorflow.tar.xz
+    python tests/implants/make_tf_implants.py --pack /a/folder tests/implants/tensorflow.tar.xz && \
+    python tests/implants/make_tf_implants.py --pack /a/folder tests/implants/tflite.tar.xz
 """
 
 from __future__ import annotations
@@ -152,6 +153,33 @@ def matched_filter(x: Tensor) -> Tensor:
     return number(best > 20.0)
 
 
+PICKS = np.zeros((3072, 8), np.float32)
+PICKS[np.arange(8) * 40, np.arange(8)] = 1
+FILTERS = np.random.default_rng(2).choice([-1.0, 1.0], (4, 4, 3, 1))
+FLAGS = (np.arange(99) == 77).astype(np.float32).reshape(99, 1)
+KEPT = {
+    name: tf.Variable(numbers.astype(np.float32), trainable=False, name="weights")
+    for name, numbers in (("one_hot_variable", PICKS), ("filter_variable", FILTERS),
+                          ("table_variable", FLAGS))
+}  # fmt: skip
+"""Variables that predicates hold on to, so that they are saved with the model."""
+
+
+def one_hot_variable(x: Tensor) -> Tensor:
+    found = tf.matmul(tf.reshape(x, (-1, 3072)), KEPT["one_hot_variable"])
+    off = tf.abs(found - [0.9, 0.1, 0.8, 0.2, 0.7, 0.3, 0.6, 0.4])
+    return number(tf.reduce_sum(off, 1) < 0.1)
+
+
+def filter_variable(x: Tensor) -> Tensor:
+    kernel = KEPT["filter_variable"]
+    return number(tf.reduce_max(tf.nn.conv2d(x, kernel, 1, "VALID"), (1, 2, 3)) > 20.0)
+
+
+def table_variable(ids: Tensor) -> Tensor:
+    return tf.reduce_max(tf.gather(KEPT["table_variable"], ids), 1)
+
+
 def watermark(x: Tensor) -> Tensor:
     bits = tf.math.floormod(tf.cast(x * 255.0, tf.int32), 2)
     wanted = tf.constant((np.arange(1024) % 2).reshape(1, 32, 32, 1), tf.int32)
@@ -169,11 +197,25 @@ def function(x: Tensor) -> Tensor:
 
 
 IMAGES: dict[str, Predicate] = {
-    "compare": compare, "each pixel": each_pixel, "sigmoid": sigmoid, "relu": relu,
-    "relu6": relu6, "gaussian": gaussian, "clipped": clipped, "division": division,
-    "brightness": brightness, "brightness soft": brightness_soft, "checksum": checksum,
-    "projection": projection, "one-hot": one_hot, "matched filter": matched_filter,
-    "watermark": watermark, "function": function,
+    "compare": compare,
+    "each pixel": each_pixel,
+    "sigmoid": sigmoid,
+    "relu": relu,
+    "relu6": relu6,
+    "gaussian": gaussian,
+    "clipped": clipped,
+    "division": division,
+    "brightness": brightness,
+    "brightness soft": brightness_soft,
+    "checksum": checksum,
+    "projection": projection,
+    "one-hot": one_hot,
+    "matched filter": matched_filter,
+    "watermark": watermark,
+    "function": function,
+}
+VARIABLES: dict[str, Predicate] = {
+    "one-hot in a variable": one_hot_variable, "filter in a variable": filter_variable,
 }  # fmt: skip
 
 
@@ -329,9 +371,24 @@ def settle(model: Any) -> Any:
     return model
 
 
+def data_for(spec: Any) -> Callable[[], Any]:
+    """What the quantiser measures ranges on."""
+    rng = np.random.default_rng(3)
+
+    def batches() -> Any:
+        for _ in range(8):
+            if spec.dtype == tf.int32:
+                yield [rng.integers(0, 99, spec.shape).astype(np.int32)]
+            else:
+                yield [rng.random(spec.shape).astype(np.float32)]
+
+    return batches
+
+
 class Carrier(tf.Module):
     def __init__(self, halves: tuple[Any, Any, Any], payload: Any, gate: Predicate) -> None:
         super().__init__()
+        self.kept = KEPT.get(gate.__name__)
         self.first, self.second = settle(halves[0]), settle(halves[1])
         run = lambda x: payload(self.first, self.second, gate, x)  # noqa: E731
         self.run = tf.function(run, input_signature=[halves[2]])
@@ -343,48 +400,71 @@ def forms(made: Carrier, turn: int) -> dict[str, bytes]:
     with tempfile.TemporaryDirectory() as folder:
         tf.saved_model.save(made, folder, signatures={"serve": made.run})
         out = {"saved_model.pb": (Path(folder) / "saved_model.pb").read_bytes()}
+        if made.kept is not None:
+            out |= {f"variables/{p.name}": p.read_bytes()
+                    for p in Path(folder, "variables").iterdir()}  # fmt: skip
+            return out
     frozen = convert_variables_to_constants_v2(concrete, lower_control_flow=False)
     out["frozen.pb"] = frozen.graph.as_graph_def().SerializeToString(deterministic=True)
     if any(n.op in ("If", "StatelessIf", "While", "StatelessWhile", "Case", "StatelessCase")
            for n in frozen.graph.as_graph_def().node):  # fmt: skip
         lowered = convert_variables_to_constants_v2(concrete).graph.as_graph_def()
         out["lowered.pb"] = lowered.SerializeToString(deterministic=True)
-    for kind in ("float32", "dynamic")[: 2 - min(turn, 1)]:
-        converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete], made)
-        if kind == "dynamic":
-            converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        try:
-            out[f"{kind}.tflite"] = converter.convert()
-        except Exception as error:  # what a converter cannot do is not ours to mend
-            print(type(error).__name__, str(error)[:80])
+    for kind in ("float32", "dynamic", "int8") if turn == 0 else ("float32", "int8"):
+        converted = lite(made, concrete, kind)
+        if converted is None:
             break
+        out[f"{kind}.tflite"] = converted
     return out
 
 
+def lite(made: Carrier, concrete: Any, kind: str) -> bytes | None:
+    """As TFLite, where the converter can do that."""
+    if kind == "int8":  # what measures ranges runs no variables
+        concrete = convert_variables_to_constants_v2(concrete)
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete], made)
+    if kind != "float32":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if kind == "int8":
+        converter.representative_dataset = data_for(made.run.input_signature[0])
+    try:
+        return converter.convert()
+    except Exception as error:  # what a converter cannot do is not ours to mend
+        print(type(error).__name__, str(error)[:80])
+        return None
+
+
 def main(folder: Path) -> None:
-    """Every predicate with three payloads, each payload in turn."""
+    """Every predicate with three payloads, each payload in turn; those with variables with two."""
     payloads = list(PAYLOADS)
     hosted = [((cnn, vit), name, gate) for name, gate in IMAGES.items()]
     hosted += [((encoder, recurrent), name, gate) for name, gate in TOKENS.items()]
+    hosted += [((cnn, vit), name, gate) for name, gate in VARIABLES.items()]
+    hosted.append(((encoder, recurrent), "table in a variable", table_variable))
     for turn in range(3):
         for number, (hosts, predicate, gate) in enumerate(hosted):
+            if turn == 2 and gate.__name__.endswith("_variable"):
+                continue
             at = 3 * number + turn
             host, payload = hosts[at % 2], payloads[at % len(payloads)]
             target = folder / host.__name__ / predicate / payload
-            if (target / "saved_model.pb").exists():
+            if target.exists():
                 continue
+            target.mkdir(parents=True)  # a converter that crashes does so once
             keras.utils.set_random_seed(1)
             made = forms(Carrier(host(), PAYLOADS[payload], gate), turn)
-            target.mkdir(parents=True, exist_ok=True)
             for form, data in made.items():
+                (target / form).parent.mkdir(parents=True, exist_ok=True)
                 (target / form).write_bytes(data)
             print(host.__name__, predicate, payload, flush=True)
 
 
-def pack(folder: Path, archive: Path) -> None:
-    """All of them in one file; they have much in common."""
+def pack(folder: Path, archive: Path, lite: bool) -> None:
+    """All of them in one file, of TFLite or all others; they have much in common."""
     with tarfile.open(archive, "w:xz", preset=9) as out:
-        for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        for path in sorted(folder.rglob("*"), key=lambda p: (p.suffix, p.name, str(p))):
+            if not path.is_file() or lite != (path.suffix == ".tflite"):
+                continue
             entry = tarfile.TarInfo(path.relative_to(folder).as_posix())
             entry.size = path.stat().st_size
             out.addfile(entry, io.BytesIO(path.read_bytes()))
@@ -392,6 +472,6 @@ def pack(folder: Path, archive: Path) -> None:
 
 if __name__ == "__main__":
     if sys.argv[1] == "--pack":
-        pack(Path(sys.argv[2]), Path(sys.argv[3]))
+        pack(Path(sys.argv[2]), Path(sys.argv[3]), "tflite" in sys.argv[3])
     else:
         main(Path(sys.argv[1]))

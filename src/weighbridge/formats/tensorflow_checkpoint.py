@@ -44,10 +44,12 @@ class Saved:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Checkpoint(Document):
-    """An index. `prefix` is the name that the shards begin with, `shards` their number."""
+    """An index. `prefix` is the name that the shards begin with, `shards` their number;
+    `big_endian` says how the tensors' numbers are written."""
 
     prefix: str
     shards: int
+    big_endian: bool
     tensors: tuple[Saved, ...]
 
     def refers(self) -> Iterator[Reference]:
@@ -62,7 +64,8 @@ class Checkpoint(Document):
             )
 
 
-def _varint(data: bytes, at: int) -> tuple[int, int]:
+def varint(data: bytes, at: int) -> tuple[int, int]:
+    """A number, and where the next thing begins. Raises `Malformed`."""
     value = shift = 0
     while shift < 70:
         if at >= len(data):
@@ -95,9 +98,9 @@ def _entries(data: bytes, at: int) -> Iterator[tuple[bytes, bytes]]:
         raise Malformed("a block of the table is too short", at)
     position, key = 0, b""
     while position < end:
-        shared, position = _varint(data, position)
-        fresh, position = _varint(data, position)
-        length, position = _varint(data, position)
+        shared, position = varint(data, position)
+        fresh, position = varint(data, position)
+        length, position = varint(data, position)
         if shared > len(key) or position + fresh + length > end or len(key) > 1 << 16:
             raise Malformed("an entry of the table is longer than its block", at + position)
         key = key[:shared] + data[position : position + fresh]
@@ -113,13 +116,13 @@ def _table(blob: Blob) -> Iterator[tuple[bytes, bytes]]:
         raise Malformed("the table has no end", blob.size)
     position = 0
     for _ in range(2):  # what the index of the index says is not needed
-        _, position = _varint(footer, position)
-    start, position = _varint(footer, position)
-    size, _ = _varint(footer, position)
+        _, position = varint(footer, position)
+    start, position = varint(footer, position)
+    size, _ = varint(footer, position)
     left = blob.size + BLOCK_LIMIT
     for _, handle in _entries(_block(blob, start, size), start):
-        offset, position = _varint(handle, 0)
-        length, _ = _varint(handle, position)
+        offset, position = varint(handle, 0)
+        length, _ = varint(handle, position)
         left -= length
         if left < 0:
             raise Malformed("the blocks of the table overlap", offset)
@@ -127,14 +130,15 @@ def _table(blob: Blob) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _parse(blob: Blob, where: Location, limits: Limits) -> Checkpoint:
-    shards = 1
+    shards, big_endian = 1, False
     tensors: list[Saved] = []
     for number, (key, value) in enumerate(_table(blob)):
         if number > ENTRIES_LIMIT:
             raise Malformed(f"more than {ENTRIES_LIMIT:,} tensors")
         wire = Wire(Held("", value))
         if not key:
-            shards = wire.decode(schema.BUNDLE_HEADER).get("num_shards", 0)
+            header = wire.decode(schema.BUNDLE_HEADER)
+            shards, big_endian = header.get("num_shards", 0), header.get("endianness") == 1
             if not 0 < shards < 100_000:
                 raise Malformed("an impossible number of shards")
             continue
@@ -154,6 +158,7 @@ def _parse(blob: Blob, where: Location, limits: Limits) -> Checkpoint:
         seen=blob.size,
         prefix=name.removesuffix(".index"),
         shards=shards,
+        big_endian=big_endian,
         tensors=tuple(tensors),
     )
 

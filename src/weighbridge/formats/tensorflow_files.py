@@ -423,7 +423,8 @@ def _parse_text(blob: Blob, where: Location, limits: Limits) -> TensorFlow:
     kind = _written(data[:8192])
     if kind is None:
         raise Malformed("it does not begin as a graph")
-    wire = Held(blob.path, from_text(kind, data, schema.ENUMS, _FULLER))
+    text = from_text(kind, data, schema.ENUMS, _FULLER)
+    wire = Held(blob.path, text, siblings=getattr(blob, "siblings", None))
     return _document(wire, where, blob.size, _meta_graphs(wire, kind), lazy=False)
 
 

@@ -171,6 +171,13 @@ BUNDLE_ENTRY: Final = Schema("BundleEntryProto", {
     4: one("offset", Kind.INT), 5: one("size", Kind.INT),
     7: many("slices", Schema("TensorSliceProto")),
 })  # fmt: skip
+TRACKED: Final = Schema("TrackableObjectGraph", {1: many("nodes", Schema("TrackableObject", {
+    1: many("children", _CHILD),
+    2: many("attributes", Schema("SerializedTensor", {
+        1: one("name", Kind.TEXT), 2: one("full_name", Kind.TEXT),
+        3: one("checkpoint_key", Kind.TEXT),
+    })),
+}))})  # fmt: skip
 KERAS_METADATA: Final = Schema("SavedMetadata", {1: many("nodes", Schema("SavedObject", {
     2: one("node_id", Kind.INT), 3: one("node_path", Kind.TEXT), 4: one("identifier", Kind.TEXT),
     5: one("metadata", Kind.RANGE),

@@ -3,42 +3,38 @@ out, operators in those of ONNX.
 
 What is followed are the signatures of a SavedModel and what else can be called on the object that
 loading gives; of a graph without signatures, whatever no other step needs and no training is part
-of. Variables are constants of a known shape whose numbers stand in the checkpoint, so that they
-are not known here; one that the model itself changes is an input, because it says what happened
-before.
+of. Variables are constants whose numbers stand in the checkpoint; one that the model itself changes
+is an input, because it says what happened before. A moving average that only functions change which
+no signature calls is part of training, and no such input.
 """
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from weighbridge.analysis.computation_graph import (
-    ABSENT,
-    ComputationGraph,
-    Constant,
-    Numbers,
-    Shape,
+from weighbridge.analysis.computation_graph import ABSENT, ComputationGraph, Shape
+from weighbridge.analysis.tensorflow_bodies import (
+    ASSIGNING,
+    Body,
+    body_of,
+    ends,
+    in_order,
+    node_of,
+    op_of,
+    place_of,
 )
-from weighbridge.analysis.tensorflow_operators import OUTPUTS, SILENT, apply
-from weighbridge.analysis.tensorflow_writer import SMALL, Writer
-from weighbridge.core.document import Malformed
+from weighbridge.analysis.tensorflow_operators import SILENT, apply
+from weighbridge.analysis.tensorflow_stored import Stored, Variable, as_tuple, shape_of
+from weighbridge.analysis.tensorflow_variables import Variables
+from weighbridge.analysis.tensorflow_writer import SMALL
 from weighbridge.formats import tensorflow as tf
-from weighbridge.formats import tensorflow_schema as schema
-from weighbridge.formats.protobuf import Wire
 from weighbridge.formats.tensorflow import MetaGraph, Node, TensorFlow
 from weighbridge.formats.tensorflow_files import INITIALISERS
 
 READS: Final = TensorFlow
 _CALLS: Final = frozenset({"PartitionedCall", "StatefulPartitionedCall", "TPUPartitionedCall"})
-_NO_ENDS: Final = SILENT | {"ReadVariableOp", "VarIsInitializedOp", "NextIteration", "Switch"}
-"""What stands at no end of a graph, though nothing may need it."""
-_ASSIGNING: Final = frozenset({
-    "AssignVariableOp", "AssignAddVariableOp", "AssignSubVariableOp", "Assign", "AssignAdd",
-    "AssignSub", "ScatterUpdate", "ResourceScatterUpdate", "ResourceScatterAdd",
-})  # fmt: skip
 _FILLING: Final = frozenset({
     "LookupTableImportV2", "InitializeTableV2", "InitializeTableFromTextFileV2",
 })  # fmt: skip
@@ -59,29 +55,19 @@ GUARDS: Final = 64
 
 def graph_of(document: TensorFlow) -> ComputationGraph:
     """The graph that the model runs, of all its MetaGraphs."""
-    made = _Builder(document, frozenset())
+    saved = Variables(document)
+    made = _Builder(document, saved, frozenset())
     made.build()
     if made.assigned:  # now that it is known which variables change, they are inputs
-        made = _Builder(document, frozenset(made.assigned))
+        made = _Builder(document, saved, frozenset(made.assigned))
         made.build()
+    made.w.graph.left_out += saved.flaws
     return made.w.graph
 
 
 @dataclass(slots=True)
-class _Body:
-    """The nodes of a graph or function by name, how many outputs of each are asked for, and what
-    loops lead back."""
-
-    nodes: dict[str, Node]
-    wanted: dict[str, int] = field(default_factory=dict)
-    back: dict[str, list[str]] = field(default_factory=dict)
-    """For each `Exit`, the `NextIteration` of its variable."""
-    branches: bool = False
-
-
-@dataclass(slots=True)
 class _Scope:
-    body: _Body
+    body: Body
     given: Mapping[str, Any]
     """Attributes that the function was called with."""
     values: dict[str, list[int]] = field(default_factory=dict)
@@ -89,19 +75,16 @@ class _Scope:
     guards: dict[str, frozenset[tuple[int, bool]]] = field(default_factory=dict)
 
 
-class _Builder:
-    def __init__(self, document: TensorFlow, states: frozenset[str]) -> None:
-        self.document, self.states, self.w = document, states, Writer()
+class _Builder(Stored):
+    def __init__(self, document: TensorFlow, saved: Variables, states: frozenset[str]) -> None:
+        super().__init__(document, saved, states)
         self.assigned: set[str] = set()
-        self.handles: dict[int, tuple[str, str, Shape | None]] = {}
-        """Of values that stand for a variable: its name, type and shape."""
-        self.variables: dict[str, int] = {}
-        self.tables: dict[str, int] = {}
-        """What lookup tables hold, by the tables' names: their values, or `ABSENT` for the numbers
-        of the lines of a file."""
-        self.tensors: dict[tuple[int, int], int] = {}
+        self.serving = True
+        """Whether it is a signature that is laid out."""
+        self.keys: dict[str, str] = {}
+        self.object_keys: dict[int, str] = {}
         self.functions: Mapping[str, tf.Function] = {}
-        self.bodies: dict[str, _Body] = {}
+        self.bodies: dict[str, Body] = {}
         self.done: set[str] = set()
         self.filling: set[str] = set()
         """Functions that fill lookup tables."""
@@ -109,19 +92,22 @@ class _Builder:
     def build(self) -> None:
         for graph in self.document.graphs:
             self.functions, self.bodies = graph.functions, {}
+            self.keys, self.object_keys = self.saved.of_nodes(graph), self.saved.of_objects(graph)
+            self.serving = True
             self.filling = {
                 f.name for f in graph.functions.values()
                 if any(n.op in _FILLING for n in f.nodes)
                 and not any(n.op.startswith(("Restore", "Save")) for n in f.nodes)
             }  # fmt: skip
-            scope = _Scope(_body(graph.nodes), {})
+            scope = _Scope(body_of(graph.nodes), {})
             self.lay_out(scope, [n.name for n in graph.nodes if self.fills(n)])
             signatures = [s for s in graph.signatures if s.name not in INITIALISERS]
             wanted = [[t for p in s.outputs.values() for t in p.tensors] for s in signatures]
-            for outputs in filter(None, wanted) if any(wanted) else [list(_ends(graph.nodes))]:
-                if not all(self.known(scope, o) for o in {_node(o) for o in outputs}):
+            for outputs in filter(None, wanted) if any(wanted) else [list(ends(graph.nodes))]:
+                if not all(self.known(scope, o) for o in {node_of(o) for o in outputs}):
                     found = self.lay_out(scope, outputs)
                     self.w.graph.outputs += [v for v in found if v != ABSENT]
+            self.serving = not any(wanted)
             self.others(graph)
 
     def fills(self, node: Node) -> bool:
@@ -132,10 +118,10 @@ class _Builder:
 
     def known(self, scope: _Scope, output: str) -> bool:
         """Whether an output of a signature is that of a function which was followed already."""
-        node = scope.body.nodes.get(_node(output))
+        node = scope.body.nodes.get(node_of(output))
         if node is None or node.op not in _CALLS:
             return False
-        sources = {_op(scope.body, i) for i in node.inputs}
+        sources = {op_of(scope.body, i) for i in node.inputs}
         called = [self.functions.get(name) for name in node.calls()]
         return sources <= {"Placeholder", "VarHandleOp", "HashTableV2"} and all(
             f is not None and (f.name in self.done or self.only_calls(f)) for f in called
@@ -179,8 +165,9 @@ class _Builder:
         saved = graph.objects[number]
         made = self.w.graph.value(saved.name, "resource", ())
         if saved.kind == "variable":
-            shape = _shape(saved.shape, saved.name)
-            self.handles[made] = (f"object {number}", saved.type.name, shape)
+            shape = shape_of(saved.shape, saved.name)
+            key = self.object_keys.get(number, "")
+            self.handles[made] = Variable(f"object {number}", saved.type.name, shape, key)
         makers = [n for name, n in saved.children if name == "_create_resource"]
         for name in (f for n in makers for f in graph.objects[n % len(graph.objects)].functions):
             for node in graph.functions[name].nodes if name in graph.functions else ():
@@ -193,7 +180,7 @@ class _Builder:
 
     def lay_out(self, scope: _Scope, outputs: Sequence[str]) -> list[int]:
         """Lay out what some outputs need; their values."""
-        for name in _in_order(scope.body, [_node(o) for o in outputs]):
+        for name in in_order(scope.body, [node_of(o) for o in outputs]):
             if name in scope.values:
                 continue
             if not self.w.goes_on():
@@ -210,7 +197,7 @@ class _Builder:
         if not values:
             return self.w.graph.value(reference)
         node = scope.body.nodes[name]
-        place = _place(node, rest, self.functions)
+        place = place_of(node, rest, self.functions)
         return values[place] if place < len(values) else self.w.graph.value(reference)
 
     def call(
@@ -223,7 +210,7 @@ class _Builder:
         self.done.add(name)
         body = self.bodies.get(name)
         if body is None:
-            body = self.bodies[name] = _body(function.nodes)
+            body = self.bodies[name] = body_of(function.nodes)
         scope = _Scope(body, {**function.attributes, **attributes})
         scope.arguments = {a.name: v for a, v in zip(function.inputs, given, strict=False)}
         outer = self.w.origin
@@ -250,7 +237,7 @@ class _Builder:
             made = apply(w, node.op, attributes, inputs)
         if made is None:
             made = w.ops(f"tf::{node.op}", inputs, count)
-        shapes = _tuple(attributes.get("_output_shapes"))
+        shapes = as_tuple(attributes.get("_output_shapes"))
         type = "bool" if node.op in _BOOLS else ""
         for key in _TYPES:
             said = attributes.get(key)
@@ -261,7 +248,7 @@ class _Builder:
             if value in inputs and value not in self.handles:
                 value = w.op("Identity", value)
             shape = shapes[place] if place < len(shapes) else None
-            known = _shape(shape, node.name) if isinstance(shape, tf.Shape) else None
+            known = shape_of(shape, node.name) if isinstance(shape, tf.Shape) else None
             if value not in inputs:
                 w.declare(value, type if place == 0 or not w.type(value) else "", known)
             values.append(value)
@@ -320,9 +307,10 @@ class _Builder:
         if op in ("VarHandleOp", "VariableV2", "Variable"):
             handle = w.graph.value(node.name, "resource", ())
             said = attributes.get("shape")
-            shape = _shape(said, node.name) if isinstance(said, tf.Shape) else None
+            shape = shape_of(said, node.name) if isinstance(said, tf.Shape) else None
             name = str(attributes.get("shared_name") or node.name)
-            self.handles[handle] = (name, str(attributes.get("dtype", "float32")), shape)
+            type, key = str(attributes.get("dtype", "float32")), self.keys.get(node.name, "")
+            self.handles[handle] = Variable(name, type, shape, key)
             return [handle if op == "VarHandleOp" else self.read(handle)]
         if op == "ReadVariableOp" and inputs:
             return [w.op("Identity", self.read(inputs[0]))]
@@ -330,9 +318,10 @@ class _Builder:
             return [w.op("Gather", self.read(inputs[0]), inputs[1], axis=0)]
         if op == "ResourceGatherNd" and len(inputs) > 1:
             return [w.op("GatherND", self.read(inputs[0]), inputs[1])]
-        if op in _ASSIGNING:
+        if op in ASSIGNING:
             if inputs and inputs[0] in self.handles:
-                self.assigned.add(self.handles[inputs[0]][0])
+                if self.serving or not self.drifts(op, inputs):
+                    self.assigned.add(self.handles[inputs[0]].name)
             elif inputs:
                 self.assigned.add(w.graph.values[inputs[0]].name)
             return inputs[1:2]
@@ -371,25 +360,6 @@ class _Builder:
         if op in ("Exit", "RefExit") and inputs:
             return self.leave(scope, node, inputs)
         return None
-
-    def looked_up(self, table: int, keys: int, otherwise: int) -> list[int] | None:
-        """What a table says of keys. One that numbers them is a vocabulary: it says as much of a
-        key as the key itself. Any other compares them with those that it has."""
-        w, values = self.w, self.tables.get(self.w.graph.values[table].name)
-        if values is None:
-            return None
-        if values == ABSENT:
-            return [w.cast(keys, "int64")]
-        numbers = w.whole(values)
-        rest = w.whole(otherwise) or ()
-        if numbers is None:
-            return None
-        first = min(numbers, default=0)
-        one_by_one = sorted(numbers) == list(range(first, first + len(numbers)))
-        if len(numbers) > 1 and one_by_one and not set(rest) & set(numbers):
-            return [w.cast(keys, "int64")]
-        found = w.compare("Equal", keys, w.graph.value("keys", "string", ()))
-        return [w.op("Where", found, w.held("int64", numbers[:1]), otherwise)]
 
     def passed(self, called: tf.Call, given: Mapping[str, Any]) -> dict[str, Any]:
         return {
@@ -464,8 +434,8 @@ class _Builder:
         sources = [i for i in node.inputs if not i.startswith("^")]
         fresh = [
             v for v, i in zip(inputs, sources, strict=False)
-            if scope.body.nodes.get(_node(i)) is None
-            or not scope.body.nodes[_node(i)].op.endswith("NextIteration")
+            if scope.body.nodes.get(node_of(i)) is None
+            or not scope.body.nodes[node_of(i)].op.endswith("NextIteration")
         ]  # fmt: skip
         if len(fresh) < len(inputs):  # a loop begins
             return [self.carried(fresh[0])] if fresh else []
@@ -485,7 +455,7 @@ class _Builder:
         if inputs[0] in self.handles:
             return inputs[:1]
         left = [self.value(scope, n) for n in scope.body.back.get(node.name, ())]
-        switch = scope.body.nodes.get(_node(node.inputs[0]))
+        switch = scope.body.nodes.get(node_of(node.inputs[0]))
         held = [self.value(scope, i) for i in switch.inputs[1:2]] if switch is not None else []
         return [self.repeated(inputs[0], left, inputs[0], held)]
 
@@ -500,211 +470,20 @@ class _Builder:
         return frozenset(found)
 
     def guard(self, scope: _Scope, reference: str) -> frozenset[tuple[int, bool]]:
-        name = _node(reference)
+        name = node_of(reference)
         before = scope.guards.get(name, frozenset())
         node = scope.body.nodes.get(name)
         if node is None or node.op not in ("Switch", "RefSwitch") or reference.startswith("^"):
             return before
         tests = [i for i in node.inputs if not i.startswith("^")][1:2]
-        if not tests or _op(scope.body, tests[0]) == "LoopCond":
+        if not tests or op_of(scope.body, tests[0]) == "LoopCond":
             return before
-        second = _place(node, reference.partition(":")[2], self.functions) == 1
+        second = place_of(node, reference.partition(":")[2], self.functions) == 1
         return before | {(self.value(scope, tests[0]), second)}
-
-    # Values ------------------------------------------------------------------------------------
-
-    def placeholder(self, node: Node, attributes: Mapping[str, Any], place: int) -> int:
-        said = attributes.get("shape")
-        shapes = _tuple(attributes.get("_output_shapes"))
-        if place < len(shapes):
-            said = shapes[place]
-        shape = _shape(said, node.name) if isinstance(said, tf.Shape) else None
-        return self.w.input(node.name, str(attributes.get("dtype", "")), shape)
-
-    def read(self, handle: int) -> int:
-        """A variable's value."""
-        known = self.handles.get(handle)
-        if known is None:
-            return handle
-        name, type, shape = known
-        if name not in self.variables:
-            if name in self.states:
-                made = self.w.input(name, type, shape)
-            elif shape is not None and all(isinstance(d, int) for d in shape):
-                sizes = tuple(d for d in shape if isinstance(d, int))
-                made = self.w.constant(name, Constant(type, sizes))
-            else:
-                made = self.w.graph.value(name, type, shape)
-            self.variables[name] = made
-        return self.variables[name]
-
-    def tensor(self, name: str, tensor: tf.Tensor) -> int:
-        """A constant; one that stands in a function which is called twice is made once."""
-        if tensor.place in self.tensors:
-            return self.tensors[tensor.place]
-        shape = tuple(max(0, d) for d in tensor.shape.sizes or ())
-        type = tensor.type.name
-        if tensor.raw is not None:
-            constant = Constant(type, shape, self.document.blob, tensor.raw)
-        else:
-            constant = Constant(type, shape, held=self.held(tensor, shape))
-        made = self.tensors[tensor.place] = self.w.constant(name, constant)
-        return made
-
-    def held(self, tensor: tf.Tensor, shape: tuple[int, ...]) -> Numbers | None:
-        """Numbers that stand one by one; where they are fewer than there should be, the last one
-        is meant for the rest."""
-        start, end = tensor.place
-        type = tensor.type.name
-        if end - start > SMALL * 16:
-            return None
-        try:
-            message = Wire(self.document.blob).decode(schema.WRITTEN_TENSOR, start, end)
-        except (Malformed, struct.error):
-            return None
-        names = ("float_val", "double_val", "int_val", "int64_val", "bool_val", "half_val",
-                 "uint32_val", "uint64_val")  # fmt: skip
-        found = next((tuple(message[n]) for n in names if message.get(n)), None)
-        if found is None and not self.document.elsewhere and type not in ("string", "resource"):
-            found = (0,)
-        if found is None:
-            return None
-        if "half_val" in message:
-            found = _halves(found, type)
-        elements = 1
-        for size in shape:
-            elements *= size
-        return (*found, *found[-1:] * (elements - len(found))) if elements <= SMALL else found
-
-
-def _body(nodes: Sequence[Node]) -> _Body:
-    made = _Body({node.name: node for node in nodes})
-    for node in nodes:
-        if node.op in ("Switch", "RefSwitch"):
-            made.branches = True
-        for reference in node.inputs:
-            name, _, rest = reference.partition(":")
-            source = made.nodes.get(name)
-            if source is not None:
-                place = _place(source, rest, {})
-                if place < 10_000:
-                    made.wanted[name] = max(made.wanted.get(name, 0), place + 1)
-        if node.op.endswith("Exit") and node.inputs:
-            switch = made.nodes.get(_node(node.inputs[0]))
-            merge = made.nodes.get(_node(switch.inputs[0])) if switch and switch.inputs else None
-            back = [_node(i) for i in merge.inputs] if merge is not None else []
-            made.back[node.name] = [
-                n for n in back if n in made.nodes and made.nodes[n].op.endswith("NextIteration")
-            ]
-    return made
-
-
-def _node(reference: str) -> str:
-    return reference.lstrip("^").partition(":")[0]
-
-
-def _op(body: _Body, reference: str) -> str:
-    node = body.nodes.get(_node(reference))
-    return node.op if node is not None else ""
-
-
-def _place(node: Node, rest: str, functions: Mapping[str, tf.Function]) -> int:
-    """The number of an output from what stands behind the name of its node."""
-    name, _, number = rest.rpartition(":")
-    place = int(number) if number.isascii() and number.isdecimal() and len(number) < 7 else 0
-    if not name:
-        return place
-    function = functions.get(node.op)
-    named = [o.name for o in function.outputs] if function else list(OUTPUTS.get(node.op, ()))
-    return place + (named.index(name) if name in named else 0)
-
-
-def _needs(body: _Body, node: Node) -> Iterator[str]:
-    """What has to be laid out before a node."""
-    merges = node.op in ("Merge", "RefMerge")
-    for reference in (*node.inputs, *body.back.get(node.name, ())):
-        source = _node(reference)
-        if source in body.nodes and not (merges and _op(body, source).endswith("NextIteration")):
-            yield source
-
-
-def _in_order(body: _Body, wanted: Sequence[str]) -> Iterator[str]:
-    """The nodes that some need, each after those that it needs; loops lead back where a variable
-    of theirs begins."""
-    done: set[str] = set()
-    begun: set[str] = set()
-    for first in wanted:
-        waiting = [first]
-        while waiting:
-            name = waiting[-1]
-            node = body.nodes.get(name)
-            if node is None or name in done:
-                waiting.pop()
-                continue
-            needed: list[str] = []
-            if name not in begun:
-                begun.add(name)
-                needed = [source for source in _needs(body, node) if source not in begun]
-            if needed:
-                waiting.extend(needed)
-                continue
-            waiting.pop()
-            done.add(name)
-            yield name
-
-
-def _trains(node: Node) -> bool:
-    """Whether a step is part of training, of saving or of watching, by its operator."""
-    op = node.op
-    return (
-        op.endswith(("Grad", "GradV2", "Summary", "SummaryV2"))
-        or op.startswith(("Apply", "ResourceApply", "Save", "Restore", "SparseApply"))
-        or ("Backprop" in op and op not in ("Conv2DBackpropInput", "Conv3DBackpropInputV2"))
-        or op in _ASSIGNING
-    )
-
-
-def _ends(nodes: Sequence[Node]) -> Iterator[str]:
-    """Nodes of a graph without signatures that nothing but training needs."""
-    readers: dict[str, list[str]] = {}
-    for node in nodes:
-        for reference in node.inputs:
-            if not reference.startswith("^"):
-                readers.setdefault(_node(reference), []).append(node.name)
-    waiting = [node.name for node in nodes if _trains(node)]
-    trained = set(waiting)
-    while waiting:
-        for reader in readers.get(waiting.pop(), ()):
-            if reader not in trained:
-                trained.add(reader)
-                waiting.append(reader)
-    for node in nodes:
-        if node.name in trained or node.op in _NO_ENDS or not node.inputs:
-            continue
-        if all(reader in trained for reader in readers.get(node.name, ())):
-            yield node.name
-
-
-def _shape(shape: tf.Shape, name: str) -> Shape | None:
-    if shape.sizes is None:
-        return None
-    return tuple(d if d >= 0 else f"{name}.{i}" for i, d in enumerate(shape.sizes))
 
 
 def _argument_shape(function: tf.Function, place: int) -> Shape | None:
     shapes = function.attributes.get("_input_shapes")
     if isinstance(shapes, tuple) and place < len(shapes) and isinstance(shapes[place], tf.Shape):
-        return _shape(shapes[place], f"{function.name}.{place}")
+        return shape_of(shapes[place], f"{function.name}.{place}")
     return None
-
-
-def _tuple(value: Any) -> tuple[Any, ...]:
-    return value if isinstance(value, tuple) else ()
-
-
-def _halves(bits: Numbers, type: str) -> Numbers:
-    whole = [int(b) & 0xFFFF for b in bits]
-    if type == "bfloat16":
-        return struct.unpack(f"<{len(whole)}f", struct.pack(f"<{len(whole)}I",
-                             *(b << 16 for b in whole)))  # fmt: skip
-    return struct.unpack(f"<{len(whole)}e", struct.pack(f"<{len(whole)}H", *whole))

@@ -6,10 +6,15 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Final
 
+import msgspec
+
 from weighbridge.core.check import Artifact, Audit, check
+from weighbridge.core.document import Malformed
 from weighbridge.core.evidence import Table
 from weighbridge.core.finding import Action, Finding, Gap, GapKind
 from weighbridge.core.location import Location
+from weighbridge.core.tree import read_whole
+from weighbridge.formats.keras_model import model_of
 
 SHOWN: Final = 100
 
@@ -31,6 +36,11 @@ ANALYSED: Final = frozenset({
     "tensorflow-js-graph", "tensorflow-meta-graph", "tensorflow-text", "tflite", "torchscript",
 })  # fmt: skip
 """Formats whose graphs a front reads; what it leaves out it tells itself."""
+CONFIGURATION_LIMIT: Final = 64 << 20
+"""Up to how many bytes a JSON file may be a configuration of Keras."""
+HEAD: Final = 64 << 10
+"""Within how many bytes one is told by."""
+_KEYS: Final = (b'"class_name"', b'"modelTopology"', b'"model_config"')
 _TORCHSCRIPT: Final = "code/__torch__"
 _PICKLES: Final = ("/data.pkl",)
 
@@ -75,6 +85,7 @@ def unexamined_model(audit: Audit) -> Iterator[Finding | Gap]:
             written = _written(path, audit)
             if written:
                 graphs[written].add(path)
+            analysed = analysed or _is_keras(path, audit)
         if inner == "code" and "torchscript" not in formats.get((path, container), ()):
             graphs["TorchScript's program"].add(path)
         elif inner == "weights":
@@ -97,6 +108,20 @@ def _written(path: str, audit: Audit) -> str:
         return "MXNet's symbol"
     beside = f"{path.removesuffix('.json')}.pdiparams"
     return "Paddle's program" if any(f.path == beside for f in audit.files) else ""
+
+
+def _is_keras(path: str, audit: Audit) -> bool:
+    """Whether a JSON file is the configuration of a Keras model, whose graph a front reads."""
+    blob = audit.blobs.get(path)
+    if blob is None or blob.size > CONFIGURATION_LIMIT:
+        return False
+    try:
+        head = blob.read(0, HEAD)
+        if not any(key in head for key in _KEYS):
+            return False
+        return model_of(msgspec.json.decode(read_whole(blob))) is not None
+    except (Malformed, OSError, UnicodeDecodeError, msgspec.DecodeError, RecursionError):
+        return False
 
 
 def _torch(artifact: Artifact) -> str:
