@@ -29,13 +29,6 @@ _CODE: Final = re.compile(rb"PK\x01\x02.{42}(?:[^/\0]{1,200}/)?code/__torch__(?:
 _ROOT: Final = re.compile(r"((?:[^/]+/)?)code/__torch__(?:\.py$|/)")
 
 
-class _Spelled(Machine):
-    """Keeps every value by itself: here each of them is asked for."""
-
-    def _take_run(self, data: bytes) -> bool:
-        return False
-
-
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TorchScript(GraphDocument):
     """The archive; `root` is the folder in it that everything stands in."""
@@ -61,7 +54,7 @@ class TorchScript(GraphDocument):
             return None
         if blob.size > PICKLE_LIMIT:
             raise Malformed(f"a pickle above {PICKLE_LIMIT:,} bytes is not followed")
-        machine = _Spelled(blob, Limits())
+        machine = Machine(blob, Limits())
         stream = machine.stream(0)
         if stream.broken is not None:
             raise Malformed(f"not a whole pickle: {stream.broken}", stream.end)

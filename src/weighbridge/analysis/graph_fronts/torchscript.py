@@ -237,7 +237,7 @@ class _Reader:
     def held(self, value: Value, folder: str, name: str) -> Any:
         """What a pickle says, as objects of the program."""
         if type(value) is tuple:
-            return [self.held(v, folder, f"{name}.c{i}") for i, v in enumerate(value)]
+            return [self.held(v, folder, f"{name}.c{i}") for i, v in enumerate(members(value))]
         if type(value) is Mutable and value.kind == "list":
             return [self.held(v, folder, f"{name}.{i}") for i, v in enumerate(members(value))]
         if type(value) is Mutable and value.kind == "dict":
