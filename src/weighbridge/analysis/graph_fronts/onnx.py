@@ -21,7 +21,6 @@ from weighbridge.analysis.graph_writer import NOT_HERE
 from weighbridge.core.document import Malformed
 from weighbridge.core.tree import Blob, beside
 from weighbridge.formats.onnx import (
-    ONNX,
     TYPES,
     External,
     Function,
@@ -36,7 +35,6 @@ from weighbridge.formats.onnx import (
 from weighbridge.formats.protobuf import Kind, Schema, Wire, many
 
 READS: Final = Onnx
-FORMAT: Final = ONNX
 OPERATIONS: Final = 200_000
 """How many operations, calls and bodies are laid out; a model with more is not analysed whole."""
 DEPTH: Final = 60
