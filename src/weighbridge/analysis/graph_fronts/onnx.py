@@ -32,6 +32,7 @@ from weighbridge.formats.onnx import (
     Tensor,
     Text,
 )
+from weighbridge.formats.ort import Ort
 from weighbridge.formats.protobuf import Kind, Schema, Wire, many
 
 READS: Final = Onnx
@@ -50,7 +51,7 @@ _NUMBERS: Final = Schema("TensorProto", {
 })  # fmt: skip
 
 
-def graph_of(model: Onnx) -> ComputationGraph:
+def graph_of(model: Onnx | Ort) -> ComputationGraph:
     """The graph that the model runs; those of its training information are not part of it."""
     return _Builder(model).build()
 
@@ -72,7 +73,7 @@ class _Scope(dict[str, int]):
 
 
 class _Builder:
-    def __init__(self, model: Onnx) -> None:
+    def __init__(self, model: Onnx | Ort) -> None:
         self.model, self.made = model, ComputationGraph()
         self.steps = 0
         self.functions = {(f.domain, f.name, f.overload): f for f in model.functions}
