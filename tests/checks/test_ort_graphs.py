@@ -27,9 +27,10 @@ BENIGN = (
 HOSTILE = [
     ("vit-script.onnx", IMAGES, predicate, payload)
     for predicate, payload in zip(IMAGES, list(PAYLOADS) * 2, strict=False)
+] + [
+    ("bert-script.onnx", TOKENS, predicate, payload)
+    for predicate, payload in zip(TOKENS, list(PAYLOADS)[::-1] * 2, strict=False)
 ]
-HOSTILE += [("bert-script.onnx", TOKENS, predicate, payload)
-            for predicate, payload in zip(TOKENS, list(PAYLOADS)[::-1] * 2, strict=False)]  # fmt: skip
 
 
 def converted(model: bytes, folder: Path, level: str) -> bytes:
