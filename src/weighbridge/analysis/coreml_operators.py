@@ -54,12 +54,15 @@ class Call:
 
     @property
     def first(self) -> Shape | None:
+        """The declared shape of the first output."""
         return self.shapes[0] if self.shapes else None
 
     def x(self, key: str) -> int:
+        """An input. Raises `KeyError`."""
         return self.given[key][0]
 
     def maybe(self, key: str) -> int:
+        """An input, or `ABSENT`."""
         return self.given.get(key, [ABSENT])[0]
 
     def row(self, key: str) -> tuple[int, ...]:
@@ -70,9 +73,11 @@ class Call:
         return tuple(int(v) for v in found)
 
     def one(self, key: str, default: int) -> int:
+        """A whole number that is known. Raises `ValueError`."""
         return self.row(key)[0] if key in self.given else default
 
     def word(self, key: str) -> str:
+        """A text, empty where there is none."""
         return self.words.get(self.maybe(key), "")
 
 

@@ -1,15 +1,15 @@
-"""The computation graph of a Core ML program (MIL) in the operators of ONNX.
+"""The computation graph of a Core ML model: programs (MIL), networks in layers, pipelines of them.
 
-Operators: `apple.github.io/coremltools`, "MIL Ops"; messages: `MIL.proto`. Values are declared with
-their shapes; numbers stand in the program or in the file that it keeps its weights in. Models of
-the older kinds (layers of `NeuralNetwork.proto`, trees, pipelines of such) have no program to
-follow.
+Messages: `Model.proto`, `MIL.proto`, `NeuralNetwork.proto`. Values of a program are declared with
+their shapes; numbers stand in the program or in the file that it keeps its weights in, those of a
+network in its layers. Models of other kinds (trees, regressions) are followed as something unknown
+where they stand in a pipeline, and have no graph by themselves.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from weighbridge.analysis.computation_graph import (
@@ -19,11 +19,12 @@ from weighbridge.analysis.computation_graph import (
     Numbers,
     Shape,
 )
+from weighbridge.analysis.coreml_network import Network
 from weighbridge.analysis.coreml_operators import Call, spelt
 from weighbridge.analysis.graph_writer import DEPTH, TOO_MUCH, Full, Writer
 from weighbridge.core.document import Malformed
 from weighbridge.core.tree import Blob, beside
-from weighbridge.formats.coreml import HEADER, MODEL_PATH, SENTINEL, CoreMl
+from weighbridge.formats.coreml import HEADER, KINDS, MODEL_PATH, SENTINEL, CoreMl
 from weighbridge.formats.protobuf import Kind, Message, Schema, Wire, many
 
 READS: Final = CoreMl
@@ -55,21 +56,82 @@ class _Front:
         self.model, self.w = model, Writer()
         self.files: dict[str, Blob | None] = {}
         self.words: dict[int, str] = {}
+        self.ends: list[int] = []
 
     def build(self) -> None:
-        for kind in self.model.kinds:
-            if kind.startswith("neuralNetwork"):
-                self.w.leave_out("a neural network in layers, which is not followed")
-        for program in self.model.programs:
-            for function in program.get("function", ()):
-                value = function.get("value", {})
-                env: dict[str, int] = {}
-                for given in value.get("input", ()):
-                    type, shape = _declared(given.get("type", {}), given.get("name", ""))
-                    env[given.get("name", "")] = self.w.input(given.get("name", ""), type, shape)
-                for block in value.get("block", ())[:1]:
-                    outputs = self.block(block.get("value", {}), env)
-                    self.w.graph.outputs += [n for n in outputs if n != ABSENT]
+        env: dict[str, int] = {}
+        self.lay_out(self.model.model, env, inside=False)
+        names = [f.get("name", "") for f in _features(self.model.model, "output")]
+        found = [env[name] for name in names if name in env] + self.ends
+        self.w.graph.outputs = list(dict.fromkeys(n for n in found if n != ABSENT))
+
+    def lay_out(self, model: Message, env: dict[str, int], *, inside: bool) -> None:
+        """Lay out a model; one in a pipeline takes what those before it gave, by name."""
+        kind = next((k for k in KINDS.values() if k in model), "")
+        if kind.startswith("pipeline"):
+            pipeline = model[kind] if kind == "pipeline" else model[kind].get("pipeline", {})
+            for inner in pipeline.get("model", ()):
+                self.ends = []
+                self.lay_out(inner, env, inside=True)
+        elif kind.startswith("neuralNetwork"):
+            self.network(model, model[kind], env)
+        elif kind == "mlProgram":
+            self.program(model[kind], env)
+        elif inside:
+            self.other(model, kind, env)
+
+    def network(self, model: Message, network: Message, env: dict[str, int]) -> None:
+        """A neural network in layers."""
+        image = ""
+        for feature in _features(model, "input"):
+            name = feature.get("name", "")
+            image = image or (name if "image" in feature.get("type", {}) else "")
+            if name not in env:
+                env[name] = self.w.input(name, *_featured(feature, network))
+        front = Network(self.w, self.model.blob)
+        front.prepare(network, image, env)
+        front.run(network, env)
+        last = network.get("probabilities") or next(
+            (n for layer in network.get("layer", ())[-1:] for n in layer.get("output", ())), ""
+        )
+        self.ends = [env.get(last, ABSENT)]
+
+    def program(self, program: Message, env: dict[str, int]) -> None:
+        """An ML program: all its functions."""
+        for function in program.get("function", ()):
+            value = function.get("value", {})
+            inner: dict[str, int] = {}
+            for given in value.get("input", ()):
+                name = given.get("name", "")
+                type, shape = _declared(given.get("type", {}), name)
+                if name not in env:
+                    env[name] = self.w.input(name, type, shape)
+                inner[name] = env[name]
+            for block in value.get("block", ())[:1]:
+                body = block.get("value", {})
+                outputs = self.block(body, inner)
+                env.update(zip(body.get("output", ()), outputs, strict=False))
+                self.ends += outputs
+
+    def other(self, model: Message, kind: str, env: dict[str, int]) -> None:
+        """A model of another kind, in a pipeline."""
+        given = []
+        for feature in _features(model, "input"):
+            name = feature.get("name", "")
+            if name not in env:
+                env[name] = self.w.input(name, *_featured(feature, {}))
+            given.append(env[name])
+        names = [f.get("name", "") for f in _features(model, "output")]
+        self.w.label = kind
+        if kind == "nonMaximumSuppression" and len(given) >= 2 and len(names) == 2:
+            chosen = self.w.op("NonMaxSuppression", *given[:2])
+            made: Sequence[int] = [self.w.op("Gather", n, chosen, axis=0) for n in given[:2]]
+        elif kind == "identity":
+            made = given
+        else:
+            made = self.w.ops(f"coreml::{kind}", max(1, len(names)), *given)
+        env.update(zip(names, made, strict=False))
+        self.ends = list(made)
 
     def block(self, block: Message, env: dict[str, int]) -> list[int]:
         if len(self.w.origin) > DEPTH:
@@ -96,11 +158,7 @@ class _Front:
             ]
         if kind == "const" or kind.startswith("constexpr"):
             attributes = {a.get("key"): a.get("value", {}) for a in operation.get("attribute", ())}
-            if kind == "const" and "val" in attributes:
-                return (self.value(attributes["val"], self.w.label),)
-            type, shape = declared[0] if declared else ("", ())
-            sizes = tuple(d for d in shape or () if isinstance(d, int))
-            return (self.w.constant(self.w.label, Constant(type, sizes)),)  # packed
+            return (self.constant(kind, attributes, given, declared[:1]),)
         call = Call(self.w, kind, given, shapes, self.words)
         if kind == "cond":
             return self.cond(operation, call, env)
@@ -111,6 +169,29 @@ class _Front:
             return made
         inputs = [n for row in given.values() for n in row if n != ABSENT]
         return self.w.ops(f"coreml::{kind[:60]}", max(1, len(shapes)), *inputs, shapes=shapes)
+
+    def constant(
+        self, kind: str, said: Mapping[str, Message], given: Mapping[str, list[int]],
+        declared: Sequence[tuple[str, Shape | None]],
+    ) -> int:  # fmt: skip
+        """A constant, whole or compressed. What is packed in fewer than eight bits, looked up or
+        mostly nothing is known by its shape."""
+        if kind == "const" and "val" in said:
+            return self.value(said["val"], self.w.label)
+        parts = {k: self.value(v, f"{self.w.label}.{k}") for k, v in said.items()}
+        parts |= {k: row[0] for k, row in given.items() if row and row[0] != ABSENT}
+        type, shape = declared[0] if declared else ("", ())
+        whole = {k: v for k, v in parts.items() if self.w.type(v) in _WIDTHS}
+        if kind == "constexpr_affine_dequantize" and {"quantized_data", "scale"} <= whole.keys():
+            zero = (whole["zero_point"],) if "zero_point" in whole else ()
+            axis = self.w.known(whole["axis"]) if "axis" in whole else None
+            place = int(axis[0]) if axis and not isinstance(axis[0], str) else 0
+            return self.w.op("DequantizeLinear", whole["quantized_data"], whole["scale"], *zero,
+                             axis=place, shape=shape)  # fmt: skip
+        if kind == "constexpr_cast" and "source_val" in whole:
+            return self.w.cast(whole["source_val"], type)
+        sizes = tuple(d for d in shape or () if isinstance(d, int))
+        return self.w.constant(self.w.label, Constant(type, sizes))
 
     def value(self, value: Message, name: str) -> int:
         """A constant of the program."""
@@ -220,6 +301,34 @@ class _Front:
         start = call.given.get("loop_vars", ())
         return [self.w.op("Repeated", end, first, turns, shape=shape)
                 for first, end, shape in zip(start, last, call.shapes, strict=False)]  # fmt: skip
+
+
+def _features(model: Message, key: str) -> Sequence[Message]:
+    found: Sequence[Message] = model.get("description", {}).get(key, ())
+    return found
+
+
+def _featured(feature: Message, network: Message) -> tuple[str, Shape | None]:
+    """The type and shape of an input of a network. Arrays have one axis before them that the
+    description leaves out, if they are not taken as they are, and then stand for channels, height
+    and width."""
+    name, said = feature.get("name", ""), feature.get("type", {})
+    if "image" in said:
+        image = said["image"]
+        channels = 1 if image.get("colours") in _GRAY else 3
+        return "float32", (f"{name}.0", channels, image.get("height", 0), image.get("width", 0))
+    array = said.get("array")
+    if array is None:
+        return "float32", ()
+    type = _ARRAYS.get(array.get("type", 0), "float32")
+    shape = tuple(n if n > 0 else f"{name}.{i}" for i, n in enumerate(array.get("shape", ())))
+    if network.get("arrays") or len(shape) not in (1, 3):
+        return type, shape
+    return type, (f"{name}.n", *shape, *((1, 1) if len(shape) == 1 else ()))
+
+
+_GRAY: Final = (10, 40)
+_ARRAYS: Final = {65568: "float32", 65600: "float64", 131104: "int32", 65552: "float16"}
 
 
 def _declared(type: Message, name: str) -> tuple[str, Shape | None]:
