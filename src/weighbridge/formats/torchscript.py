@@ -36,15 +36,16 @@ class TorchScript(GraphDocument):
     archive: Zip
     root: str
 
-    def source(self, module: str) -> ast.Module | None:
-        """The code of a module (`__torch__.torch.nn`); None where there is none. Raises `Malformed`
-        where it cannot be parsed."""
+    def source(self, module: str, limit: int = SOURCE_LIMIT) -> tuple[ast.Module | None, int]:
+        """The code of a module (`__torch__.torch.nn`), and how many bytes it is; None where there
+        is none. Raises `Malformed` where it cannot be parsed or is above `limit` bytes."""
         blob = self.archive.sibling(f"{self.root}code/{module.replace('.', '/')}.py")
         if blob is None:
-            return None
-        if blob.size > SOURCE_LIMIT:
-            raise Malformed(f"code above {SOURCE_LIMIT:,} bytes is not read")
-        return read_tree(blob.read(0, blob.size))[1]
+            return None, 0
+        limit = min(limit, SOURCE_LIMIT)
+        if blob.size > limit:
+            raise Malformed(f"code above {limit:,} bytes is not read")
+        return read_tree(blob.read(0, blob.size))[1], blob.size
 
     def pickled(self, name: str) -> Value:
         """What a pickle of the archive holds, on symbols; None where there is none. Raises
