@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from weighbridge.analysis.computation_graph import ABSENT, Constant, Shape
-from weighbridge.analysis.coreml_layers import Layer, spelt
+from weighbridge.analysis.coreml_layer import Layer
+from weighbridge.analysis.coreml_layers import spelt
 from weighbridge.analysis.graph_writer import DEPTH, Full, Writer
 from weighbridge.core.document import Malformed
 from weighbridge.core.tree import Blob
