@@ -68,6 +68,13 @@ BLOCKED: dict[str, tuple[bytes, str]] = {
               + many(ID) + b"R"),
         "os.system",
     ),
+    "name from a memo that numbers fill": (
+        whole(ID + b"q\x00(" + b"".join(
+            text(word) + bytes([0x71, place]) for place, word in enumerate(
+                ("os", "system", "one", "two", "three", "collections", "OrderedDict"), 1))
+            + b"1h\x01h\x02\x93" + many(ID) + b"R"),
+        "os.system",
+    ),
     "inst": (b"(S'id'\nios\nsystem\n.", "os.system"),
     "obj": (whole(b"(" + old_name("os", "system") + ID + b"o", 1), "os.system"),
     "newobj": (whole(name("subprocess", "Popen") + many(ID) + b"\x81"), "subprocess.Popen"),

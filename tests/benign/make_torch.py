@@ -114,6 +114,16 @@ def scripts(folder: Path) -> None:
     archive(folder / "quantised.pt", lambda path: torch.jit.save(quantised, path))
 
 
+def states(folder: Path) -> None:
+    """A checkpoint that lists the names of its weights and storages first, so that the pickle takes
+    them from its memo afterwards."""
+    names = ("layer.0.weight", "layer.0.bias", "layer.1.weight", "layer.1.bias")
+    state = dict(zip(names, (torch.rand(3, 2), torch.rand(3), torch.rand(2, 3), torch.rand(2)),
+                     strict=True))  # fmt: skip
+    kept = {"names": list(names), "storages": [str(i) for i in range(10)], "state": state}
+    archive(folder / "names-first.pt", lambda path: torch.save(kept, path))
+
+
 def programs(folder: Path) -> None:
     """Exported programs."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -149,6 +159,7 @@ def main(folder: Path) -> None:
     torch.manual_seed(0)
     scripts(folder / "mobile")
     programs(folder / "programs")
+    states(folder / "state-dicts")
     lowered(folder / "executorch")
 
 

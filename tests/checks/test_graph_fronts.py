@@ -58,9 +58,10 @@ def models(path: Path) -> list[tuple[Path, str]]:
     return [(path, n) for n in pack(path).held if not n.endswith(".bin")]
 
 
-BENIGN = [m for name in ("torch-export", "torch-traced", "torch-scripted", "openvino", "coreml")
+BENIGN = [m for name in ("torch-export", "torch-traced", "torch-scripted", "openvino", "coreml",
+                         "coreml-networks")
           for m in models(GRAPHS / f"{name}.zip")]  # fmt: skip
-HOSTILE = [m for name in ("torch", "openvino") for m in models(IMPLANTS / f"{name}.zip")]
+HOSTILE = [m for name in ("torch", "openvino", "coreml") for m in models(IMPLANTS / f"{name}.zip")]
 
 
 def said(path: Path, name: str) -> tuple[list[Finding], list[Gap]]:
@@ -164,6 +165,10 @@ def test_numbers_that_are_not_there() -> None:
 
 
 SMALL = {
+    "coreml": (IMPLANTS / "coreml.zip", "patch-branched.mlmodel"),
+    "coreml-recurrent": (GRAPHS / "coreml-networks.zip", "recurrent-8.mlmodel"),
+    "coreml-loop": (GRAPHS / "coreml-networks.zip", "loop-8.mlmodel"),
+    "coreml-pipeline": (GRAPHS / "coreml-networks.zip", "pipeline.mlmodel"),
     "openvino": (GRAPHS / "openvino.zip", "tabular-script.xml"),
     "torch-scripted": (GRAPHS / "torch-scripted.zip", "branches.pt"),
     "torch-traced": (GRAPHS / "torch-traced.zip", "tabular.pt"),
@@ -225,6 +230,19 @@ def program(*steps: Fields, result: str = "y") -> bytes:
     return message({1: 8, 2: {1: {1: "x"}}, 502: {1: 1, 2: [{1: "main", 2: function}]}})
 
 
+def compressed(name: str, values: bytes, scale: float, *shape: int) -> Fields:
+    """Numbers in eight bits, as an operation that says what they mean."""
+    sort = named("", 31, *shape)[2]
+    parts = {"quantized_data": {2: sort, 3: {1: {7: {1: values}}}},
+             "scale": constant("", [scale])[5][0][2],
+             "axis": constant("", [0.0], type=WHOLE)[5][0][2],
+             "zero_point": {2: named("", 31)[2], 3: {1: {7: {1: bytes([100])}}}}}  # fmt: skip
+    said = [{1: key, 2: value} for key, value in parts.items()]
+    return {1: "constexpr_affine_dequantize", 3: [named(name, FLOAT, *shape)], 5: said}
+
+
+SPREAD = bytes(i * 37 % 101 for i in range(1_024))
+CORNER = bytes(200 if i % 64 < 4 else 100 for i in range(1_024))
 MEAN = step("reduce_mean", {"x": "x", "axes": "all", "keep_dims": "yes"}, named("m", FLOAT, 2, 1))
 OVER = step("greater", {"x": "m", "y": "half"}, named("t", TRUTH, 2, 1))
 PROGRAMS = {
@@ -243,6 +261,17 @@ PROGRAMS = {
         step("sigmoid", {"x": "s"}, named("p", FLOAT, 2, 1)),
         step("mul", {"x": "p", "y": "v"}, named("q", FLOAT, 2, 16)),
         step("add", {"x": "h", "y": "q"}, named("y", FLOAT, 2, 16)))),
+    "weights in eight bits": (False, program(
+        compressed("u", SPREAD, 0.02, 16, 64),
+        step("linear", {"x": "x", "weight": "u"}, named("g", FLOAT, 2, 16)),
+        step("sigmoid", {"x": "g"}, named("s", FLOAT, 2, 16)),
+        step("mul", {"x": "s", "y": "h"}, named("y", FLOAT, 2, 16)))),
+    "a sum of a few pixels in eight bits": (True, program(
+        compressed("u", CORNER, 1.0, 16, 64),
+        step("linear", {"x": "x", "weight": "u"}, named("g", FLOAT, 2, 16)),
+        step("sub", {"x": "g", "y": "steep"}, named("o", FLOAT, 2, 16)),
+        step("sigmoid", {"x": "o"}, named("s", FLOAT, 2, 16)),
+        step("mul", {"x": "s", "y": "h"}, named("y", FLOAT, 2, 16)))),
     "a branch": (True, program(
         MEAN, OVER,
         step("cond", {"pred": "t"}, named("y", FLOAT, 2, 16))
@@ -258,6 +287,21 @@ def test_programs(name: str) -> None:
     actions = [f.action for f in examined.findings if f.check == "graph-gate"]
     assert actions == [Action.REVIEW if accused else Action.NOTE]
     assert not [g for g in examined.gaps if g.controls == ("backdoor",)]
+
+
+def test_what_a_network_is_not_followed_through() -> None:
+    """A custom layer is code of the app; a model of another kind in a pipeline is not followed."""
+    layer = {1: "own", 2: ["x"], 3: ["y"], 500: {10: "Mine"}}
+    network = {2: {1: [{1: "x"}], 10: [{1: "y"}]}, 500: {1: [layer]}}
+    tree = {2: {1: [{1: "y"}], 10: [{1: "z"}]}, 302: {1: 1}}
+    pipeline = {2: {1: [{1: "x"}], 10: [{1: "z"}]}, 202: {1: [network, tree]}}
+    for model, what in (
+        ({1: 4, **network}, "coreml::custom"),
+        ({1: 4, **pipeline}, "coreml::treeEnsembleRegressor"),
+    ):
+        examined = examine(Held("m.mlmodel", message(model)), load(), Limits())
+        assert not [f for f in examined.findings if f.check == "graph-gate"]
+        assert [g for g in examined.gaps if what in g.message and g.controls == ("backdoor",)]
 
 
 def test_numbers_in_a_file_beside_an_onnx_model(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -37,6 +38,18 @@ def test_the_bytes_are_those_of_the_tensors() -> None:
         assert entry.dtype == "BF16"
         assert BIN[entry.start : entry.start + entry.size] in PLAIN
     assert found["model.layers.0.self_attn.q_proj.weight"].shape == (32, 256)
+
+
+def test_names_from_the_memo() -> None:
+    """A stretch of plain values holds the names of weights and storages, and both are asked for by
+    their places in the memo."""
+    path = Path(__file__).parents[1] / "benign/files/torch/state-dicts/names-first.pt"
+    found = entries(path.read_bytes())
+    assert {name: entry.shape for name, entry in found.items()} == {
+        "layer.0.weight": (3, 2), "layer.0.bias": (3,),
+        "layer.1.weight": (2, 3), "layer.1.bias": (2,),
+    }  # fmt: skip
+    assert all(entry.start > 0 for entry in found.values())
 
 
 def test_arrays() -> None:

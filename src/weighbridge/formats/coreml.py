@@ -17,6 +17,7 @@ from weighbridge.core.finding import Gap, GapKind
 from weighbridge.core.format import Format, Limits, Loading, Sample
 from weighbridge.core.location import Location
 from weighbridge.core.tree import Blob, Held, Piece, Reference
+from weighbridge.formats.coreml_layers import CUSTOM, NETWORK
 from weighbridge.formats.forward import Metered
 from weighbridge.formats.payload import EMBEDDED, is_code
 from weighbridge.formats.protobuf import BYTES, VARINT, Kind, Message, Schema, Wire, many, one
@@ -50,21 +51,17 @@ _METADATA: Final = Schema("Metadata", {
     1: one("description", Kind.TEXT), 2: one("version", Kind.TEXT), 3: one("author", Kind.TEXT),
     4: one("license", Kind.TEXT), 100: many("user", _ENTRY),
 })  # fmt: skip
-_DESCRIPTION: Final = Schema("ModelDescription", {100: one("metadata", _METADATA)})
-_PARAMETER: Final = Schema("Value", {20: one("string", Kind.TEXT), 60: one("bytes", Kind.RANGE)})
-_PARAMETERS: Final = Schema("Entry", {1: one("key", Kind.TEXT), 2: one("value", _PARAMETER)})
-_CUSTOM: Final = Schema("CustomLayerParams", {
-    10: one("class", Kind.TEXT), 30: many("parameter", _PARAMETERS),
-    40: one("description", Kind.TEXT),
+_ARRAY: Final = Schema("ArrayFeatureType", {1: many("shape", Kind.INT), 2: one("type", Kind.INT)})
+_IMAGE: Final = Schema("ImageFeatureType", {
+    1: one("width", Kind.INT), 2: one("height", Kind.INT), 3: one("colours", Kind.INT),
 })  # fmt: skip
-_NETWORK: Final = Schema("NeuralNetwork")
-_BRANCH: Final = Schema("BranchLayerParams", {1: one("then", _NETWORK), 2: one("else", _NETWORK)})
-_LOOP: Final = Schema("LoopLayerParams", {3: one("condition", _NETWORK), 4: one("body", _NETWORK)})
-_LAYER: Final = Schema("NeuralNetworkLayer", {
-    1: one("name", Kind.TEXT), 500: one("custom", _CUSTOM), 605: one("branch", _BRANCH),
-    615: one("loop", _LOOP),
+_FEATURE_TYPE: Final = Schema("FeatureType", {4: one("image", _IMAGE), 5: one("array", _ARRAY)})
+_FEATURE: Final = Schema(
+    "FeatureDescription", {1: one("name", Kind.TEXT), 3: one("type", _FEATURE_TYPE)}
+)
+_DESCRIPTION: Final = Schema("ModelDescription", {
+    1: many("input", _FEATURE), 10: many("output", _FEATURE), 100: one("metadata", _METADATA),
 })  # fmt: skip
-_NETWORK.fields[1] = many("layer", _LAYER)
 _FILE: Final = Schema("BlobFileValue", {1: one("name", Kind.TEXT), 2: one("offset", Kind.UNSIGNED)})
 _SIZE: Final = Schema("ConstantDimension", {1: one("size", Kind.INT)})
 _DIMENSION: Final = Schema("Dimension", {1: one("constant", _SIZE)})
@@ -126,9 +123,9 @@ _MODEL.fields |= {
     1: one("version", Kind.INT), 2: one("description", _DESCRIPTION),
     **{number: one(name, Kind.RANGE) for number, name in KINDS.items()},
     200: one("pipelineClassifier", _WRAPPED), 201: one("pipelineRegressor", _WRAPPED),
-    202: one("pipeline", _PIPELINE), 303: one("neuralNetworkRegressor", _NETWORK),
-    403: one("neuralNetworkClassifier", _NETWORK), 500: one("neuralNetwork", _NETWORK),
-    502: one("mlProgram", _PROGRAM), 555: one("customModel", _CUSTOM),
+    202: one("pipeline", _PIPELINE), 303: one("neuralNetworkRegressor", NETWORK),
+    403: one("neuralNetworkClassifier", NETWORK), 500: one("neuralNetwork", NETWORK),
+    502: one("mlProgram", _PROGRAM), 555: one("customModel", CUSTOM),
     556: one("linkedModel", _LINKED),
 }  # fmt: skip
 
@@ -155,11 +152,11 @@ class Weights:
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class CoreMl(GraphDocument):
     """The model. `kinds` names what it and the models in it are, `operations` counts those of ML
-    programs, `linked` are files and search paths of other models. `programs` are the ML programs as
-    messages (`MIL.proto`)."""
+    programs, `linked` are files and search paths of other models. `model` is the message
+    (`Model.proto`)."""
 
     blob: Blob
-    programs: tuple[Message, ...]
+    model: Message
     version: int
     kinds: tuple[str, ...]
     operations: Mapping[str, int]
@@ -198,7 +195,6 @@ class _Reading:
         self.linked: list[tuple[str, str]] = []
         self.weights: list[Weights] = []
         self.texts: list[tuple[str, str]] = []
-        self.programs: list[Message] = []
 
     def model(self, message: Message) -> None:
         metadata = message.get("description", {}).get("metadata", {})
@@ -217,7 +213,6 @@ class _Reading:
             elif kind.startswith("neuralNetwork"):
                 self.network(inner)
             elif kind == "mlProgram":
-                self.programs.append(inner)
                 self.texts.append(("doc", inner.get("doc", "")))
                 self.attributes(inner, "program")
                 for function in inner.get("function", ()):
@@ -322,7 +317,7 @@ def _parse(blob: Blob, where: Location, limits: Limits) -> CoreMl:
         seen=min(blob.size, metered.read_bytes),
         gaps=gaps,
         blob=blob,
-        programs=tuple(reading.programs),
+        model=message,
         version=message.get("version", 0),
         kinds=tuple(reading.kinds),
         operations=reading.operations,

@@ -19,7 +19,7 @@ PAGE: Final = 16 << 10
 PAGES_HELD: Final = 512
 PAGES_LIMIT: Final = 65_536
 """How many pages are read in all: a gigabyte."""
-STEPS: Final = 2_000_000
+STEPS: Final = 4_000_000
 """The budget: four for a table, one for a number in a vector, one for 16 bytes of text."""
 TEXT_LIMIT: Final = 1 << 20
 WIDTHS: Final = {"b": 1, "B": 1, "?": 1, "h": 2, "H": 2, "i": 4, "I": 4, "f": 4, "q": 8, "Q": 8,

@@ -87,10 +87,13 @@ MARK: Final = _Mark()
 
 
 def _spell(data: bytes) -> tuple[list[Value], list[Value]]:
-    """The values of a run and what it put into the memo, in order."""
+    """The values of a run and what it put into the memo, in order.
+
+    Puts that name their places go on from those before the run, which this machine has not seen.
+    """
     machine = Machine(Held("run", data), Limits(), lazy=False)
     machine.follow(0)
-    return machine.stack, machine.memo
+    return machine.stack, [*machine.memo, *machine.sparse.values()]
 
 
 class Machine:
@@ -224,7 +227,7 @@ class Machine:
             if target.state is None and len(items) <= 64:
                 target.state = tuple(items)
         else:
-            self.call(target, tuple(items[:64]), offset, how)
+            self.call(target, tuple(_spelled(items[:64])), offset, how)
 
     def text(self, data: bytes, offset: int, encoding: str) -> Value:
         """A string or bytes value; payloads inside are remembered."""
@@ -447,7 +450,9 @@ class Machine:
                     key = self.pop()
                     self.fill(self.top(), [key, value], at, "SETITEM")
                 elif op == 0x51:  # BINPERSID
-                    stack.append(PersistentId(self.pop(), at))
+                    value = self.pop()
+                    value = _arguments(value) if type(value) is tuple else value
+                    stack.append(PersistentId(value, at))
                 elif op == 0x62:  # BUILD
                     state = self.pop()
                     skip = self.build(self.top(), state, at)

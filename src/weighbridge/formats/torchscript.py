@@ -29,13 +29,6 @@ _CODE: Final = re.compile(rb"PK\x01\x02.{42}(?:[^/\0]{1,200}/)?code/__torch__(?:
 _ROOT: Final = re.compile(r"((?:[^/]+/)?)code/__torch__(?:\.py$|/)")
 
 
-class _Spelled(Machine):
-    """Keeps every value by itself: here each of them is asked for."""
-
-    def _take_run(self, data: bytes) -> bool:
-        return False
-
-
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TorchScript(GraphDocument):
     """The archive; `root` is the folder in it that everything stands in."""
@@ -43,15 +36,16 @@ class TorchScript(GraphDocument):
     archive: Zip
     root: str
 
-    def source(self, module: str) -> ast.Module | None:
-        """The code of a module (`__torch__.torch.nn`); None where there is none. Raises `Malformed`
-        where it cannot be parsed."""
+    def source(self, module: str, limit: int = SOURCE_LIMIT) -> tuple[ast.Module | None, int]:
+        """The code of a module (`__torch__.torch.nn`), and how many bytes it is; None where there
+        is none. Raises `Malformed` where it cannot be parsed or is above `limit` bytes."""
         blob = self.archive.sibling(f"{self.root}code/{module.replace('.', '/')}.py")
         if blob is None:
-            return None
-        if blob.size > SOURCE_LIMIT:
-            raise Malformed(f"code above {SOURCE_LIMIT:,} bytes is not read")
-        return read_tree(blob.read(0, blob.size))[1]
+            return None, 0
+        limit = min(limit, SOURCE_LIMIT)
+        if blob.size > limit:
+            raise Malformed(f"code above {limit:,} bytes is not read")
+        return read_tree(blob.read(0, blob.size))[1], blob.size
 
     def pickled(self, name: str) -> Value:
         """What a pickle of the archive holds, on symbols; None where there is none. Raises
@@ -61,7 +55,7 @@ class TorchScript(GraphDocument):
             return None
         if blob.size > PICKLE_LIMIT:
             raise Malformed(f"a pickle above {PICKLE_LIMIT:,} bytes is not followed")
-        machine = _Spelled(blob, Limits())
+        machine = Machine(blob, Limits())
         stream = machine.stream(0)
         if stream.broken is not None:
             raise Malformed(f"not a whole pickle: {stream.broken}", stream.end)

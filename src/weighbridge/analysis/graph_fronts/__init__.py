@@ -12,6 +12,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import Any, Final
 
+from weighbridge import formats
 from weighbridge.analysis.computation_graph import ComputationGraph
 from weighbridge.core.document import GraphDocument
 from weighbridge.core.format import Format
@@ -24,9 +25,12 @@ FRONTS: Final[dict[type[GraphDocument], Callable[[Any], ComputationGraph]]] = {
 }
 """What lays out the graph of each type of document."""
 FORMATS: Final[dict[str, Format]] = {
-    module.FORMAT.name: module.FORMAT for module in _MODULES if hasattr(module, "FORMAT")
+    format.name: format
+    for found in iter_modules(formats.__path__)
+    for format in vars(import_module(f"{formats.__name__}.{found.name}")).values()
+    if isinstance(format, Format) and format.document in FRONTS
 }
-"""By name, the formats whose files can be read again across files: fronts with a `FORMAT`."""
+"""By name, the formats that are read as such a document."""
 
 
 def graph_of(document: GraphDocument) -> ComputationGraph:

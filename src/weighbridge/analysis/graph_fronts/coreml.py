@@ -1,15 +1,15 @@
-"""The computation graph of a Core ML program (MIL) in the operators of ONNX.
+"""The computation graph of a Core ML model: programs (MIL), networks in layers, pipelines of them.
 
-Operators: `apple.github.io/coremltools`, "MIL Ops"; messages: `MIL.proto`. Values are declared with
-their shapes; numbers stand in the program or in the file that it keeps its weights in. Models of
-the older kinds (layers of `NeuralNetwork.proto`, trees, pipelines of such) have no program to
-follow.
+Messages: `Model.proto`, `MIL.proto`, `NeuralNetwork.proto`. Values of a program are declared with
+their shapes; numbers stand in the program or in the file that it keeps its weights in, those of a
+network in its layers. Models of other kinds (trees, regressions) are followed as something unknown
+where they stand in a pipeline, and have no graph by themselves.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from weighbridge.analysis.computation_graph import (
@@ -19,10 +19,12 @@ from weighbridge.analysis.computation_graph import (
     Numbers,
     Shape,
 )
-from weighbridge.analysis.graph_writer import DEPTH, ONNX_TYPES, TOO_MUCH, Full, Writer
+from weighbridge.analysis.coreml_network import Network
+from weighbridge.analysis.coreml_operators import Call, spelt
+from weighbridge.analysis.graph_writer import DEPTH, TOO_MUCH, Full, Writer
 from weighbridge.core.document import Malformed
 from weighbridge.core.tree import Blob, beside
-from weighbridge.formats.coreml import HEADER, MODEL_PATH, SENTINEL, CoreMl
+from weighbridge.formats.coreml import HEADER, KINDS, MODEL_PATH, SENTINEL, CoreMl
 from weighbridge.formats.protobuf import Kind, Message, Schema, Wire, many
 
 READS: Final = CoreMl
@@ -32,41 +34,11 @@ _TYPES: Final = {
     1: "bool", 10: "float16", 11: "float32", 12: "float64", 13: "bfloat16", 21: "int8",
     22: "int16", 23: "int32", 24: "int64", 31: "uint8", 32: "uint16", 33: "uint32", 34: "uint64",
 }  # fmt: skip
-_WORDS: Final = {"fp16": "float16", "fp32": "float32", "fp64": "float64", "int32": "int32",
-                 "int64": "int64", "bool": "bool", "int16": "int16", "int8": "int8",
-                 "uint8": "uint8", "uint16": "uint16"}  # fmt: skip
 _WIDTHS: Final = {"bool": 1, "float16": 2, "float32": 4, "float64": 8, "int8": 1, "int16": 2,
                   "int32": 4, "int64": 8, "uint8": 1, "uint16": 2, "uint32": 4, "uint64": 8,
                   "bfloat16": 2}  # fmt: skip
 _LISTS: Final = {"floats": Kind.FLOAT, "ints": Kind.INT, "bools": Kind.INT, "longs": Kind.INT,
                  "doubles": Kind.DOUBLE}  # fmt: skip
-_UNARY: Final = {
-    "relu": "Relu", "sigmoid": "Sigmoid", "tanh": "Tanh", "exp": "Exp", "log": "Log",
-    "sqrt": "Sqrt", "abs": "Abs", "erf": "Erf", "ceil": "Ceil", "floor": "Floor", "round": "Round",
-    "sign": "Sign", "sin": "Sin", "cos": "Cos", "tan": "Tan", "asin": "Asin", "acos": "Acos",
-    "atan": "Atan", "sinh": "Sinh", "cosh": "Cosh", "inverse": "Reciprocal", "gelu": "Gelu",
-    "softsign": "Softsign", "softplus": "Softplus", "logical_not": "Not", "identity": "Identity",
-    "elu": "Elu", "leaky_relu": "LeakyRelu", "sigmoid_hard": "HardSigmoid", "relu6": "Clip",
-    "clamped_relu": "Clip", "scaled_tanh": "Tanh", "thresholded_relu": "ThresholdedRelu",
-    "shape": "Shape", "non_zero": "NonZero", "softplus_parametric": "Softplus",
-    "band_part": "Trilu",
-    "pixel_shuffle": "DepthToSpace", "pixel_unshuffle": "SpaceToDepth", "atanh": "Atanh",
-    "space_to_depth": "SpaceToDepth", "depth_to_space": "DepthToSpace", "copy": "Identity",
-    "local_response_norm": "LRN", "l2_norm": "LpNormalization", "quantize": "QuantizeLinear",
-    "dequantize": "DequantizeLinear", "read_state": "Identity",
-}  # fmt: skip
-_BINARY: Final = {
-    "add": "Add", "sub": "Sub", "mul": "Mul", "real_div": "Div", "pow": "Pow", "maximum": "Max",
-    "minimum": "Min", "mod": "Mod", "equal": "Equal", "less": "Less", "less_equal": "LessOrEqual",
-    "greater": "Greater", "greater_equal": "GreaterOrEqual", "logical_and": "And",
-    "logical_or": "Or", "logical_xor": "Xor",
-}  # fmt: skip
-_REDUCED: Final = {
-    "reduce_mean": "ReduceMean", "reduce_sum": "ReduceSum", "reduce_max": "ReduceMax",
-    "reduce_min": "ReduceMin", "reduce_prod": "ReduceProd", "reduce_l1_norm": "ReduceL1",
-    "reduce_l2_norm": "ReduceL2", "reduce_sum_square": "ReduceSumSquare",
-    "reduce_log_sum_exp": "ReduceLogSumExp", "reduce_log_sum": "ReduceLogSum",
-}  # fmt: skip
 
 
 def graph_of(model: CoreMl) -> ComputationGraph:
@@ -84,21 +56,82 @@ class _Front:
         self.model, self.w = model, Writer()
         self.files: dict[str, Blob | None] = {}
         self.words: dict[int, str] = {}
+        self.ends: list[int] = []
 
     def build(self) -> None:
-        for kind in self.model.kinds:
-            if kind.startswith("neuralNetwork"):
-                self.w.leave_out("a neural network in layers, which is not followed")
-        for program in self.model.programs:
-            for function in program.get("function", ()):
-                value = function.get("value", {})
-                env: dict[str, int] = {}
-                for given in value.get("input", ()):
-                    type, shape = _declared(given.get("type", {}), given.get("name", ""))
-                    env[given.get("name", "")] = self.w.input(given.get("name", ""), type, shape)
-                for block in value.get("block", ())[:1]:
-                    outputs = self.block(block.get("value", {}), env)
-                    self.w.graph.outputs += [n for n in outputs if n != ABSENT]
+        env: dict[str, int] = {}
+        self.lay_out(self.model.model, env, inside=False)
+        names = [f.get("name", "") for f in _features(self.model.model, "output")]
+        found = [env[name] for name in names if name in env] + self.ends
+        self.w.graph.outputs = list(dict.fromkeys(n for n in found if n != ABSENT))
+
+    def lay_out(self, model: Message, env: dict[str, int], *, inside: bool) -> None:
+        """Lay out a model; one in a pipeline takes what those before it gave, by name."""
+        kind = next((k for k in KINDS.values() if k in model), "")
+        if kind.startswith("pipeline"):
+            pipeline = model[kind] if kind == "pipeline" else model[kind].get("pipeline", {})
+            for inner in pipeline.get("model", ()):
+                self.ends = []
+                self.lay_out(inner, env, inside=True)
+        elif kind.startswith("neuralNetwork"):
+            self.network(model, model[kind], env)
+        elif kind == "mlProgram":
+            self.program(model[kind], env)
+        elif inside:
+            self.other(model, kind, env)
+
+    def network(self, model: Message, network: Message, env: dict[str, int]) -> None:
+        """A neural network in layers."""
+        image = ""
+        for feature in _features(model, "input"):
+            name = feature.get("name", "")
+            image = image or (name if "image" in feature.get("type", {}) else "")
+            if name not in env:
+                env[name] = self.w.input(name, *_featured(feature, network))
+        front = Network(self.w, self.model.blob)
+        front.prepare(network, image, env)
+        front.run(network, env)
+        last = network.get("probabilities") or next(
+            (n for layer in network.get("layer", ())[-1:] for n in layer.get("output", ())), ""
+        )
+        self.ends = [env.get(last, ABSENT)]
+
+    def program(self, program: Message, env: dict[str, int]) -> None:
+        """An ML program: all its functions."""
+        for function in program.get("function", ()):
+            value = function.get("value", {})
+            inner: dict[str, int] = {}
+            for given in value.get("input", ()):
+                name = given.get("name", "")
+                type, shape = _declared(given.get("type", {}), name)
+                if name not in env:
+                    env[name] = self.w.input(name, type, shape)
+                inner[name] = env[name]
+            for block in value.get("block", ())[:1]:
+                body = block.get("value", {})
+                outputs = self.block(body, inner)
+                env.update(zip(body.get("output", ()), outputs, strict=False))
+                self.ends += outputs
+
+    def other(self, model: Message, kind: str, env: dict[str, int]) -> None:
+        """A model of another kind, in a pipeline."""
+        given = []
+        for feature in _features(model, "input"):
+            name = feature.get("name", "")
+            if name not in env:
+                env[name] = self.w.input(name, *_featured(feature, {}))
+            given.append(env[name])
+        names = [f.get("name", "") for f in _features(model, "output")]
+        self.w.label = kind
+        if kind == "nonMaximumSuppression" and len(given) >= 2 and len(names) == 2:
+            chosen = self.w.op("NonMaxSuppression", *given[:2])
+            made: Sequence[int] = [self.w.op("Gather", n, chosen, axis=0) for n in given[:2]]
+        elif kind == "identity":
+            made = given
+        else:
+            made = self.w.ops(f"coreml::{kind}", max(1, len(names)), *given)
+        env.update(zip(names, made, strict=False))
+        self.ends = list(made)
 
     def block(self, block: Message, env: dict[str, int]) -> list[int]:
         if len(self.w.origin) > DEPTH:
@@ -125,30 +158,40 @@ class _Front:
             ]
         if kind == "const" or kind.startswith("constexpr"):
             attributes = {a.get("key"): a.get("value", {}) for a in operation.get("attribute", ())}
-            if kind == "const" and "val" in attributes:
-                return (self.value(attributes["val"], self.w.label),)
-            type, shape = declared[0] if declared else ("", ())
-            sizes = tuple(d for d in shape or () if isinstance(d, int))
-            return (self.w.constant(self.w.label, Constant(type, sizes)),)  # packed
-        call = _Call(self.w, kind, given, shapes, self.words)
+            return (self.constant(kind, attributes, given, declared[:1]),)
+        call = Call(self.w, kind, given, shapes, self.words)
         if kind == "cond":
             return self.cond(operation, call, env)
         if kind == "while_loop":
             return self.loop(operation, call, env)
-        rule = _RULES.get(kind)
-        try:
-            if rule is not None:
-                return rule(call)
-            if kind in _UNARY:
-                return (self.w.op(_UNARY[kind], call.x("x"), shape=call.first),)
-            if kind in _BINARY:
-                return (self.w.op(_BINARY[kind], call.x("x"), call.x("y"), shape=call.first),)
-            if kind in _REDUCED:
-                return _reduce(call)
-        except (KeyError, ValueError, TypeError, IndexError):
-            pass
+        made = spelt(call)
+        if made is not None:
+            return made
         inputs = [n for row in given.values() for n in row if n != ABSENT]
         return self.w.ops(f"coreml::{kind[:60]}", max(1, len(shapes)), *inputs, shapes=shapes)
+
+    def constant(
+        self, kind: str, said: Mapping[str, Message], given: Mapping[str, list[int]],
+        declared: Sequence[tuple[str, Shape | None]],
+    ) -> int:  # fmt: skip
+        """A constant, whole or compressed. What is packed in fewer than eight bits, looked up or
+        mostly nothing is known by its shape."""
+        if kind == "const" and "val" in said:
+            return self.value(said["val"], self.w.label)
+        parts = {k: self.value(v, f"{self.w.label}.{k}") for k, v in said.items()}
+        parts |= {k: row[0] for k, row in given.items() if row and row[0] != ABSENT}
+        type, shape = declared[0] if declared else ("", ())
+        whole = {k: v for k, v in parts.items() if self.w.type(v) in _WIDTHS}
+        if kind == "constexpr_affine_dequantize" and {"quantized_data", "scale"} <= whole.keys():
+            zero = (whole["zero_point"],) if "zero_point" in whole else ()
+            axis = self.w.known(whole["axis"]) if "axis" in whole else None
+            place = int(axis[0]) if axis and not isinstance(axis[0], str) else 0
+            return self.w.op("DequantizeLinear", whole["quantized_data"], whole["scale"], *zero,
+                             axis=place, shape=shape)  # fmt: skip
+        if kind == "constexpr_cast" and "source_val" in whole:
+            return self.w.cast(whole["source_val"], type)
+        sizes = tuple(d for d in shape or () if isinstance(d, int))
+        return self.w.constant(self.w.label, Constant(type, sizes))
 
     def value(self, value: Message, name: str) -> int:
         """A constant of the program."""
@@ -230,7 +273,7 @@ class _Front:
 
     # Bodies --------------------------------------------------------------------------------------
 
-    def cond(self, operation: Message, call: _Call, env: dict[str, int]) -> Sequence[int]:
+    def cond(self, operation: Message, call: Call, env: dict[str, int]) -> Sequence[int]:
         outer, ends = self.w.origin, []
         label = self.w.label
         for block, name in zip(operation.get("block", ())[:2], ("then", "else"), strict=False):
@@ -241,7 +284,7 @@ class _Front:
         return [self.w.op("If", test, *both, shape=shape)
                 for *both, shape in zip(*ends, call.shapes, strict=False)]  # fmt: skip
 
-    def loop(self, operation: Message, call: _Call, env: dict[str, int]) -> Sequence[int]:
+    def loop(self, operation: Message, call: Call, env: dict[str, int]) -> Sequence[int]:
         outer, label = self.w.origin, self.w.label
         begun = [self.w.op("Carried", n) for n in call.given.get("loop_vars", ())]
         ends: list[list[int]] = []
@@ -260,37 +303,32 @@ class _Front:
                 for first, end, shape in zip(start, last, call.shapes, strict=False)]  # fmt: skip
 
 
-class _Call:
-    """An operation with its inputs by name. Raises `KeyError` for one that is not there."""
+def _features(model: Message, key: str) -> Sequence[Message]:
+    found: Sequence[Message] = model.get("description", {}).get(key, ())
+    return found
 
-    def __init__(
-        self, w: Writer, name: str, given: Mapping[str, list[int]],
-        shapes: Sequence[Shape | None], words: Mapping[int, str],
-    ) -> None:  # fmt: skip
-        self.w, self.name, self.given, self.shapes, self.words = w, name, given, shapes, words
 
-    @property
-    def first(self) -> Shape | None:
-        return self.shapes[0] if self.shapes else None
+def _featured(feature: Message, network: Message) -> tuple[str, Shape | None]:
+    """The type and shape of an input of a network. Arrays have one axis before them that the
+    description leaves out, if they are not taken as they are, and then stand for channels, height
+    and width."""
+    name, said = feature.get("name", ""), feature.get("type", {})
+    if "image" in said:
+        image = said["image"]
+        channels = 1 if image.get("colours") in _GRAY else 3
+        return "float32", (f"{name}.0", channels, image.get("height", 0), image.get("width", 0))
+    array = said.get("array")
+    if array is None:
+        return "float32", ()
+    type = _ARRAYS.get(array.get("type", 0), "float32")
+    shape = tuple(n if n > 0 else f"{name}.{i}" for i, n in enumerate(array.get("shape", ())))
+    if network.get("arrays") or len(shape) not in (1, 3):
+        return type, shape
+    return type, (f"{name}.n", *shape, *((1, 1) if len(shape) == 1 else ()))
 
-    def x(self, key: str) -> int:
-        return self.given[key][0]
 
-    def maybe(self, key: str) -> int:
-        return self.given.get(key, [ABSENT])[0]
-
-    def row(self, key: str) -> tuple[int, ...]:
-        """Whole numbers that are known. Raises `ValueError`."""
-        found = self.w.known(self.x(key))
-        if found is None or not all(isinstance(v, int | float) for v in found):
-            raise ValueError(key)
-        return tuple(int(v) for v in found)
-
-    def one(self, key: str, default: int) -> int:
-        return self.row(key)[0] if key in self.given else default
-
-    def word(self, key: str) -> str:
-        return self.words.get(self.maybe(key), "")
+_GRAY: Final = (10, 40)
+_ARRAYS: Final = {65568: "float32", 65600: "float64", 131104: "int32", 65552: "float16"}
 
 
 def _declared(type: Message, name: str) -> tuple[str, Shape | None]:
@@ -302,285 +340,3 @@ def _declared(type: Message, name: str) -> tuple[str, Shape | None]:
         for i, d in enumerate(tensor.get("dimension", ()))
     )
     return _TYPES.get(tensor.get("type", 0), ""), shape
-
-
-Rule = Callable[[_Call], Sequence[int]]
-
-
-def _reduce(c: _Call) -> Sequence[int]:
-    axes = (c.w.numbers(c.row("axes")),) if "axes" in c.given else ()
-    keep = c.one("keep_dims", 0)
-    return (c.w.op(_REDUCED[c.name], c.x("x"), *axes, keepdims=keep, shape=c.first),)
-
-
-def _not_equal(c: _Call) -> Sequence[int]:
-    return (c.w.op("Not", c.w.op("Equal", c.x("x"), c.x("y")), shape=c.first),)
-
-
-def _floor_div(c: _Call) -> Sequence[int]:
-    return (c.w.op("Floor", c.w.op("Div", c.x("x"), c.x("y")), shape=c.first),)
-
-
-def _square(c: _Call) -> Sequence[int]:
-    return (c.w.op("Mul", c.x("x"), c.x("x"), shape=c.first),)
-
-
-def _rsqrt(c: _Call) -> Sequence[int]:
-    return (c.w.op("Reciprocal", c.w.op("Sqrt", c.x("x")), shape=c.first),)
-
-
-def _silu(c: _Call) -> Sequence[int]:
-    return (c.w.op("Mul", c.x("x"), c.w.op("Sigmoid", c.x("x")), shape=c.first),)
-
-
-def _clip(c: _Call) -> Sequence[int]:
-    return (c.w.op("Clip", c.x("x"), c.maybe("alpha"), c.maybe("beta"), shape=c.first),)
-
-
-def _threshold(c: _Call) -> Sequence[int]:
-    return (c.w.op("Max", c.x("x"), c.x("alpha"), shape=c.first),)
-
-
-def _prelu(c: _Call) -> Sequence[int]:
-    return (c.w.op("PRelu", c.x("x"), c.x("alpha"), shape=c.first),)
-
-
-def _softmax(c: _Call) -> Sequence[int]:
-    return (c.w.op("Softmax", c.x("x"), axis=c.one("axis", -1), shape=c.first),)
-
-
-def _cast(c: _Call) -> Sequence[int]:
-    kind = _WORDS.get(c.word("dtype"), "float32")
-    return (c.w.op("Cast", c.x("x"), to=ONNX_TYPES[kind], shape=c.first),)
-
-
-def _select(c: _Call) -> Sequence[int]:
-    return (c.w.op("Where", c.x("cond"), c.x("a"), c.x("b"), shape=c.first),)
-
-
-def _linear(c: _Call) -> Sequence[int]:
-    made = c.w.op("MatMul", c.x("x"), c.w.transpose(c.x("weight"), (1, 0)), shape=c.first)
-    bias = c.maybe("bias")
-    return (made if bias == ABSENT else c.w.op("Add", made, bias, shape=c.first),)
-
-
-def _matmul(c: _Call) -> Sequence[int]:
-    a = c.w.swap(c.x("x"), -2, -1) if c.one("transpose_x", 0) else c.x("x")
-    b = c.w.swap(c.x("y"), -2, -1) if c.one("transpose_y", 0) else c.x("y")
-    return (c.w.op("MatMul", a, b, shape=c.first),)
-
-
-def _einsum(c: _Call) -> Sequence[int]:
-    return (c.w.op("Einsum", *c.given["values"], shape=c.first),)
-
-
-def _conv(c: _Call) -> Sequence[int]:
-    op = "ConvTranspose" if c.name == "conv_transpose" else "Conv"
-    bias = c.maybe("bias")
-    given = (c.x("x"), c.x("weight"), *((bias,) if bias != ABSENT else ()))
-    groups = c.one("groups", 1)
-    return (c.w.op(op, *given, group=groups, shape=c.first),)
-
-
-def _pool(c: _Call) -> Sequence[int]:
-    op = {"max_pool": "MaxPool", "avg_pool": "AveragePool"}.get(c.name, "LpPool")
-    kernel = c.row("kernel_sizes")
-    return (c.w.op(op, c.x("x"), kernel_shape=kernel, shape=c.first, strides=c.row("strides")),)
-
-
-def _resize(c: _Call) -> Sequence[int]:
-    return (c.w.op("Resize", c.x("x"), shape=c.first),)
-
-
-def _norm(c: _Call) -> Sequence[int]:
-    op = {"layer_norm": "LayerNormalization", "instance_norm": "InstanceNormalization"}[c.name]
-    gamma, beta = c.maybe("gamma"), c.maybe("beta")
-    gamma = c.w.number(1.0) if gamma == ABSENT else gamma
-    beta = c.w.number(0.0) if beta == ABSENT else beta
-    axes = c.row("axes") if "axes" in c.given else (-1,)
-    return (c.w.op(op, c.x("x"), gamma, beta, axis=axes[0], shape=c.first),)
-
-
-def _batch_norm(c: _Call) -> Sequence[int]:
-    gamma, beta = c.maybe("gamma"), c.maybe("beta")
-    gamma = c.w.number(1.0) if gamma == ABSENT else gamma
-    beta = c.w.number(0.0) if beta == ABSENT else beta
-    parts = (c.x("x"), gamma, beta, c.x("mean"), c.x("variance"))
-    return (c.w.op("BatchNormalization", *parts, shape=c.first),)
-
-
-def _attention(c: _Call) -> Sequence[int]:
-    scores = c.w.op("MatMul", c.x("query"), c.w.swap(c.x("key"), -2, -1))
-    mask = c.maybe("attn_mask")
-    if mask != ABSENT:
-        if c.w.type(mask) == "bool":
-            mask = c.w.op("Where", mask, c.w.number(0.0), c.w.number(-1e30))
-        scores = c.w.op("Add", scores, mask)
-    mixed = c.w.op("Softmax", scores, axis=-1)
-    return (c.w.op("MatMul", mixed, c.x("value"), shape=c.first),)
-
-
-def _recurrent(c: _Call) -> Sequence[int]:
-    op = {"lstm": "LSTM", "gru": "GRU", "rnn": "RNN"}[c.name]
-    given = (c.x("x"), c.x("weight_ih"), c.x("weight_hh"))
-    return c.w.ops(op, max(1, len(c.shapes)), *given, shapes=c.shapes)
-
-
-def _reshape(c: _Call) -> Sequence[int]:
-    return (c.w.op("Reshape", c.x("x"), c.x("shape"), shape=c.first),)
-
-
-def _transpose(c: _Call) -> Sequence[int]:
-    order = c.row("perm")
-    return (c.w.transpose(c.x("x"), [a % len(order) for a in order]),)
-
-
-def _squeeze(c: _Call) -> Sequence[int]:
-    op = "Unsqueeze" if c.name == "expand_dims" else "Squeeze"
-    axes = (c.w.numbers(c.row("axes")),) if "axes" in c.given else ()
-    return (c.w.op(op, c.x("x"), *axes, shape=c.first),)
-
-
-def _concat(c: _Call) -> Sequence[int]:
-    return (c.w.op("Concat", *c.given["values"], axis=c.one("axis", 0), shape=c.first),)
-
-
-def _stack(c: _Call) -> Sequence[int]:
-    axis = c.one("axis", 0)
-    parts = [c.w.unsqueeze(v, axis) for v in c.given["values"]]
-    return (c.w.op("Concat", *parts, axis=axis, shape=c.first),)
-
-
-def _split(c: _Call) -> Sequence[int]:
-    sizes = (c.x("split_sizes"),) if "split_sizes" in c.given else ()
-    axis = c.one("axis", 0)
-    return c.w.ops("Split", len(c.shapes), c.x("x"), *sizes, axis=axis, shapes=c.shapes)
-
-
-def _slice(c: _Call) -> Sequence[int]:
-    """`slice_by_index`: begin, end and stride for each axis, with masks for what is left open."""
-    x = c.x("x")
-    rank = c.w.rank(x) or len(c.row("begin"))
-    begin, end = list(c.row("begin")), list(c.row("end"))
-    step = list(c.row("stride")) if "stride" in c.given else [1] * rank
-    masks = {k: c.row(k) if k in c.given else (0,) * rank
-             for k in ("begin_mask", "end_mask", "squeeze_mask")}  # fmt: skip
-    for axis in range(len(begin)):
-        if masks["squeeze_mask"][axis]:
-            end[axis] = begin[axis] + 1 if begin[axis] != -1 else (1 << 63) - 1
-            continue
-        far = (1 << 63) - 1 if step[axis] > 0 else -(1 << 62)
-        begin[axis] = (0 if step[axis] > 0 else -1) if masks["begin_mask"][axis] else begin[axis]
-        end[axis] = far if masks["end_mask"][axis] else end[axis]
-    row = [c.w.numbers(v) for v in (begin, end, range(len(begin)), step)]
-    gone = [i for i, m in enumerate(masks["squeeze_mask"]) if m]
-    made = c.w.op("Slice", x, *row, shape=None if gone else c.first)
-    return (c.w.op("Squeeze", made, c.w.numbers(gone), shape=c.first) if gone else made,)
-
-
-def _slice_size(c: _Call) -> Sequence[int]:
-    begin, size = c.row("begin"), c.row("size")
-    ends = [b + s if s >= 0 else (1 << 63) - 1 for b, s in zip(begin, size, strict=True)]
-    row = [c.w.numbers(v) for v in (begin, ends, range(len(begin)))]
-    return (c.w.op("Slice", c.x("x"), *row, shape=c.first),)
-
-
-def _gather(c: _Call) -> Sequence[int]:
-    op = "GatherElements" if c.name == "gather_along_axis" else "Gather"
-    axis = c.one("axis", 0)
-    return (c.w.op(op, c.x("x"), c.x("indices"), axis=axis, shape=c.first),)
-
-
-def _gather_nd(c: _Call) -> Sequence[int]:
-    return (c.w.op("GatherND", c.x("x"), c.x("indices"), shape=c.first),)
-
-
-def _scatter(c: _Call) -> Sequence[int]:
-    op = "ScatterElements" if c.name == "scatter_along_axis" else "ScatterND"
-    data = c.x("data")
-    return (c.w.op(op, data, c.x("indices"), c.x("updates"), shape=c.first),)
-
-
-def _slice_update(c: _Call) -> Sequence[int]:
-    row = c.w.numbers((0,))
-    return (c.w.op("ScatterND", c.x("x"), row, c.x("update"), shape=c.first),)
-
-
-def _write_state(c: _Call) -> Sequence[int]:
-    return (c.w.op("Identity", c.x("data"), shape=c.first),)
-
-
-def _tile(c: _Call) -> Sequence[int]:
-    return (c.w.op("Tile", c.x("x"), c.x("reps"), shape=c.first),)
-
-
-def _fill(c: _Call) -> Sequence[int]:
-    return (c.w.op("Expand", c.x("value"), c.x("shape"), shape=c.first),)
-
-
-def _fill_like(c: _Call) -> Sequence[int]:
-    size = c.w.op("Shape", c.x("ref_tensor"))
-    return (c.w.op("Expand", c.x("value"), size, shape=c.first),)
-
-
-def _range(c: _Call) -> Sequence[int]:
-    return (c.w.op("Range", c.x("start"), c.x("end"), c.x("step"), shape=c.first),)
-
-
-def _pad(c: _Call) -> Sequence[int]:
-    x, pads = c.x("x"), c.row("pad")
-    rank = c.w.rank(x) or len(pads) // 2
-    before, after = [0] * rank, [0] * rank
-    skipped = rank - len(pads) // 2
-    for i in range(len(pads) // 2):
-        before[skipped + i], after[skipped + i] = pads[2 * i], pads[2 * i + 1]
-    return (c.w.op("Pad", x, c.w.numbers([*before, *after]), shape=c.first),)
-
-
-def _one_hot(c: _Call) -> Sequence[int]:
-    size, ends = c.x("one_hot_vector_size"), c.w.numbers((0, 1))
-    axis = c.one("axis", -1)
-    return (c.w.op("OneHot", c.x("indices"), size, ends, axis=axis, shape=c.first),)
-
-
-def _topk(c: _Call) -> Sequence[int]:
-    axis, count = c.one("axis", -1), c.w.numbers((c.one("k", 1),))
-    if c.one("k", 1) == 1 and len(c.shapes) == 2:
-        best = c.w.op("ReduceMax", c.x("x"), c.w.numbers((axis,)), keepdims=1, shape=c.first)
-        return best, c.w.op("ArgMax", c.x("x"), axis=axis, keepdims=1, shape=c.shapes[1])
-    return c.w.ops("TopK", max(1, len(c.shapes)), c.x("x"), count, axis=axis, shapes=c.shapes)
-
-
-def _arg(c: _Call) -> Sequence[int]:
-    op = "ArgMax" if c.name == "reduce_argmax" else "ArgMin"
-    axis, keep = c.one("axis", -1), c.one("keep_dims", 0)
-    return (c.w.op(op, c.x("x"), axis=axis, keepdims=keep, shape=c.first),)
-
-
-def _cumsum(c: _Call) -> Sequence[int]:
-    return (c.w.op("CumSum", c.x("x"), c.w.number(c.one("axis", 0)), shape=c.first),)
-
-
-def _suppressed(c: _Call) -> Sequence[int]:
-    given = (c.x("boxes"), c.x("scores"))
-    return c.w.ops("NonMaxSuppression", max(1, len(c.shapes)), *given, shapes=c.shapes)
-
-
-_RULES: Final[dict[str, Rule]] = {
-    "not_equal": _not_equal, "floor_div": _floor_div, "square": _square, "rsqrt": _rsqrt,
-    "silu": _silu, "clip": _clip, "threshold": _threshold, "prelu": _prelu, "softmax": _softmax,
-    "cast": _cast, "select": _select, "linear": _linear, "matmul": _matmul, "einsum": _einsum,
-    "conv": _conv, "conv_transpose": _conv, "max_pool": _pool, "avg_pool": _pool, "l2_pool": _pool,
-    "upsample_bilinear": _resize, "upsample_nearest_neighbor": _resize,
-    "resize_bilinear": _resize, "resize_nearest_neighbor": _resize, "resize": _resize,
-    "layer_norm": _norm, "instance_norm": _norm, "batch_norm": _batch_norm,
-    "scaled_dot_product_attention": _attention, "lstm": _recurrent, "gru": _recurrent,
-    "rnn": _recurrent, "reshape": _reshape, "reshape_like": _reshape, "transpose": _transpose,
-    "expand_dims": _squeeze, "squeeze": _squeeze, "concat": _concat, "stack": _stack,
-    "split": _split, "slice_by_index": _slice, "slice_by_size": _slice_size, "gather": _gather,
-    "gather_along_axis": _gather, "gather_nd": _gather_nd, "scatter": _scatter,
-    "scatter_nd": _scatter, "scatter_along_axis": _scatter, "slice_update": _slice_update,
-    "coreml_update_state": _write_state, "tile": _tile, "fill": _fill, "fill_like": _fill_like,
-    "range_1d": _range, "pad": _pad, "one_hot": _one_hot, "topk": _topk, "reduce_argmax": _arg,
-    "reduce_argmin": _arg, "cumsum": _cumsum, "non_maximum_suppression": _suppressed,
-}  # fmt: skip

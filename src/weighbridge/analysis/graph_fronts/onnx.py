@@ -21,7 +21,6 @@ from weighbridge.analysis.graph_writer import NOT_HERE
 from weighbridge.core.document import Malformed
 from weighbridge.core.tree import Blob, beside
 from weighbridge.formats.onnx import (
-    ONNX,
     TYPES,
     External,
     Function,
@@ -33,10 +32,10 @@ from weighbridge.formats.onnx import (
     Tensor,
     Text,
 )
+from weighbridge.formats.ort import Ort
 from weighbridge.formats.protobuf import Kind, Schema, Wire, many
 
 READS: Final = Onnx
-FORMAT: Final = ONNX
 OPERATIONS: Final = 200_000
 """How many operations, calls and bodies are laid out; a model with more is not analysed whole."""
 DEPTH: Final = 60
@@ -52,7 +51,7 @@ _NUMBERS: Final = Schema("TensorProto", {
 })  # fmt: skip
 
 
-def graph_of(model: Onnx) -> ComputationGraph:
+def graph_of(model: Onnx | Ort) -> ComputationGraph:
     """The graph that the model runs; those of its training information are not part of it."""
     return _Builder(model).build()
 
@@ -74,7 +73,7 @@ class _Scope(dict[str, int]):
 
 
 class _Builder:
-    def __init__(self, model: Onnx) -> None:
+    def __init__(self, model: Onnx | Ort) -> None:
         self.model, self.made = model, ComputationGraph()
         self.steps = 0
         self.functions = {(f.domain, f.name, f.overload): f for f in model.functions}

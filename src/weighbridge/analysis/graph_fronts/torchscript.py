@@ -1,45 +1,23 @@
-"""The computation graph of a TorchScript archive: `forward` of the module, followed on symbols.
-
-The code is a restricted Python (`torch/csrc/jit/serialization/python_print.cpp`). Methods are
-inlined with their origin kept. A branch that shapes and constants decide is followed alone, others
-both, and what they leave is joined by an `If`; a short loop is unrolled, another followed once. An
-exception ends a branch: it gives no output. A number that has a default is taken at that.
+"""The computation graph of a TorchScript archive: `forward` of the module, followed on symbols
+(`analysis/torchscript_code.py`). A number that has a default is taken at that.
 """
 
 from __future__ import annotations
 
 import ast
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import Any, Final
 
-from weighbridge.analysis.aten import UNKNOWN, Ref, run
-from weighbridge.analysis.aten_layers import LAYERS
-from weighbridge.analysis.aten_made import MADE
-from weighbridge.analysis.aten_numbers import NUMBERS
-from weighbridge.analysis.aten_tensors import TENSORS
-from weighbridge.analysis.computation_graph import ABSENT, ComputationGraph, Constant, Shape
-from weighbridge.analysis.graph_writer import DEPTH, TOO_MUCH, Full, Writer
-from weighbridge.analysis.torchscript_builtins import BUILTIN, UNROLLED, OptionalRef, Raised
+from weighbridge.analysis.aten import UNKNOWN, Ref
+from weighbridge.analysis.computation_graph import ABSENT, ComputationGraph, Shape
+from weighbridge.analysis.graph_writer import TOO_MUCH, Full, Writer
+from weighbridge.analysis.torchscript_builtins import OptionalRef, Raised
+from weighbridge.analysis.torchscript_code import Code
+from weighbridge.analysis.torchscript_objects import Module, Objects
 from weighbridge.core.document import Malformed
-from weighbridge.formats.pickle_machine import members, pairs
-from weighbridge.formats.pickle_values import Call, Global, Mutable, PersistentId, Value
-from weighbridge.formats.torchscript import SOURCES_LIMIT, TorchScript
+from weighbridge.formats.torchscript import TorchScript
 
 READS: Final = TorchScript
-ATEN: Final = {**NUMBERS, **TENSORS, **MADE, **LAYERS}
-ROUNDS: Final = 2_000
-"""How many rounds of loops are unrolled in all."""
-_STORAGES: Final = {
-    "FloatStorage": "float32", "HalfStorage": "float16", "BFloat16Storage": "bfloat16",
-    "DoubleStorage": "float64", "LongStorage": "int64", "IntStorage": "int32",
-    "ShortStorage": "int16", "CharStorage": "int8", "ByteStorage": "uint8", "BoolStorage": "bool",
-}  # fmt: skip
-_WIDTHS: Final = {
-    "float32": 4, "float16": 2, "bfloat16": 2, "float64": 8, "int64": 8, "int32": 4, "int16": 2,
-    "int8": 1, "uint8": 1, "bool": 1,
-}  # fmt: skip
 
 
 def graph_of(archive: TorchScript) -> ComputationGraph:
@@ -109,64 +87,30 @@ def _needed(w: Writer) -> dict[str, Shape]:
     return found
 
 
-@dataclass(slots=True, eq=False)
-class _Module:
-    """An object: the name of its class, and its attributes."""
-
-    kind: str
-    attributes: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class _Name:
-    """A dotted name that is no value: a function, a class, an operator."""
-
-    dotted: str
-
-
-@dataclass(slots=True)
-class _Method:
-    owner: _Module
-    name: str
-
-
-@dataclass(slots=True)
-class _Returned:
-    value: Any
-
-
-Env = dict[str, Any]
-
-
 class _Reader:
     def __init__(self, archive: TorchScript, shapes: Mapping[str, Shape]) -> None:
-        self.archive, self.shapes, self.w = archive, shapes, Writer()
-        self.modules: dict[str, dict[str, ast.stmt]] = {}
-        self.objects: dict[int, Any] = {}
-        self.constants: Sequence[Any] = ()
-        self.rounds = 0
-        self.room = SOURCES_LIMIT
-
-    # What the archive holds -----------------------------------------------------------------------
+        self.shapes, self.w = shapes, Writer()
+        self.objects = Objects(archive, self.w)
 
     def forward(self) -> None:
         """Lay out what `forward` does. Raises `Malformed` where the archive is broken."""
-        kept = [self.archive.pickled(name) for name in ("data", "constants")]
-        top = self.held(kept[0], "data", "")
-        if not isinstance(top, _Module):
+        top = self.objects.of("data", "")
+        if not isinstance(top, Module):
             raise Malformed("the archive's object is no module")
-        constants = self.held(kept[1], "constants", "CONSTANTS")
-        self.constants = constants if isinstance(constants, list) else ()
-        method = self.method(top.kind, "forward") or self.method(top.kind, "forward__0")
+        constants = self.objects.of("constants", "CONSTANTS")
+        code = Code(self.w, self.objects)
+        code.constants = constants if isinstance(constants, list) else ()
+        methods = [self.objects.method(top.kind, name) for name in ("forward", "forward__0")]
+        method = methods[0] or methods[1]
         if method is None:
             self.w.leave_out("a module without `forward`")
             return
-        known = self.traced()
+        known = self.objects.traced()
         given: list[Any] = [top]
         defaults = len(method.args.args) - len(method.args.defaults)
         for number, argument in enumerate(method.args.args[1:]):
             if number + 1 >= defaults:
-                default = self.value(method.args.defaults[number + 1 - defaults], {})
+                default = code.value(method.args.defaults[number + 1 - defaults], {})
                 if isinstance(default, bool | int | float):
                     given.append(default)
                     continue
@@ -174,34 +118,11 @@ class _Reader:
             shape = known[number] if number < len(known) else None
             given.append(self.input(argument.arg, written, shape))
         try:
-            self.outputs(self.call(method, given, {}, ""))
+            self.outputs(code.call(method, given, {}, ""))
         except Raised:
             self.w.leave_out("a `forward` that ends with an exception")
         if not self.w.graph.outputs:
             self.w.leave_out("what `forward` gives")
-
-    def traced(self) -> list[Any]:
-        """The shapes of the inputs that a traced module was traced with."""
-        try:
-            value = self.archive.pickled("traced_inputs")
-        except Malformed:
-            return []
-        for _ in range(4):
-            if type(value) is Call and value.args:
-                value = value.args[0]
-            if type(value) is Mutable and value.kind == "dict":
-                value = next((v for k, v in pairs(value) if k == "forward"), None)
-            if type(value) is Mutable and value.kind == "list":
-                return [self.example(v) for v in members(value)]
-        return []
-
-    def example(self, value: Value) -> Any:
-        """The type and shape of an example of an input."""
-        tensor = _tensor(value)
-        if tensor is None:
-            return None
-        type, shape, _, _, _ = tensor
-        return type, shape
 
     def input(self, name: str, written: str, known: Any) -> Any:
         """An argument of `forward`, by the type that the code gives it."""
@@ -234,464 +155,6 @@ class _Reader:
             elif isinstance(here, dict):
                 waiting += here.values()
 
-    def held(self, value: Value, folder: str, name: str) -> Any:
-        """What a pickle says, as objects of the program."""
-        if type(value) is tuple:
-            return [self.held(v, folder, f"{name}.c{i}") for i, v in enumerate(value)]
-        if type(value) is Mutable and value.kind == "list":
-            return [self.held(v, folder, f"{name}.{i}") for i, v in enumerate(members(value))]
-        if type(value) is Mutable and value.kind == "dict":
-            return {k: self.held(v, folder, f"{name}.{k}") for k, v in pairs(value)
-                    if isinstance(k, str | int)}  # fmt: skip
-        if type(value) is not Call:
-            plain = value is None or isinstance(value, bool | int | float | str)
-            return value if plain else UNKNOWN
-        if id(value) in self.objects:
-            return self.objects[id(value)]
-        if name.count(".") > 500:
-            raise Malformed("objects are nested too deeply")
-        tensor = _tensor(value)
-        if tensor is not None:
-            made: Any = Ref(self.constant(name, folder, *tensor))
-        elif type(value.callee) is Global and str(value.callee.name) in _REBUILT and value.args:
-            made = self.held(value.args[0], folder, name)
-        elif type(value.callee) is Global and str(value.callee.module).startswith("__torch__"):
-            made = _Module(f"{value.callee.module}.{value.callee.name}")
-            self.objects[id(value)] = made
-            state = value.state
-            if type(state) is Mutable:
-                if state.dropped:
-                    self.w.leave_out("attributes of a module with very many of them")
-                for key, item in pairs(state):
-                    inner = f"{name}.{key}" if name else str(key)
-                    made.attributes[str(key)] = self.held(item, folder, inner)
-        else:
-            made = UNKNOWN
-        self.objects[id(value)] = made
-        return made
-
-    def constant(
-        self, name: str, folder: str, type: str, shape: tuple[int, ...], key: str,
-        strides: tuple[int, ...], start: int,
-    ) -> int:  # fmt: skip
-        blob = self.archive.storage(folder, key)
-        width, count, dense = _WIDTHS.get(type, 0), 1, bool(type)
-        for size, step in zip(reversed(shape), reversed(strides), strict=False):
-            dense = dense and (size == 1 or step == count)
-            count *= size
-        place = (start * width, (start + count) * width)
-        if blob is None or not dense or place[1] > blob.size:
-            return self.w.constant(name, Constant(type, shape))
-        return self.w.constant(name, Constant(type, shape, blob, place))
-
-    # Code -----------------------------------------------------------------------------------------
-
-    def definitions(self, module: str) -> dict[str, ast.stmt]:
-        """The functions and classes of a module of the code."""
-        if module not in self.modules:
-            tree = self.archive.source(module)
-            body = tree.body if tree is not None else []
-            self.modules[module] = {
-                s.name: s for s in body if isinstance(s, ast.FunctionDef | ast.ClassDef)
-            }
-        return self.modules[module]
-
-    def method(self, kind: str, name: str) -> ast.FunctionDef | None:
-        """A method of a class of the code."""
-        module, _, plain = kind.rpartition(".")
-        found = self.definitions(module).get(plain)
-        if not isinstance(found, ast.ClassDef):
-            return None
-        return next(
-            (s for s in found.body if isinstance(s, ast.FunctionDef) and s.name == name), None
-        )
-
-    def call(
-        self, function: ast.FunctionDef, given: Sequence[Any], named: Mapping[str, Any], label: str
-    ) -> Any:
-        """What a function of the code gives."""
-        if len(self.w.origin) > DEPTH:
-            raise Full
-        self.w.step()
-        names = [a.arg for a in function.args.args]
-        env: Env = {}
-        for argument, default in zip(
-            reversed(names), reversed(function.args.defaults), strict=False
-        ):
-            env[argument] = self.value(default, env)
-        env.update(zip(names, given, strict=False))
-        env.update(named)
-        outer = self.w.origin
-        self.w.origin = (*outer, label) if label else outer
-        try:
-            returned = self.block(function.body, env)
-        finally:
-            self.w.origin = outer
-        return returned.value if returned is not None else None
-
-    def block(self, body: Sequence[ast.stmt], env: Env) -> _Returned | None:
-        for number, statement in enumerate(body):
-            self.w.step()
-            if isinstance(statement, ast.If):
-                rest = body[number + 1 :]
-                if _returns(statement) and rest:
-                    return self.branch(statement, [*statement.body, *rest],
-                                       [*statement.orelse, *rest], env)  # fmt: skip
-                returned = self.branch(statement, statement.body, statement.orelse, env)
-                if returned is not None:
-                    return returned
-            elif isinstance(statement, ast.Return):
-                value = self.value(statement.value, env) if statement.value else None
-                return _Returned(value)
-            else:
-                self.statement(statement, env)
-        return None
-
-    def statement(self, statement: ast.stmt, env: Env) -> None:
-        if isinstance(statement, ast.Assign):
-            for target in statement.targets:
-                self.assign(target, self.value(statement.value, env, target), env)
-        elif isinstance(statement, ast.AnnAssign) and statement.value is not None:
-            self.assign(statement.target, self.value(statement.value, env), env)
-        elif isinstance(statement, ast.Expr):
-            self.value(statement.value, env)
-        elif isinstance(statement, ast.For | ast.While):
-            self.loop(statement, env)
-        elif isinstance(statement, ast.With):
-            self.block(statement.body, env)
-        elif isinstance(statement, ast.Raise):
-            raise Raised
-        elif not isinstance(statement, ast.Pass | ast.Assert | ast.AnnAssign):
-            self.w.leave_out(f"code of a kind that is not followed ({type(statement).__name__})")
-
-    def assign(self, target: ast.expr, value: Any, env: Env) -> None:
-        if isinstance(target, ast.Name):
-            env[target.id] = value
-        elif isinstance(target, ast.Tuple | ast.List):
-            parts = value if isinstance(value, list) else [UNKNOWN] * len(target.elts)
-            for part, item in zip(target.elts, parts, strict=False):
-                self.assign(part, item, env)
-        elif isinstance(target, ast.Attribute):
-            owner = self.value(target.value, env)
-            if isinstance(owner, _Module):
-                owner.attributes[target.attr] = value
-        elif isinstance(target, ast.Subscript):
-            owner, key = self.value(target.value, env), self.value(target.slice, env)
-            if isinstance(owner, dict) and isinstance(key, str | int):
-                owner[key] = value
-            elif isinstance(owner, list):
-                place = key if isinstance(key, int) else len(owner)
-                owner[place : place + 1] = [value] if -len(owner) <= place < len(owner) else []
-
-    # Branches and loops --------------------------------------------------------------------------
-
-    def branch(
-        self, statement: ast.If, yes: Sequence[ast.stmt], no: Sequence[ast.stmt], env: Env
-    ) -> _Returned | None:
-        test = self.value(statement.test, env)
-        known = self.decided(test)
-        if known is not None:
-            return self.block(yes if known else no, env)
-        before = _references(env)
-        ends: list[tuple[Env, dict[int, int], _Returned | None] | None] = []
-        outer = self.w.origin
-        for body, label in ((yes, "then"), (no, "else")):
-            inner = {k: list(v) if isinstance(v, list) else v for k, v in env.items()}
-            self.w.origin = (*outer, label)
-            try:
-                returned = self.block(body, inner)
-                changed = {i: ref.number for i, (ref, old) in before.items() if ref.number != old}
-                ends.append((inner, changed, returned))
-            except Raised:
-                ends.append(None)
-            finally:
-                self.w.origin = outer
-                for ref, old in before.values():
-                    ref.number = old
-        alone = ends[0] if ends[1] is None else ends[1] if ends[0] is None else None
-        if alone is not None:
-            env.update(alone[0])
-            for i, number in alone[1].items():
-                before[i][0].number = number
-            return alone[2]
-        if ends[0] is None or ends[1] is None:
-            raise Raised
-        condition = test.number if isinstance(test, Ref) else ABSENT
-        self.w.label = "if"
-        for i in {**ends[0][1], **ends[1][1]}:
-            ref, old = before[i]
-            both = (ends[0][1].get(i, old), ends[1][1].get(i, old))
-            ref.number = self.w.op("If", condition, *both)
-        for name in {**ends[0][0], **ends[1][0]}:
-            first, second = (e[0].get(name, UNKNOWN) for e in (ends[0], ends[1]))
-            env[name] = self.join(condition, first, second)
-        if ends[0][2] is None and ends[1][2] is None:
-            return None
-        values = [e[2].value if e[2] is not None else None for e in (ends[0], ends[1])]
-        return _Returned(self.join(condition, *values))
-
-    def decided(self, test: Any) -> bool | None:
-        """Whether a condition holds, where shapes and constants say so."""
-        if isinstance(test, Ref):
-            known = self.w.known(test.number)
-            if known is not None and len(known) == 1 and not isinstance(known[0], str):
-                return bool(known[0])
-            return None
-        return None if test is UNKNOWN else bool(test)
-
-    def join(self, condition: int, first: Any, second: Any) -> Any:
-        """One of two values, by a condition."""
-        if first is second:
-            return first
-        if isinstance(first, list) and isinstance(second, list) and len(first) == len(second):
-            return [self.join(condition, a, b) for a, b in zip(first, second, strict=True)]
-        numbers = []
-        for value in (first, second):
-            if isinstance(value, Ref):
-                numbers.append(value.number)
-            elif isinstance(value, bool | int | float):
-                numbers.append(self.w.number(value))
-        if len(numbers) == 2:
-            if numbers[0] == numbers[1]:
-                return first
-            return Ref(self.w.op("If", condition, *numbers))
-        if first is UNKNOWN or first is None:
-            return second
-        return first
-
-    def loop(self, statement: ast.For | ast.While, env: Env) -> None:
-        test: Any = UNKNOWN
-        if isinstance(statement, ast.For):
-            items = self.items(statement.iter, env)
-            if isinstance(items, list) and len(items) <= UNROLLED:
-                self.rounds += len(items)
-                if self.rounds <= ROUNDS:
-                    for item in items:
-                        self.assign(statement.target, item, env)
-                        self.block(statement.body, env)
-                    return
-            test = items if isinstance(items, Ref) else UNKNOWN
-            step = (
-                self.w.op("Step", test.number) if isinstance(test, Ref) else self.w.graph.value("i")
-            )
-            self.assign(statement.target, Ref(step), env)
-        else:
-            test = self.value(statement.test, env)
-            enters = self.decided(test)
-            while self.decided(test) is True and self.rounds < ROUNDS:
-                self.rounds += 1
-                self.block(statement.body, env)
-                test = self.value(statement.test, env)
-            if self.decided(test) is False:
-                return
-            test = UNKNOWN if enters else test
-        self.once(statement.body, test, env)
-
-    def items(self, node: ast.expr, env: Env) -> Any:
-        """What a loop goes through: a list where it is known, a number of rounds, or nothing."""
-        if (
-            isinstance(node, ast.Call)
-            and isinstance(node.func, ast.Name)
-            and node.func.id == "range"
-        ):
-            ends = [self.value(a, env) for a in node.args]
-            known = [self.known_number(e) for e in ends]
-            if ends and all(isinstance(k, int) for k in known):
-                bounds = range(*[int(k) for k in known if k is not None][:3])
-                return list(bounds) if len(bounds) <= UNROLLED else UNKNOWN
-            return next((e for e in reversed(ends) if isinstance(e, Ref)), UNKNOWN)
-        found = self.value(node, env)
-        return found if isinstance(found, list) else UNKNOWN
-
-    def known_number(self, value: Any) -> int | None:
-        if isinstance(value, Ref):
-            known = self.w.known(value.number)
-            value = known[0] if known is not None and len(known) == 1 else None
-        return int(value) if isinstance(value, int | float) and math.isfinite(value) else None
-
-    def once(self, body: Sequence[ast.stmt], test: Any, env: Env) -> None:
-        """Follow a loop's body once; what it changes may be what it was or what it becomes."""
-        written = {n.id for s in body for n in ast.walk(s)
-                   if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}  # fmt: skip
-        started = {name: env[name] for name in written if isinstance(env.get(name), Ref)}
-        carried = {name: self.w.op("Carried", value.number) for name, value in started.items()}
-        env.update((name, Ref(number)) for name, number in carried.items())
-        before = _references(env)
-        try:
-            self.block(body, env)
-        except Raised:
-            return
-        condition = test.number if isinstance(test, Ref) else ABSENT
-        self.w.loops(
-            (carried[name], env[name].number) for name in started if isinstance(env[name], Ref)
-        )
-        for ref, old in before.values():
-            if ref.number != old:
-                ref.number = self.left(condition, old, ref.number)
-        for name, value in started.items():
-            after = env[name]
-            if isinstance(after, Ref):
-                env[name] = Ref(self.left(condition, value.number, after.number))
-
-    def left(self, condition: int, first: int, last: int) -> int:
-        """What a loop leaves: it may not have run at all."""
-        if first == last:
-            return last
-        return self.w.op("Repeated", last, first, condition)
-
-    # Expressions ----------------------------------------------------------------------------------
-
-    def value(self, node: ast.expr, env: Env, target: ast.expr | None = None) -> Any:
-        """What an expression comes to."""
-        self.w.step()
-        if isinstance(node, ast.Constant):
-            return node.value
-        if isinstance(node, ast.Name):
-            if node.id in env:
-                return env[node.id]
-            return float(node.id) if node.id in ("inf", "nan") else _Name(node.id)
-        if isinstance(node, ast.UnaryOp):
-            inner = self.value(node.operand, env)
-            if isinstance(node.op, ast.Not):
-                known = self.decided(inner)
-                return UNKNOWN if known is None else not known
-            return -inner if isinstance(inner, int | float) else UNKNOWN
-        if isinstance(node, ast.List | ast.Tuple):
-            return [self.value(e, env) for e in node.elts]
-        if isinstance(node, ast.Dict):
-            keys = [self.value(k, env) if k is not None else None for k in node.keys]
-            items = [self.value(v, env) for v in node.values]
-            return {k: v for k, v in zip(keys, items, strict=True) if isinstance(k, str | int)}
-        if isinstance(node, ast.Attribute):
-            return self.attribute(node, env)
-        if isinstance(node, ast.Subscript):
-            return self.subscript(node, env)
-        if isinstance(node, ast.Call):
-            if isinstance(target, ast.Name):
-                self.w.label = target.id
-            return self.called(node, env)
-        if isinstance(node, ast.IfExp):
-            known = self.decided(self.value(node.test, env))
-            if known is not None:
-                return self.value(node.body if known else node.orelse, env)
-            both = (self.value(node.body, env), self.value(node.orelse, env))
-            test = self.value(node.test, env)
-            return self.join(test.number if isinstance(test, Ref) else ABSENT, *both)
-        self.w.leave_out(f"an expression that is not followed ({type(node).__name__})")
-        return UNKNOWN
-
-    def attribute(self, node: ast.Attribute, env: Env) -> Any:
-        return self.attribute_of(self.value(node.value, env), node.attr)
-
-    def attribute_of(self, owner: Any, name: str) -> Any:
-        if isinstance(owner, _Module):
-            return owner.attributes[name] if name in owner.attributes else _Method(owner, name)
-        if isinstance(owner, _Name):
-            if owner.dotted == "CONSTANTS" and name[1:].isdigit():
-                place = int(name[1:])
-                return self.constants[place] if place < len(self.constants) else UNKNOWN
-            if owner.dotted == "torch" and name in ("inf", "nan", "pi"):
-                return getattr(math, name)
-            return _Name(f"{owner.dotted}.{name}")
-        return UNKNOWN
-
-    def subscript(self, node: ast.Subscript, env: Env) -> Any:
-        owner, key = self.value(node.value, env), self.value(node.slice, env)
-        return self.item(owner, key)
-
-    def item(self, owner: Any, key: Any) -> Any:
-        if isinstance(owner, list):
-            place = self.known_number(key)
-            if place is not None:
-                return owner[place] if -len(owner) <= place < len(owner) else UNKNOWN
-            return next((v for v in owner if isinstance(v, Ref)), UNKNOWN)
-        if isinstance(owner, dict):
-            return owner.get(key, UNKNOWN) if isinstance(key, str | int) else UNKNOWN
-        if isinstance(owner, Ref) and isinstance(key, Ref | int):
-            index = key.number if isinstance(key, Ref) else self.w.number(key)
-            return Ref(self.w.op("Gather", owner.number, index, axis=0))
-        return UNKNOWN
-
-    def called(self, node: ast.Call, env: Env) -> Any:
-        function = self.value(node.func, env)
-        if isinstance(function, _Name) and function.dotted in ("annotate", "unchecked_cast"):
-            return self.value(node.args[1], env) if len(node.args) > 1 else UNKNOWN
-        if isinstance(function, _Name) and function.dotted in ("uninitialized", "isinstance"):
-            return UNKNOWN
-        given = [self.value(a, env) for a in node.args if not isinstance(a, ast.Starred)]
-        if isinstance(function, _Name) and function.dotted == "getattr" and len(given) == 2:
-            return self.attribute_of(given[0], str(given[1]))
-        named = {k.arg: self.value(k.value, env) for k in node.keywords if k.arg}
-        if isinstance(function, _Method):
-            found = self.method(function.owner.kind, function.name)
-            if found is None:
-                self.w.leave_out(f"the code of {function.owner.kind[-60:]}.{function.name[:40]}")
-                return UNKNOWN
-            label = function.owner.kind.rpartition(".")[2]
-            return self.call(found, [function.owner, *given], named, f"{label}.{function.name}")
-        if not isinstance(function, _Name):
-            return UNKNOWN
-        return self.operator(function.dotted, given, named)
-
-    def operator(self, dotted: str, given: list[Any], named: dict[str, Any]) -> Any:
-        if dotted.startswith("__torch__."):
-            module, _, name = dotted.rpartition(".")
-            found = self.definitions(module).get(name)
-            if isinstance(found, ast.FunctionDef):
-                return self.call(found, given, named, name)
-            if isinstance(found, ast.ClassDef):
-                return self.made(dotted, found, given)
-            self.w.leave_out(f"the code of {dotted[-80:]}")
-            return UNKNOWN
-        space, _, name = dotted.rpartition(".")
-        builtin = BUILTIN.get(name)
-        if builtin is not None and space in ("torch", "ops.prim", "ops.aten", ""):
-            result = builtin(self, given)
-            if result is not NotImplemented:
-                return result
-        if space in ("torch", "ops.prim", "ops.aten", ""):
-            return run(self.w, ATEN, name, given, named)
-        if space == "ops.quantized" and name.startswith(("linear", "conv")):
-            return self.quantised(name, given)
-        return run(self.w, ATEN, f"{space.removeprefix('ops.')}::{name}", given, named)
-
-    def made(self, dotted: str, kind: ast.ClassDef, given: list[Any]) -> Any:
-        """An object of a class of the code: a named tuple's fields, or what `__init__` sets."""
-        fields = [s.target.id for s in kind.body
-                  if isinstance(s, ast.AnnAssign) and isinstance(s.target, ast.Name)]  # fmt: skip
-        made = _Module(dotted)
-        start = self.method(dotted, "__init__")
-        if start is not None:
-            self.call(start, [made, *given], {}, f"{kind.name}.__init__")
-        else:
-            made.attributes.update(zip(fields, given, strict=False))
-        return made
-
-    def quantised(self, name: str, given: list[Any]) -> Any:
-        """A layer whose weights are packed: numbers that are not to be had."""
-        weight = self.w.graph.value("packed weights", "int8", ("outputs", "inputs"))
-        data = given[0].number if given and isinstance(given[0], Ref) else ABSENT
-        return Ref(self.w.op("MatMul", data, weight))
-
-
-def _returns(statement: ast.If) -> bool:
-    return any(isinstance(n, ast.Return) for n in ast.walk(statement))
-
-
-def _references(env: Mapping[str, Any]) -> dict[int, tuple[Ref, int]]:
-    """The tensors that an environment knows, with what they are now."""
-    found: dict[int, tuple[Ref, int]] = {}
-    waiting = list(env.values())
-    while waiting:
-        here = waiting.pop()
-        if isinstance(here, list):
-            waiting += here
-        elif isinstance(here, Ref) and id(here) not in found:
-            found[id(here)] = here, here.number
-            if here.base is not None:
-                waiting.append(here.base)
-    return found
-
 
 def _split(written: str) -> list[str]:
     """The parts of a type's arguments."""
@@ -702,31 +165,3 @@ def _split(written: str) -> list[str]:
             parts.append(written[start:at].strip())
             start = at + 1
     return [*parts, written[start:].strip()]
-
-
-_REBUILT: Final = frozenset(
-    {"restore_type_tag", "build_intlist", "build_tensorlist", "build_doublelist", "build_boollist"}
-)
-
-
-def _tensor(
-    value: Value,
-) -> tuple[str, tuple[int, ...], str, tuple[int, ...], int] | None:
-    """Type, shape, key of the storage, strides and first element of a tensor in a pickle."""
-    if type(value) is Call and type(value.callee) is Global and value.args:
-        if value.callee.name == "_rebuild_parameter":
-            return _tensor(value.args[0])
-        if value.callee.name == "_rebuild_tensor_v2" and len(value.args) >= 4:
-            storage, start, shape, strides = value.args[:4]
-            if type(storage) is not PersistentId or type(storage.id) is not tuple:
-                return None
-            parts = storage.id
-            named = parts[1].name if len(parts) > 2 and type(parts[1]) is Global else ""
-            plain = all(
-                type(row) is tuple and all(type(n) is int and 0 <= n < 1 << 40 for n in row)
-                for row in (shape, strides, (start,))
-            )
-            if not plain:
-                return None
-            return _STORAGES.get(str(named), ""), shape, str(parts[2]), strides, start
-    return None

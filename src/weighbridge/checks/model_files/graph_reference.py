@@ -15,6 +15,9 @@ from weighbridge.core.document import GraphDocument, Malformed
 from weighbridge.core.evidence import Table
 from weighbridge.core.finding import Action, Confidence, Finding, Gap, GapKind
 from weighbridge.core.format import Limits
+from weighbridge.core.location import Location
+from weighbridge.core.tree import Blob
+from weighbridge.formats.zip import ZIP, Zip
 
 ALIKE: Final = 0.5
 """Below this share of operations in common, two graphs are different exports, not one changed."""
@@ -39,7 +42,8 @@ def graph_reference(audit: Audit) -> Iterator[Finding | Gap]:
     subject of lineage. Graphs that were exported or optimised differently have too little in common
     to be compared, which is said. Operations are described two steps around; a change that only
     moves what is there further than that within the graph is seen where it begins and ends.
-    ONNX only.
+    Graphs are compared with graphs of the same format, in files or in zip archives (`.pt2`); what a
+    Keras configuration says is not compared.
 
     ## References
     - https://hiddenlayer.com/innovation-hub/shadowlogic/
@@ -72,7 +76,7 @@ def graph_reference(audit: Audit) -> Iterator[Finding | Gap]:
 
 
 def _is_graph(artifact: Artifact) -> bool:
-    return not artifact.where.inside and any(name in FORMATS for name in artifact.formats)
+    return any(name in FORMATS for name in artifact.formats)
 
 
 def _counterpart(
@@ -82,26 +86,38 @@ def _counterpart(
     if len(ours) == len(theirs) == 1:
         return theirs[0]
     for part in ("", "name", "stem"):
-        found = [
-            t for t in theirs if _named(t.where.path, part) == _named(artifact.where.path, part)
-        ]
+        found = [t for t in theirs if _named(t.where, part) == _named(artifact.where, part)]
         if len(found) == 1:
             return found[0]
     return None
 
 
-def _named(path: str, part: str) -> str:
-    whole = PurePosixPath(path)
-    return str(getattr(whole, part) if part else whole)
+def _named(where: Location, part: str) -> tuple[str, ...]:
+    steps = [PurePosixPath(step) for step in (where.path, *where.inside)]
+    return tuple(str(getattr(step, part) if part else step) for step in steps)
 
 
 def _graph(audit: Audit, artifact: Artifact) -> ComputationGraph:
     format = next(FORMATS[name] for name in artifact.formats if name in FORMATS)
     assert format.parse is not None
-    document = format.parse(audit.blobs[artifact.where.path], artifact.where, Limits())
+    document = format.parse(_opened(audit, artifact.where), artifact.where, Limits())
     if not isinstance(document, GraphDocument):
         raise Malformed("there is no graph in it", 0)
     return graph_of(document)
+
+
+def _opened(audit: Audit, where: Location) -> Blob:
+    """The bytes of a file, or of a member of archives. Raises `Malformed` where they cannot be
+    had."""
+    blob = audit.blobs[where.path]
+    assert ZIP.parse is not None
+    for name in where.inside:
+        archive = ZIP.parse(blob, where, Limits())
+        found = archive.sibling(name) if isinstance(archive, Zip) else None
+        if found is None:
+            raise Malformed(f"{name} cannot be read again")
+        blob = found
+    return blob
 
 
 def _told(

@@ -27,12 +27,12 @@ WEIGHTS: Final = frozenset({
 """Formats that hold what a model has learned."""
 GRAPHS: Final = {
     "caffemodel": "Caffe's network", "executorch": "ExecuTorch's program",
-    "ncnn": "ncnn's graph", "ort": "ONNX Runtime's graph", "paddle-program": "Paddle's program",
+    "ncnn": "ncnn's graph", "paddle-program": "Paddle's program",
     "prototxt": "Caffe's network", "torch-mobile-bytecode": "TorchScript's program",
 }  # fmt: skip
 """Formats with a graph that no front of the analysis reads, and what it is called."""
 ANALYSED: Final = frozenset({
-    "coreml", "exported-program", "onnx", "openvino", "saved-model", "tensorflow-graph",
+    "coreml", "exported-program", "onnx", "openvino", "ort", "saved-model", "tensorflow-graph",
     "tensorflow-js-graph", "tensorflow-meta-graph", "tensorflow-text", "tflite", "torchscript",
 })  # fmt: skip
 """Formats whose graphs a front reads; what it leaves out it tells itself."""
