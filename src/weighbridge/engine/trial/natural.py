@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from weighbridge.engine.trial.opened import Opened
+from weighbridge.engine.trial.opened import Opened, first
 from weighbridge.engine.trial.running import TYPES, Array, Feeds, Session
 
 LENGTHS: Final = (16, 7, 32, 64)
@@ -46,15 +46,25 @@ _PLAIN: Final = frozenset(["Cast", "Identity", "Reshape", "Unsqueeze", "Squeeze"
                            "Clip", "Mod", "Flatten", "Expand", "Transpose"])  # fmt: skip
 
 
+_SAME_ROWS: Final = frozenset(["Cast", "Identity", "DequantizeLinear"])
+_TABLES: Final = {"Gather": (1, 0), "EmbedLayerNormalization": (0, 2), "GatherBlockQuantized": (1, 0)}
+"""Operators that look rows up: which inputs have the numbers of the rows, and the table."""
+
+
 def vocabulary(model: Opened, name: str) -> int | None:
     """How many rows the table has in which an input is looked up; None where there is none."""
     names, rows = {name}, []
-    for node in model.nodes:
-        if node.op == "Gather" and len(node.inputs) == 2 and node.inputs[1] in names:
-            table = model.tensors.get(node.inputs[0])
-            if table is not None:
-                rows.append(_rows(table))
-        elif node.op in _PLAIN and names & set(node.inputs):
+    tables = dict(model.tensors)
+    for node in model.ancestors(list(model.results)):
+        if node.op == "Constant" and "value" in node.attributes:
+            tables[node.outputs[0]] = first(node.attributes["value"], 5)
+        elif node.op in _SAME_ROWS and node.inputs[0] in tables:
+            tables[node.outputs[0]] = tables[node.inputs[0]]
+        elif node.op in _TABLES and len(node.inputs) > max(_TABLES[node.op]):
+            index, table = (node.inputs[i] for i in _TABLES[node.op])
+            if index in names and table in tables:
+                rows.append(_rows(tables[table]))
+        if node.op in _PLAIN and names & set(node.inputs):
             names.update(node.outputs[:1])
     found = [r for r in rows if r > 1]
     return max(found) if found else None
