@@ -346,17 +346,35 @@ def test_functions_that_multiply_are_malformed() -> None:
         open_model(data)
 
 
-def lone(*nodes: bytes, size: int = 6, kind: int = FLOAT, **constants: list[float]) -> bytes:
+def lone(*nodes: bytes, size: int = 6, kind: int = FLOAT, **constants: Any) -> bytes:
     code = {FLOAT: "f", INT: "q"}
     tensors = [
         {1: [len(v)], 2: kind, 8: k, 9: struct.pack(f"<{len(v)}{code[kind]}", *v)}
+        if isinstance(v, list) else {**v, 8: k}
         for k, v in constants.items()
-    ]
+    ]  # fmt: skip
     axes = {1: [1], 2: INT, 8: "axis", 9: struct.pack("<q", 1)}
     graph = {1: list(nodes), 2: "g", 5: [*tensors, axes],
              11: [{1: "x", 2: {1: {1: kind, 2: {1: [{1: 1}, {1: size}]}}}}],
              12: [{1: "y"}]}  # fmt: skip
-    return message({1: 8, 7: graph, 8: {1: "", 2: 18}})
+    return message({1: 8, 7: graph, 8: [{1: "", 2: 18}, {1: FUSED, 2: 1}]})
+
+
+FUSED = "com.microsoft"
+
+
+def tensor(code: str, shape: list[int], *numbers: float) -> dict[int, Any]:
+    """A tensor of another type than the others: `f` in 32 bits, `b` and `B` in eight."""
+    return {1: shape, 2: {"f": 1, "B": 2, "b": 3}[code],
+            9: struct.pack(f"<{len(numbers)}{code}", *numbers)}  # fmt: skip
+
+
+SCALE, ZERO = tensor("f", [], 0.01), tensor("B", [], 0)
+COARSE = tensor("f", [], 0.05)
+QUANTISED = node("QuantizeLinear", ("x", "scale", "zero"), "q")
+REAL = node("DequantizeLinear", ("r", "coarse", "zero"), "v")
+PARTS = {"scale": SCALE, "zero": ZERO, "coarse": COARSE}
+ROW = [0.5, -0.25, 0.75, -0.5, 0.25, 0.5]
 
 
 TOTAL = node("ReduceSum", ("v", "axis"), "s", "", {"keepdims": 0})
@@ -385,6 +403,35 @@ RULES: dict[str, bytes] = {
                  node("Equal", ("s", "want"), "y"), kind=INT, mask=[21], want=[300]),
     "rest": lone(node("Mod", ("x", "m"), "v"), TOTAL, node("Equal", ("s", "want"), "y"), kind=INT,
                  m=[10], want=[40]),
+    "fused product": lone(
+        node("FusedMatMul", ("x", "w"), "v", FUSED, {"alpha": 2.0, "transB": 1}), TOTAL, BIG,
+        w=tensor("f", [1, 6], *ROW), bound=[3.1]),
+    "fused gemm": lone(
+        node("FusedGemm", ("x", "w", "less"), "v", FUSED, {"transB": 1, "activation": "Relu"}),
+        TOTAL, BIG, w=tensor("f", [1, 6], *ROW), less=[-1.0], bound=[0.6]),
+    "fused filter": lone(
+        node("Reshape", ("x", "square"), "m"),
+        node("FusedConv", ("m", "w", "less"), "c", FUSED, {"activation": "Relu"}),
+        node("Reshape", ("c", "line"), "v"), TOTAL, BIG,
+        square={1: [4], 2: 7, 9: struct.pack("<4q", 1, 1, 2, 3)},
+        line={1: [2], 2: 7, 9: struct.pack("<2q", 1, -1)},
+        w=tensor("f", [1, 1, 2, 3], *ROW), less=[-1.0], bound=[0.6]),
+    "quantised sum": lone(
+        QUANTISED, node("QLinearAdd", ("q", "scale", "zero", "q", "scale", "zero", "coarse",
+                                       "zero"), "r", FUSED), REAL, TOTAL, BIG,
+        bound=[10.0], **PARTS),
+    "quantised product": lone(
+        QUANTISED, node("QLinearMul", ("q", "scale", "zero", "q", "scale", "zero", "coarse",
+                                       "zero"), "r", FUSED), REAL, TOTAL, BIG,
+        bound=[5.0], **PARTS),
+    "quantised layer": lone(
+        QUANTISED, node("QLinearMatMul", ("q", "scale", "zero", "w", "scale", "none", "coarse",
+                                          "zero"), "r"), REAL, TOTAL, BIG,
+        w=tensor("b", [6, 1], 50, -25, 75, -50, 25, 50), none=tensor("b", [], 0), bound=[1.6],
+        **PARTS),
+    "quantised curve": lone(
+        QUANTISED, node("QLinearSigmoid", ("q", "scale", "zero", "scale", "zero"), "r", FUSED),
+        node("DequantizeLinear", ("r", "scale", "zero"), "v"), TOTAL, BIG, bound=[4.2], **PARTS),
 }  # fmt: skip
 """Small predicates that hold of almost no input between 0 and 1, or of whole numbers to 99."""
 
