@@ -208,10 +208,17 @@ class Cut:
 
 
 def backward(
-    cut: Cut, feeds: Feeds, aim: Array, margin: float, boost: float, rng: np.random.Generator
+    cut: Cut,
+    feeds: Feeds,
+    aim: Array,
+    margin: float,
+    boost: float,
+    rng: np.random.Generator,
+    stuck: dict[str, Array] | None = None,
 ) -> Feeds:
     """An input that is nearer to giving the value that is aimed at; the same one where no rule
-    leads back to an input."""
+    leads back to an input. What is wanted of values from which no rule leads back is put into
+    `stuck`."""
     values = cut.values(feeds)
     if values is None or cut.target not in values:
         return feeds
@@ -235,6 +242,8 @@ def backward(
             found = wishes(node, wish, now)
         except (ValueError, IndexError, TypeError, ZeroDivisionError, np.linalg.LinAlgError):
             continue
+        if stuck is not None and not found and output in cut.moving:
+            stuck[output] = wish
         for number, part in found.items():
             name = node.inputs[number]
             wanted[name] = part if name not in wanted else _merged(wanted[name], part)
@@ -358,21 +367,66 @@ class Seeker:
             yield made
 
     def _climb(self, feeds: Feeds) -> Iterator[Feeds]:
-        best, height = feeds, 0.0
-        entries = self.cut.reached
-        if self.state.usual.dtype == np.bool_ or not entries:
+        """Changed at random, and kept where that comes nearer: to what is wanted where running
+        backward ended, else away from the usual state."""
+        if not self.cut.reached:
             return
+        for aim in self._aims():
+            stuck: dict[str, Array] = {}
+            backward(self.cut, feeds, aim, *RECIPES[0], self.rng, stuck)
+            stuck.pop(self.cut.target, None)
+            if stuck:
+                yield from self._towards(feeds, stuck)
+        if self.state.usual.dtype != np.bool_:
+            yield from self._towards(feeds, {})
+
+    def _towards(self, feeds: Feeds, wanted: dict[str, Array]) -> Iterator[Feeds]:
+        best, far = feeds, self._off(feeds, wanted)
         for _ in range(CLIMBS):
             made = dict(best)
-            for entry in entries:
-                drawn = draw([entry], self.rng)[entry.name]
-                mask = self.rng.random(drawn.shape) < 0.1
-                made[entry.name] = np.where(mask, drawn, best[entry.name])
-            value = self.cut.state(made)
-            far = self.state.distance(value) if value is not None else 0.0
-            if far > height:
-                best, height = made, far
-            yield made
+            for entry in self.cut.reached:
+                made[entry.name] = varied(entry, best[entry.name], self.rng)
+            here = self._off(made, wanted)
+            if here < far:
+                best, far = made, here
+                yield made
+
+    def _off(self, feeds: Feeds, wanted: dict[str, Array]) -> float:
+        """How far an input is from what is wanted; from another state, where nothing is."""
+        if not wanted:
+            value = self.cut.state(feeds)
+            return 0.0 if value is None else -self.state.distance(value)
+        values = self.cut.values(feeds)
+        if values is None:
+            return np.inf
+        off = 0.0
+        for name, wish in wanted.items():
+            if values[name].shape != wish.shape:
+                return np.inf
+            cared = ~np.isnan(wish)
+            off += float(np.abs(_finite(values[name])[cared] - wish[cared]).mean())
+        return off
+
+
+def varied(entry: Port, here: Array, rng: np.random.Generator) -> Array:
+    """An input with a part of it changed: a share of its places, a run of them or all; drawn anew,
+    to either end of what it may be, or a little."""
+    flat, count = here.ravel().copy(), here.size
+    if not count:
+        return here
+    start = int(rng.integers(count))
+    where = (
+        np.flatnonzero(rng.random(count) < rng.choice([0.02, 0.1, 0.5])),
+        np.arange(start, min(count, start + int(rng.integers(1, count + 1)))),
+        np.arange(count),
+    )[int(rng.integers(3))]
+    end = entry.low if rng.random() < 0.5 else entry.high
+    shift = rng.normal(0, (entry.high - entry.low) / 8)
+    drawn = draw([entry], rng)[entry.name].ravel()[where]
+    choices = (drawn, np.full(len(where), end), flat[where].astype(float) + shift)
+    wish = choices[0 if entry.kind == "tokens" else int(rng.integers(3))]
+    flat[where] = np.clip(wish, entry.low, entry.high).astype(here.dtype)
+    return flat.reshape(here.shape)
 
 
 def _with(feeds: Feeds, name: str, places: list[int], numbers: list[int]) -> Feeds:
