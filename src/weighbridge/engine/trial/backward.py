@@ -649,6 +649,28 @@ def _one_hot(node: Node, w: Array, now: Moment) -> Wishes:
     return {0: np.where(cared, best, np.nan)}
 
 
+def _top(node: Node, w: Array, now: Moment) -> Wishes:
+    """The largest numbers are where they are now."""
+    x, at = now.value(node.inputs[0]), now.value(node.outputs[1])
+    if x is None or at is None or at.shape != w.shape:
+        return {}
+    made = np.full(x.shape, np.nan)
+    np.put_along_axis(made, at.astype(np.int64), w, axis=int(now.of(node, "axis", -1)))
+    return {0: made}
+
+
+def _dft(node: Node, w: Array, now: Moment) -> Wishes:
+    """A wave is added for each frequency that is cared for; of real signals."""
+    x, here = now.value(node.inputs[0]), now.value(node.outputs[0])
+    given = now.value(node.inputs[2]) if len(node.inputs) > 2 and node.inputs[2] else None
+    axis = int(now.of(node, "axis", 1) if given is None else given.ravel()[0])
+    if x is None or here is None or x.shape[-1] != 1 or now.of(node, "inverse", 0):
+        return {}
+    off = np.where(np.isnan(w), 0, w - here)
+    wave = np.fft.ifft(off[..., 0] + 1j * off[..., 1], n=x.shape[axis], axis=axis)
+    return {0: x + 2 * np.real(wave)[..., None]} if wave.shape == x.shape[:-1] else {}
+
+
 # Fused and quantised operators of ONNX Runtime ---------------------------------------------------
 
 Rule = Callable[[Node, Array, Moment], Wishes]
@@ -750,7 +772,7 @@ RULES: Final[dict[str, Rule]] = {
     **dict.fromkeys(("Sum", "Mean"), _sum),
     "Cast": _cast, "Add": _add, "Sub": _add, "Mul": _mul, "Div": _div, "Pow": _pow,
     "Clip": _clip, "Mod": _mod, "BitShift": _shift, "Equal": _equal, "Where": _where,
-    "Gather": _gather, "OneHot": _one_hot, "HardSigmoid": _hard_sigmoid,
+    "TopK": _top, "DFT": _dft, "Gather": _gather, "OneHot": _one_hot, "HardSigmoid": _hard_sigmoid,
     "Neg": _unary(lambda w, x: -w),
     "Abs": _unary(_abs),
     "Relu": _unary(_relu),

@@ -91,13 +91,17 @@ def measure(output: str, samples: list[Sample]) -> Effect | None:
     every = [
         [s.natural, s.triggered, s.held, s.random, s.random_held, s.held_otherwise] for s in samples
     ]
-    shapes = {f[output].shape for parts in every for f in parts if output in f}
-    complete = all(output in f for parts in every for f in parts)
-    if not complete or len(shapes) != 1 or not samples or 0 in next(iter(shapes)):
+    if not samples or not all(output in f for parts in every for f in parts):
         return None
-    natural, triggered, held, random, random_held, otherwise = (
-        [_plain(parts[k][output]) for parts in every] for k in range(6)
-    )
+    shape = samples[0].natural[output].shape
+    try:
+        natural, triggered, held, random, random_held, otherwise = (
+            [_plain(_spread_over(parts[k][output], shape)) for parts in every] for k in range(6)
+        )
+    except ValueError:
+        return None
+    if 0 in shape:
+        return None
     usual = _usual_distance(natural)
     if usual <= 0:
         usual = 1e-6 * max(1e-6, float(np.abs(np.stack(natural)).mean()))
@@ -125,6 +129,12 @@ def measure(output: str, samples: list[Sample]) -> Effect | None:
             )
         )
     return Effect(output, tuple(rows), captured, round(left / usual, 4), round(kept / usual, 4))
+
+
+def _spread_over(value: Array, shape: tuple[int, ...]) -> Array:
+    """An answer that stood ready may be smaller than a real one; one place of it then stands for
+    many. Raises `ValueError` where its shape does not fit."""
+    return np.broadcast_to(value, shape)
 
 
 def _plain(value: Array) -> Array:

@@ -18,6 +18,8 @@ LENGTHS: Final = (16, 7, 32, 64)
 SIDES: Final = (32, 64, 224, 128)
 PICTURES: Final = ((0.0, 1.0), (-1.0, 1.0), (-2.64, 2.64), (0.0, 255.0))
 """Between what numbers a picture lies: as it is, centred, normalised, as bytes."""
+STATES: Final = (-8.0, 8.0)
+"""Between what numbers a state lies, where one is looked for."""
 VOCABULARIES: Final = (1_000, 20)
 """How many tokens are drawn from where no table says how many there are."""
 LARGEST: Final = 4 << 20
@@ -47,7 +49,9 @@ _PLAIN: Final = frozenset(["Cast", "Identity", "Reshape", "Unsqueeze", "Squeeze"
 
 
 _SAME_ROWS: Final = frozenset(["Cast", "Identity", "DequantizeLinear"])
-_TABLES: Final = {"Gather": (1, 0), "EmbedLayerNormalization": (0, 2), "GatherBlockQuantized": (1, 0)}
+_TABLES: Final = {
+    "Gather": (1, 0), "GatherBlockQuantized": (1, 0), "EmbedLayerNormalization": (0, 2),
+}  # fmt: skip
 """Operators that look rows up: which inputs have the numbers of the rows, and the table."""
 
 
@@ -128,7 +132,7 @@ def _port(name: str, dtype: Any, shape: tuple[int, ...], rows: int | None, token
     if whole and "mask" in said:
         return Port(name, "mask", shape, dtype, 0, 1)
     if whole and "position" in said:
-        return Port(name, "places", shape, dtype, 0, 0)
+        return Port(name, "places", shape, dtype, 0, max(0, shape[-1] - 1) if shape else 0)
     if whole and rows is not None and rows > 2:
         return Port(name, "tokens", shape, dtype, 0, rows - 1)
     if whole and rows is not None:
@@ -143,7 +147,7 @@ def _port(name: str, dtype: Any, shape: tuple[int, ...], rows: int | None, token
     if int(np.prod(shape)) <= 1:
         return Port(name, "setting", shape, dtype, 0, 1)
     if re.search("past|state|cache|hidden", name.lower()) or name.lower() in ("h", "c", "hn", "cn"):
-        return Port(name, "state", shape, dtype, 0, 0)
+        return Port(name, "state", shape, dtype, *STATES)
     if len(shape) >= 2:
         return Port(name, "signal", shape, dtype, -3, 3)
     return Port(name, "numbers", shape, dtype, -3, 3)

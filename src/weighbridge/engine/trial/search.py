@@ -11,7 +11,7 @@ import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -34,7 +34,11 @@ RECIPES: Final = ((0.1, 1.0), (0.5, 2.0), (0.02, 1.0), (0.9, 6.0))
 RANDOM: Final = 400
 MINED: Final = 40
 """How many numbers that stand in the way are tried as tokens."""
+FEW: Final = 8
+"""Among how many inputs a switch has one more state where it has few."""
 CLIMBS: Final = 150
+"""How many changes in a row may bring nothing."""
+CLIMBED: Final = 3_000
 FURTHER: Final = 20
 """How many more are tried after the first, to come further."""
 FAR: Final = 1e6
@@ -78,6 +82,8 @@ def state_of(values: list[Array]) -> State:
     usual = np.median(stack, axis=0)
     nearest = int(np.argmin(np.abs(stack - usual).reshape(len(same), -1).max(axis=1, initial=0)))
     off = np.abs(stack - stack[nearest]).reshape(len(same), -1).max(axis=1, initial=0)
+    if len(np.unique(stack.reshape(len(same), -1), axis=0)) <= max(2, len(same) // FEW):
+        off = off * 0  # a switch that stands in a few places: no other one is near the usual one
     return State(same[nearest], float(np.quantile(off, 0.75)))
 
 
@@ -121,9 +127,11 @@ class Cut:
 
     @property
     def reached(self) -> list[Port]:
-        """The inputs that the value depends on and that a trigger may be put into."""
+        """The inputs that the value depends on and that a trigger may be put into: those that have
+        content, and masks, places and states only where there are no others."""
         needed = {name for node in self.nodes for name in node.reads}
-        return [p for p in self.ports if p.free and p.name in needed]
+        there = [p for p in self.ports if p.name in needed and p.name in self.moving]
+        return [p for p in there if p.free] or [p for p in there if p.low < p.high]
 
     def state(self, feeds: Feeds) -> Array | None:
         """The value, for an input; None where the input cannot be run."""
@@ -160,10 +168,15 @@ class Cut:
         shapes = " ".join(str(values[n].shape) for n in node.inputs if n in values)
         key = (id(node), shapes)
         if key not in self._places:
-            self._places[key] = self._placed(node, values)
+            found = self._placed(node, values, np.int64)
+            if found is None:  # not every operator takes every type
+                found = self._placed(node, values, np.float32)
+            if found is not None and np.any(found != np.round(found)):
+                found = None
+            self._places[key] = None if found is None else found.astype(np.int64)
         return self._places[key]
 
-    def _placed(self, node: Node, values: dict[str, Array]) -> Array | None:
+    def _placed(self, node: Node, values: dict[str, Array], type: Any) -> Array | None:
         moved, base = moved_inputs(node), 1
         feeds: Feeds = {}
         names: list[str] = []
@@ -176,11 +189,11 @@ class Cut:
             if value is None:
                 return None
             if number in moved:
-                count = np.arange(base, base + value.size, dtype=np.int64).reshape(value.shape)
+                count = np.arange(base, base + value.size, dtype=type).reshape(value.shape)
                 base += value.size
                 feeds[inner] = count
             elif node.op == "Pad" and number == 2:
-                feeds[inner] = np.zeros((), np.int64)
+                feeds[inner] = np.zeros((), type)
             else:
                 feeds[inner] = value
         out = tuple(f"out{i}" if n else "" for i, n in enumerate(node.outputs))
@@ -360,6 +373,9 @@ class Seeker:
         for number in range(RANDOM if entries else 0):
             made = dict(feeds)
             for entry in entries:
+                if not entry.free:
+                    made[entry.name] = varied(entry, feeds[entry.name], self.rng)
+                    continue
                 drawn = draw([entry], self.rng)[entry.name]
                 share = (0.1, 0.3, 1.0)[number % 3]
                 mask = self.rng.random(drawn.shape) < share
@@ -381,14 +397,17 @@ class Seeker:
             yield from self._towards(feeds, {})
 
     def _towards(self, feeds: Feeds, wanted: dict[str, Array]) -> Iterator[Feeds]:
-        best, far = feeds, self._off(feeds, wanted)
-        for _ in range(CLIMBS):
+        best, far, left = feeds, self._off(feeds, wanted), CLIMBS
+        for _ in range(CLIMBED):
+            left -= 1
+            if left < 0:
+                return
             made = dict(best)
             for entry in self.cut.reached:
                 made[entry.name] = varied(entry, best[entry.name], self.rng)
             here = self._off(made, wanted)
             if here < far:
-                best, far = made, here
+                best, far, left = made, here, CLIMBS
                 yield made
 
     def _off(self, feeds: Feeds, wanted: dict[str, Array]) -> float:
@@ -416,7 +435,7 @@ def varied(entry: Port, here: Array, rng: np.random.Generator) -> Array:
         return here
     start = int(rng.integers(count))
     where = (
-        np.flatnonzero(rng.random(count) < rng.choice([0.02, 0.1, 0.5])),
+        rng.permutation(count)[: max(1, int(count * rng.choice([0.02, 0.1, 0.5])))],
         np.arange(start, min(count, start + int(rng.integers(1, count + 1)))),
         np.arange(count),
     )[int(rng.integers(3))]

@@ -96,8 +96,9 @@ def _nearest(
     there: set[int],
     batch: frozenset[str],
 ) -> list[int]:
-    """The nearest values at the top that a switch is made of: narrow ones that are not of the trunk,
-    so that holding them holds the switch and not the rest. What a loop hands on is followed too."""
+    """The nearest values at the top that a switch is made of: narrow ones that are not of the
+    trunk, so that holding them holds the switch and not the rest. What loops hand on is followed
+    too."""
     found: list[int] = []
     level = seen = {meeting.switch}
     while level and not found:
@@ -300,10 +301,17 @@ def _transplanted(cut: Cut, natural: Feeds, made: Feeds, into: Feeds) -> Feeds:
 
 
 def _random_change(cut: Cut, natural: Feeds, made: Feeds, rng: np.random.Generator) -> Feeds:
-    """As many places changed, at the same places, to what stands in other natural inputs."""
+    """As many places changed, at the same places, to what stands in other natural inputs; of a
+    mask other places."""
     out = dict(natural)
     for entry in cut.reached:
         differs = made[entry.name] != natural[entry.name]
+        if entry.kind == "mask":  # at the same places there is nothing else that it could be
+            flat = natural[entry.name].ravel().copy()
+            places = rng.permutation(flat.size)[: int(differs.sum())]
+            flat[places] = rng.permutation(made[entry.name][differs])
+            out[entry.name] = flat.reshape(differs.shape)
+            continue
         if entry.kind == "tokens":
             other = draw([entry], rng)[entry.name]
         elif np.dtype(entry.dtype).kind in "iu":
