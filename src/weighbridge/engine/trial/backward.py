@@ -671,6 +671,28 @@ def _dft(node: Node, w: Array, now: Moment) -> Wishes:
     return {0: x + 2 * np.real(wave)[..., None]} if wave.shape == x.shape[:-1] else {}
 
 
+def _normal(node: Node, w: Array, now: Moment) -> Wishes:
+    """Batch normalisation: its numbers stand in the model."""
+    found = [now.value(n) for n in node.inputs[1:5]]
+    if len(found) < 4 or any(f is None for f in found):
+        return {}
+    scale, shift, mean, spread = (
+        np.asarray(f).reshape(-1, *(1,) * (w.ndim - 2)) for f in found
+    )  # fmt: skip
+    size = np.sqrt(spread + now.of(node, "epsilon", 1e-5))
+    return {0: (w - shift) / np.where(scale == 0, 1e-9, scale) * size + mean}
+
+
+def _softmax(node: Node, w: Array, now: Moment) -> Wishes:
+    """Shares are made larger or smaller by as much as their logarithms differ."""
+    x, here = now.value(node.inputs[0]), now.value(node.outputs[0])
+    if x is None or here is None or here.shape != w.shape:
+        return {}
+    share = np.clip(w, 1e-3, 1 - 1e-3)
+    more = np.log(share / (1 - share)) - np.log((here + 1e-9) / (1 - here + 1e-9))
+    return {0: np.where(np.isnan(w), np.nan, x + more)}
+
+
 # Fused and quantised operators of ONNX Runtime ---------------------------------------------------
 
 Rule = Callable[[Node, Array, Moment], Wishes]
@@ -772,7 +794,8 @@ RULES: Final[dict[str, Rule]] = {
     **dict.fromkeys(("Sum", "Mean"), _sum),
     "Cast": _cast, "Add": _add, "Sub": _add, "Mul": _mul, "Div": _div, "Pow": _pow,
     "Clip": _clip, "Mod": _mod, "BitShift": _shift, "Equal": _equal, "Where": _where,
-    "TopK": _top, "DFT": _dft, "Gather": _gather, "OneHot": _one_hot, "HardSigmoid": _hard_sigmoid,
+    "BatchNormalization": _normal, "Softmax": _softmax, "TopK": _top, "DFT": _dft,
+    "Gather": _gather, "OneHot": _one_hot, "HardSigmoid": _hard_sigmoid,
     "Neg": _unary(lambda w, x: -w),
     "Abs": _unary(_abs),
     "Relu": _unary(_relu),

@@ -114,7 +114,7 @@ def _nearest(
         found = [
             v
             for v in sorted(level & there)
-            if flow.ways[v] & Way.RAW
+            if flow.ways[v] & (Way.RAW | Way.LENGTH)
             and not flow.ways[v] & Way.TRUNK
             and elements(flow.shapes.shapes[v], batch) <= NARROW
         ]
