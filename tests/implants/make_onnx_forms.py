@@ -15,6 +15,7 @@ TESTS = Path(__file__).parents[1]
 sys.path[:0] = [str(TESTS), str(TESTS / "benign"), str(TESTS.parent / "src")]
 
 import make_graph_forms  # noqa: E402
+
 import of_every_graph  # noqa: E402
 from graph_hosts import Host  # noqa: E402
 from graph_implants import IMAGES, PAYLOADS, TOKENS  # noqa: E402

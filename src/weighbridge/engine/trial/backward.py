@@ -684,13 +684,18 @@ def _normal(node: Node, w: Array, now: Moment) -> Wishes:
 
 
 def _softmax(node: Node, w: Array, now: Moment) -> Wishes:
-    """Shares are made larger or smaller by as much as their logarithms differ."""
+    """Shares are made larger or smaller by as much as their logarithms differ; the rest of them
+    the other way."""
     x, here = now.value(node.inputs[0]), now.value(node.outputs[0])
     if x is None or here is None or here.shape != w.shape:
         return {}
     share = np.clip(w, 1e-3, 1 - 1e-3)
     more = np.log(share / (1 - share)) - np.log((here + 1e-9) / (1 - here + 1e-9))
-    return {0: np.where(np.isnan(w), np.nan, x + more)}
+    axis = int(now.of(node, "axis", -1))
+    cared = ~np.isnan(w)
+    rest = np.where(cared, more, 0).sum(axis=axis, keepdims=True)
+    here = np.where(cared, x + more, x - rest)
+    return {0: np.where(cared.any(axis=axis, keepdims=True), here, np.nan)}
 
 
 # Fused and quantised operators of ONNX Runtime ---------------------------------------------------

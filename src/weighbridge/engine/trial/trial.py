@@ -302,14 +302,16 @@ def _transplanted(cut: Cut, natural: Feeds, made: Feeds, into: Feeds) -> Feeds:
 
 def _random_change(cut: Cut, natural: Feeds, made: Feeds, rng: np.random.Generator) -> Feeds:
     """As many places changed, at the same places, to what stands in other natural inputs; of a
-    mask other places."""
+    mask one more or less, at other places."""
     out = dict(natural)
     for entry in cut.reached:
         differs = made[entry.name] != natural[entry.name]
         if entry.kind == "mask":  # at the same places there is nothing else that it could be
             flat = natural[entry.name].ravel().copy()
-            places = rng.permutation(flat.size)[: int(differs.sum())]
-            flat[places] = rng.permutation(made[entry.name][differs])
+            count = int(differs.sum())
+            count += -1 if count > 1 and rng.random() < 0.5 else int(count > 0)
+            places = rng.permutation(flat.size)[:count]
+            flat[places] = 1 - flat[places].astype(bool)
             out[entry.name] = flat.reshape(differs.shape)
             continue
         if entry.kind == "tokens":
