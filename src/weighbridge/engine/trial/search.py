@@ -291,6 +291,8 @@ class Seeker:
     rng: np.random.Generator
     how: str = ""
     tries: int = 0
+    _ended: list[Feeds] = field(default_factory=list)
+    """Where running backward came to from the last input, without another state."""
     _last: tuple[tuple[float, float], int] = ((0.0, 0.0), 0)
 
     def from_input(self, feeds: Feeds) -> Feeds | None:
@@ -348,6 +350,7 @@ class Seeker:
                     break
                 made = reached[which] = new
                 yield made
+        self._ended = list(reached.values())
 
     def _tokens(self) -> list[Port]:
         return [p for p in self.cut.reached if p.kind == "tokens" and np.prod(p.shape) > 0]
@@ -394,7 +397,8 @@ class Seeker:
             if stuck:
                 yield from self._towards(feeds, stuck)
         if self.state.usual.dtype != np.bool_:
-            yield from self._towards(feeds, {})
+            for start in (*self._ended, feeds):
+                yield from self._towards(start, {})
 
     def _towards(self, feeds: Feeds, wanted: dict[str, Array]) -> Iterator[Feeds]:
         best, far, left = feeds, self._off(feeds, wanted), CLIMBS
