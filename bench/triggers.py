@@ -2,9 +2,12 @@
 claimed of gates that belong there.
 
 python bench/triggers.py implants [host,host …] [share]
+python bench/triggers.py files /a/folder
 python bench/triggers.py forced [name,name …]
 
-`implants` puts every predicate with every payload into the hosts and tries each model; `forced`
+`implants` puts every predicate with every payload into the hosts and tries each model; `files`
+tries what is in a folder, counted by the form that a name ends with (`name.form.onnx`: implants
+after what `tests/benign/make_graph_forms.py` does to a folder of them); `forced`
 takes places in benign exports where values from the input meet the trunk or are compared, as if
 the analysis had called them switches.
 """
@@ -71,6 +74,18 @@ def implants(hosts: list[str], share: float) -> None:
     print(f"{count} models: {dict(totals)}")
     flipped = totals["override"] + totals["no-effect"]
     print(f"flipped {flipped / count:.1%}, override demonstrated {totals['override'] / count:.1%}")
+
+
+def files(folder: Path) -> None:
+    totals: dict[str, Counter[str]] = {}
+    for path in sorted(folder.glob("*.onnx")):
+        start = time.process_time()
+        what, why = _tried(path.read_bytes())
+        totals.setdefault(Path(path.stem).suffix[1:] or "raw", Counter())[what] += 1
+        took = time.process_time() - start
+        print(f"{path.stem} | {what}: {why} ({took:.1f} s)", flush=True)
+    for form, counts in totals.items():
+        print(f"{form}: {dict(counts)}")
 
 
 def _tried(data: bytes) -> tuple[str, str]:
@@ -149,5 +164,7 @@ if __name__ == "__main__":
     given = sys.argv[2].split(",") if len(sys.argv) > 2 and sys.argv[2] else []
     if sys.argv[1:2] == ["forced"]:
         forced(given)
+    elif sys.argv[1:2] == ["files"]:
+        files(Path(sys.argv[2]))
     else:
         implants(given or list(HOSTS), float(sys.argv[3]) if len(sys.argv) > 3 else 1.0)

@@ -6,6 +6,7 @@ import json
 import random
 import struct
 import time
+import zipfile
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from graph_implants import (
     compare,
     port,
 )
+from graph_more_implants import MORE_TOKENS
 from of_every_graph import exported
 from protobufs import message
 from weighbridge.analysis.computation_graph import ABSENT
@@ -39,11 +41,19 @@ from weighbridge.core.fact import SwitchTrial
 from weighbridge.core.finding import Action, Finding, Gap, GapKind
 from weighbridge.engine import trials
 from weighbridge.engine.supervisor import Settings
+from weighbridge.engine.trial.effect import Sample, measure
 from weighbridge.engine.trial.natural import Port
 from weighbridge.engine.trial.opened import open_model
 from weighbridge.engine.trial.running import Budget, Session
 from weighbridge.engine.trial.search import Cut, Seeker, State
-from weighbridge.engine.trial.trial import on_bench, parsed, switches_of, switches_on, trial
+from weighbridge.engine.trial.trial import (
+    _at_the_top,
+    on_bench,
+    parsed,
+    switches_of,
+    switches_on,
+    trial,
+)
 
 MISSED = {
     ("near in the embedding", "class bias"): "no token is near enough: the implant has no trigger",
@@ -85,6 +95,100 @@ def test_implants(predicate: str, payload: str) -> None:
     host = "resnet-script" if predicate in IMAGES else "bert-script"
     data = implanted(host, {**IMAGES, **TOKENS}[predicate], PAYLOADS[payload])
     assert overridden(data) is ((predicate, payload) not in MISSED)
+
+
+FORMS = Path(__file__).parents[1] / "implants" / "onnx_forms.zip"
+
+
+@pytest.mark.parametrize("name", zipfile.ZipFile(FORMS).namelist())
+def test_implants_in_the_forms_that_are_deployed(name: str) -> None:
+    """Optimised, slimmed, in half precision, quantised in three ways, with noise on all weights."""
+    with zipfile.ZipFile(FORMS) as archive:
+        assert overridden(archive.read(name))
+
+
+@pytest.mark.parametrize("name", [n for n in zipfile.ZipFile(FORMS).namelist() if "bert" in n])
+def test_only_what_the_file_has_is_held(name: str) -> None:
+    """Fused operators are spelt out for the analysis; what is between is in no file."""
+    with zipfile.ZipFile(FORMS) as archive:
+        model = open_model(archive.read(name))
+    graph, flow = parsed(model.written())
+    names = {n for made in model.nodes for n in made.outputs if n}
+    assert {v.name for v in graph.values if v.producer != ABSENT} - names
+    found = switches_of(graph, flow, names, flow.meetings)
+    assert found
+    assert {s.value for s in found} <= names
+    for number, operation in enumerate(graph.operations):  # as if each were the switch itself
+        for value in operation.inputs:
+            made = graph.values[value].producer if value != ABSENT else ABSENT
+            if made != ABSENT and flow.ways[value] & Way.RAW:
+                meeting = Meeting(number, made, value, ABSENT, "forced")
+                assert {s.value for s in switches_of(graph, flow, names, [meeting])} <= names
+
+
+def test_a_name_that_two_values_bear_is_not_held() -> None:
+    """A file may name a value as the analysis names one between the parts of a fused operator."""
+    fused = node("FusedGemm", ("x", "w"), "v", FUSED, {"transB": 1, "activation": "Relu"})
+    data = lone(fused, node("Neg", ("x",), "FusedGemm_v:1"), node("Identity", ("v",), "y"),
+                w=tensor("f", [1, 6], *ROW))  # fmt: skip
+    graph, _ = parsed(data)
+    names = {"v", "FusedGemm_v:1", "y"}
+    assert [v.name for v in graph.values].count("FusedGemm_v:1") == 2
+    assert {graph.values[v].name for v in _at_the_top(graph, names)} == {"v", "y"}
+
+
+def test_a_switch_inside_one_operator_is_held_where_it_comes_from() -> None:
+    """The sum of the quantised ones: what is dequantised for it stands in no file."""
+    data = lone(QUANTISED, node("QLinearAdd", ("q", "scale", "zero", "q", "scale", "zero", "coarse",
+                                               "zero"), "r", FUSED),
+                node("DequantizeLinear", ("r", "coarse", "zero"), "y"), **PARTS)  # fmt: skip
+    graph, flow = parsed(data)
+    number = next(i for i, made in enumerate(graph.operations) if made.op == "Add")
+    inside = graph.operations[number].inputs[0]
+    meeting = Meeting(number, graph.values[inside].producer, inside, ABSENT, "forced")
+    assert [s.value for s in switches_of(graph, flow, {"q", "r", "y"}, [meeting])] == ["q"]
+
+
+def test_nodes_in_any_order() -> None:
+    model = open_model(implanted("resnet-script", compare, class_bias))
+    model.nodes.reverse()
+    assert overridden(model.written())
+
+
+@pytest.mark.parametrize("predicate", ["length of the mask", "hole in the mask"])
+def test_a_mask_is_searched_where_the_switch_depends_on_nothing_else(predicate: str) -> None:
+    made = tried(implanted("bert-script", MORE_TOKENS[predicate], class_bias))[-1]
+    assert made.outcome == "override"
+    assert [t.sort for t in made.triggers] == ["mask"]
+
+
+def test_outputs_that_end_where_their_numbers_end_are_pinned() -> None:
+    """One of two outputs is set to the largest number there is, at which it stands in half of the
+    inputs anyway; one that goes its own way in each is not."""
+    rng = np.random.default_rng(2)
+    for pinned in (True, False):
+        samples = []
+        for number in range(10):
+            held = np.array([[rng.normal(), 1.0 if number % 2 else rng.uniform(-1, 0)]])
+            set_to = 1.0 if pinned else held[0, 1] + rng.choice([-1, 1])
+            moved = np.array([[held[0, 0], set_to]])
+            same = {"y": held}
+            samples.append(Sample(same, {"y": moved}, same, same, same, same))
+        found = measure("y", samples)
+        assert found is not None
+        assert found.demonstrated is pinned
+
+
+def test_an_answer_of_another_shape_is_an_override() -> None:
+    rng = np.random.default_rng(3)
+    ready = {"y": np.array([0.0, 50.0])}
+    real = [{"y": rng.normal(0, 1, (1, 2))} for _ in range(10)]
+    found = measure("y", [Sample(r, ready, r, r, r, r) for r in real])
+    assert found is not None
+    assert found.demonstrated
+    assert found.captured
+    other = {"y": np.zeros((7, 3))}
+    assert measure("y", [Sample(r, other, r, r, r, r) for r in real]) is None
 
 
 def test_the_trigger_is_the_one_that_was_put_in() -> None:
@@ -346,17 +450,35 @@ def test_functions_that_multiply_are_malformed() -> None:
         open_model(data)
 
 
-def lone(*nodes: bytes, size: int = 6, kind: int = FLOAT, **constants: list[float]) -> bytes:
+def lone(*nodes: bytes, size: int = 6, kind: int = FLOAT, **constants: Any) -> bytes:
     code = {FLOAT: "f", INT: "q"}
     tensors = [
         {1: [len(v)], 2: kind, 8: k, 9: struct.pack(f"<{len(v)}{code[kind]}", *v)}
+        if isinstance(v, list) else {**v, 8: k}
         for k, v in constants.items()
-    ]
+    ]  # fmt: skip
     axes = {1: [1], 2: INT, 8: "axis", 9: struct.pack("<q", 1)}
     graph = {1: list(nodes), 2: "g", 5: [*tensors, axes],
              11: [{1: "x", 2: {1: {1: kind, 2: {1: [{1: 1}, {1: size}]}}}}],
              12: [{1: "y"}]}  # fmt: skip
-    return message({1: 8, 7: graph, 8: {1: "", 2: 18}})
+    return message({1: 8, 7: graph, 8: [{1: "", 2: 18}, {1: FUSED, 2: 1}]})
+
+
+FUSED = "com.microsoft"
+
+
+def tensor(code: str, shape: list[int], *numbers: float) -> dict[int, Any]:
+    """A tensor of another type than the others: `f` in 32 bits, `b` and `B` in eight."""
+    return {1: shape, 2: {"f": 1, "B": 2, "b": 3}[code],
+            9: struct.pack(f"<{len(numbers)}{code}", *numbers)}  # fmt: skip
+
+
+SCALE, ZERO = tensor("f", [], 0.01), tensor("B", [], 0)
+COARSE = tensor("f", [], 0.05)
+QUANTISED = node("QuantizeLinear", ("x", "scale", "zero"), "q")
+REAL = node("DequantizeLinear", ("r", "coarse", "zero"), "v")
+PARTS = {"scale": SCALE, "zero": ZERO, "coarse": COARSE}
+ROW = [0.5, -0.25, 0.75, -0.5, 0.25, 0.5]
 
 
 TOTAL = node("ReduceSum", ("v", "axis"), "s", "", {"keepdims": 0})
@@ -381,10 +503,56 @@ RULES: dict[str, bytes] = {
     "place of the largest": lone(
         node("ArgMax", ("x",), "p", "", {"axis": 1, "keepdims": 0}),
         node("Cast", ("p",), "q", "", {"to": 1}), node("Equal", ("q", "four"), "y"), four=[4.0]),
+    "normalised": lone(
+        node("Reshape", ("x", "square"), "m"),
+        node("BatchNormalization", ("m", "big", "no", "no", "big"), "c"),
+        node("Reshape", ("c", "line"), "v"), TOTAL, BIG,
+        square={1: [3], 2: 7, 9: struct.pack("<3q", 1, 1, 6)},
+        line={1: [2], 2: 7, 9: struct.pack("<2q", 1, -1)}, big=[4.0], no=[0.0], bound=[10.0]),
+    "share": lone(
+        node("Mul", ("x", "nine"), "n"), node("Softmax", ("n",), "p"),
+        node("Gather", ("p", "two"), "s", "", {"axis": 1}), BIG, nine=[9.0], bound=[0.95],
+        two={1: [], 2: 7, 9: struct.pack("<q", 2)}),
+    "frequency": lone(
+        node("Reshape", ("x", "square"), "m"), node("DFT", ("m",), "f", "", {"axis": 1}),
+        node("Reshape", ("f", "line"), "v"),
+        node("Gather", ("v", "two"), "s", "", {"axis": 1}), BIG, bound=[1.0],
+        square={1: [3], 2: 7, 9: struct.pack("<3q", 1, 6, 1)},
+        line={1: [2], 2: 7, 9: struct.pack("<2q", 1, -1)},
+        two={1: [], 2: 7, 9: struct.pack("<q", 2)}),
     "bits": lone(node("BitwiseXor", ("x", "mask"), "v"), TOTAL,
                  node("Equal", ("s", "want"), "y"), kind=INT, mask=[21], want=[300]),
     "rest": lone(node("Mod", ("x", "m"), "v"), TOTAL, node("Equal", ("s", "want"), "y"), kind=INT,
                  m=[10], want=[40]),
+    "fused product": lone(
+        node("FusedMatMul", ("x", "w"), "v", FUSED, {"alpha": 2.0, "transB": 1}), TOTAL, BIG,
+        w=tensor("f", [1, 6], *ROW), bound=[3.1]),
+    "fused gemm": lone(
+        node("FusedGemm", ("x", "w", "less"), "v", FUSED, {"transB": 1, "activation": "Relu"}),
+        TOTAL, BIG, w=tensor("f", [1, 6], *ROW), less=[-1.0], bound=[0.6]),
+    "fused filter": lone(
+        node("Reshape", ("x", "square"), "m"),
+        node("FusedConv", ("m", "w", "less"), "c", FUSED, {"activation": "Relu"}),
+        node("Reshape", ("c", "line"), "v"), TOTAL, BIG,
+        square={1: [4], 2: 7, 9: struct.pack("<4q", 1, 1, 2, 3)},
+        line={1: [2], 2: 7, 9: struct.pack("<2q", 1, -1)},
+        w=tensor("f", [1, 1, 2, 3], *ROW), less=[-1.0], bound=[0.6]),
+    "quantised sum": lone(
+        QUANTISED, node("QLinearAdd", ("q", "scale", "zero", "q", "scale", "zero", "coarse",
+                                       "zero"), "r", FUSED), REAL, TOTAL, BIG,
+        bound=[10.0], **PARTS),
+    "quantised product": lone(
+        QUANTISED, node("QLinearMul", ("q", "scale", "zero", "q", "scale", "zero", "coarse",
+                                       "zero"), "r", FUSED), REAL, TOTAL, BIG,
+        bound=[5.0], **PARTS),
+    "quantised layer": lone(
+        QUANTISED, node("QLinearMatMul", ("q", "scale", "zero", "w", "scale", "none", "coarse",
+                                          "zero"), "r"), REAL, TOTAL, BIG,
+        w=tensor("b", [6, 1], 50, -25, 75, -50, 25, 50), none=tensor("b", [], 0), bound=[1.6],
+        **PARTS),
+    "quantised curve": lone(
+        QUANTISED, node("QLinearSigmoid", ("q", "scale", "zero", "scale", "zero"), "r", FUSED),
+        node("DequantizeLinear", ("r", "scale", "zero"), "v"), TOTAL, BIG, bound=[4.2], **PARTS),
 }  # fmt: skip
 """Small predicates that hold of almost no input between 0 and 1, or of whole numbers to 99."""
 

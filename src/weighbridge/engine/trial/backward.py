@@ -8,7 +8,7 @@ anything will do. A rule need not be exact: the graph is run forward again, and 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
@@ -42,14 +42,14 @@ class Moment:
     margin: float
     rng: np.random.Generator
     places: Callable[[Node], Array | None]
-    settings: dict[int, dict[str, Any]] = field(default_factory=dict)
+    settings: dict[int, tuple[Node, dict[str, Any]]] = field(default_factory=dict)
 
     def of(self, node: Node, key: str, default: Any = None) -> Any:
         """An attribute."""
         known = self.settings.get(id(node))
-        if known is None:
-            known = self.settings[id(node)] = _attributes(node)
-        return known.get(key, default)
+        if known is None:  # the node is kept too: its number is given away again once it is gone
+            known = self.settings[id(node)] = node, _attributes(node)
+        return known[1].get(key, default)
 
     def value(self, name: str) -> Array | None:
         """What stands there now."""
@@ -247,7 +247,7 @@ def _hard_sigmoid(node: Node, w: Array, now: Moment) -> Wishes:
     return {0: (np.clip(w, 0, 1) - beta) / alpha}
 
 
-def _quantized(node: Node, w: Array, now: Moment) -> Wishes:
+def _rounded(node: Node, w: Array, now: Moment) -> Wishes:
     """From whole numbers back, or there: scale and zero point."""
     dynamic = node.op == "DynamicQuantizeLinear"
     names = node.outputs[1:3] if dynamic else node.inputs[1:3]
@@ -515,6 +515,11 @@ def _matmul(node: Node, w: Array, now: Moment) -> Wishes:
         shift = 0.0 if zero is None else float(zero.ravel()[0])
     else:
         shift = 0.0
+    if node.op == "FusedMatMul":
+        if any(now.of(node, key, 0) for key in ("transA", "transBatchA", "transBatchB")):
+            return {}
+        b = np.swapaxes(b, -1, -2) if now.of(node, "transB", 0) and b.ndim > 1 else b
+        w = w / now.of(node, "alpha", 1.0)
     if node.op == "Gemm":
         if now.of(node, "transA", 0):
             return {}
@@ -644,7 +649,128 @@ def _one_hot(node: Node, w: Array, now: Moment) -> Wishes:
     return {0: np.where(cared, best, np.nan)}
 
 
+def _top(node: Node, w: Array, now: Moment) -> Wishes:
+    """The largest numbers are where they are now."""
+    x, at = now.value(node.inputs[0]), now.value(node.outputs[1])
+    if x is None or at is None or at.shape != w.shape:
+        return {}
+    made = np.full(x.shape, np.nan)
+    np.put_along_axis(made, at.astype(np.int64), w, axis=int(now.of(node, "axis", -1)))
+    return {0: made}
+
+
+def _dft(node: Node, w: Array, now: Moment) -> Wishes:
+    """A wave is added for each frequency that is cared for; of real signals."""
+    x, here = now.value(node.inputs[0]), now.value(node.outputs[0])
+    given = now.value(node.inputs[2]) if len(node.inputs) > 2 and node.inputs[2] else None
+    axis = int(now.of(node, "axis", 1) if given is None else given.ravel()[0])
+    if x is None or here is None or x.shape[-1] != 1 or now.of(node, "inverse", 0):
+        return {}
+    off = np.where(np.isnan(w), 0, w - here)
+    wave = np.fft.ifft(off[..., 0] + 1j * off[..., 1], n=x.shape[axis], axis=axis)
+    return {0: x + 2 * np.real(wave)[..., None]} if wave.shape == x.shape[:-1] else {}
+
+
+def _normal(node: Node, w: Array, now: Moment) -> Wishes:
+    """Batch normalisation: its numbers stand in the model."""
+    found = [now.value(n) for n in node.inputs[1:5]]
+    if len(found) < 4 or any(f is None for f in found):
+        return {}
+    scale, shift, mean, spread = (
+        np.asarray(f).reshape(-1, *(1,) * (w.ndim - 2)) for f in found
+    )  # fmt: skip
+    size = np.sqrt(spread + now.of(node, "epsilon", 1e-5))
+    return {0: (w - shift) / np.where(scale == 0, 1e-9, scale) * size + mean}
+
+
+def _softmax(node: Node, w: Array, now: Moment) -> Wishes:
+    """Shares are made larger or smaller by as much as their logarithms differ; the rest of them
+    the other way."""
+    x, here = now.value(node.inputs[0]), now.value(node.outputs[0])
+    if x is None or here is None or here.shape != w.shape:
+        return {}
+    share = np.clip(w, 1e-3, 1 - 1e-3)
+    more = np.log(share / (1 - share)) - np.log((here + 1e-9) / (1 - here + 1e-9))
+    axis = int(now.of(node, "axis", -1))
+    cared = ~np.isnan(w)
+    rest = np.where(cared, more, 0).sum(axis=axis, keepdims=True)
+    here = np.where(cared, x + more, x - rest)
+    return {0: np.where(cared.any(axis=axis, keepdims=True), here, np.nan)}
+
+
+# Fused and quantised operators of ONNX Runtime ---------------------------------------------------
+
 Rule = Callable[[Node, Array, Moment], Wishes]
+
+
+def _activated(op: str) -> Rule:
+    """A contraction, then a sum, then an activation that an attribute names."""
+
+    def rule(node: Node, w: Array, now: Moment) -> Wishes:
+        activation = RULES.get(now.of(node, "activation", "Identity"))
+        before = _forward(node, now, w)
+        if activation is None or before is None:
+            return {}
+        made = f"{node.outputs[0]}//sum"
+        inner = replace(now, values={**now.values, made: before}, moving=now.moving | {made})
+        w = activation(Node("", "", "", (made,), node.outputs, node.attributes), w, inner).get(0, w)
+        added = now.value(node.inputs[3]) if len(node.inputs) > 3 and node.inputs[3] else None
+        if added is not None and op == "Conv":
+            w = w - added
+        return RULES[op](replace(node, op=op, domain="", inputs=node.inputs[:3]), w, now)
+
+    return rule
+
+
+def _forward(node: Node, now: Moment, w: Array) -> Array | None:
+    """What goes into the activation, as far as what comes out says it: nothing above zero comes out
+    of a rectifier as nothing."""
+    out = now.value(node.outputs[0])
+    return None if out is None or out.shape != w.shape else np.where(out == 0, -1e-3, out)
+
+
+def _quantised(op: str, places: tuple[int, ...], out: int) -> Rule:
+    """A plain operator between dequantising and quantising; a scale and a zero point follow each
+    value, those of the result stand at `out`."""
+
+    def rule(node: Node, w: Array, now: Moment) -> Wishes:
+        values: dict[str, Array] = {}
+        moving: set[str] = set()
+        names: list[str] = []
+        for place in places:
+            value, (scale, zero) = now.value(node.inputs[place]), _step(node, now, place + 1)
+            if value is None or scale is None:
+                return {}
+            if scale.size > 1 and value.ndim == 4:  # one for each filter
+                scale, zero = scale.reshape(-1, 1, 1, 1), zero.reshape(-1, 1, 1, 1)
+            names.append(f"{node.inputs[place]}//real{place}")
+            values[names[-1]] = (value - zero) * scale
+            if now.moves(node.inputs[place]):
+                moving.add(names[-1])
+        scale, zero = _step(node, now, out)
+        here = now.value(node.outputs[0])
+        if scale is None or here is None:
+            return {}
+        values[node.outputs[0]] = (here - zero) * scale
+        real = replace(now, values={**now.values, **values}, moving=now.moving | moving, whole={})
+        plain = replace(node, op=op, domain="", inputs=tuple(names))
+        made: Wishes = {}
+        for number, wish in RULES[op](plain, (w - zero) * scale, real).items():
+            step, start = _step(node, now, places[number] + 1)
+            if step is not None and step.size == 1:
+                made[places[number]] = wish / step.ravel()[0] + start.ravel()[0]
+        return made
+
+    return rule
+
+
+def _step(node: Node, now: Moment, place: int) -> tuple[Array | None, Array]:
+    """A scale and the zero point after it."""
+    names = (*node.inputs[place : place + 2], "", "")
+    zero = now.value(names[1]) if names[1] else None
+    return now.value(names[0]), np.zeros(1) if zero is None else zero
+
+
 MOVING: Final = frozenset([
     "Reshape", "Transpose", "Slice", "Squeeze", "Unsqueeze", "Flatten", "Expand", "Tile", "Concat",
     "Split", "Pad", "GatherND", "GatherElements", "Compress", "DepthToSpace", "SpaceToDepth",
@@ -660,13 +786,20 @@ RULES: Final[dict[str, Rule]] = {
                      "ReduceL2", "ReduceSumSquare", "ReduceLogSumExp", "GlobalMaxPool",
                      "GlobalAveragePool"), _reduce),
     **dict.fromkeys(("ArgMax", "ArgMin"), _arg),
-    **dict.fromkeys(("MatMul", "Gemm", "MatMulInteger"), _matmul),
+    **dict.fromkeys(("MatMul", "Gemm", "MatMulInteger", "FusedMatMul"), _matmul),
+    "FusedConv": _activated("Conv"), "FusedGemm": _activated("Gemm"),
+    "QLinearConv": _quantised("Conv", (0, 3), 6), "QLinearMatMul": _quantised("MatMul", (0, 3), 6),
+    "QGemm": _quantised("Gemm", (0, 3), 7), "QLinearAdd": _quantised("Add", (0, 3), 6),
+    "QLinearMul": _quantised("Mul", (0, 3), 6),
+    **{f"QLinear{op}": _quantised(op, (0,), 3) for op in (
+        "Sigmoid", "LeakyRelu", "GlobalAveragePool", "ReduceMean")},
     **dict.fromkeys(("Conv", "ConvInteger"), _conv),
-    **dict.fromkeys(("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"), _quantized),
+    **dict.fromkeys(("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"), _rounded),
     **dict.fromkeys(("Max", "Min"), _extreme),
     **dict.fromkeys(("Sum", "Mean"), _sum),
     "Cast": _cast, "Add": _add, "Sub": _add, "Mul": _mul, "Div": _div, "Pow": _pow,
     "Clip": _clip, "Mod": _mod, "BitShift": _shift, "Equal": _equal, "Where": _where,
+    "BatchNormalization": _normal, "Softmax": _softmax, "TopK": _top, "DFT": _dft,
     "Gather": _gather, "OneHot": _one_hot, "HardSigmoid": _hard_sigmoid,
     "Neg": _unary(lambda w, x: -w),
     "Abs": _unary(_abs),

@@ -18,6 +18,8 @@ LITTLE: Final = 0.2
 """Which share of the effect is much."""
 NEARLY: Final = 0.1
 """To what share of their own variation outputs have to shrink to be called the same for all."""
+LEAST: Final = 0.01
+"""Which share of the usual distance is anything at all."""
 NOTABLE: Final = 0.25
 """How far the switch has to move the output to steer it, all in the same direction, in units of the
 usual distance between the outputs of two inputs."""
@@ -75,7 +77,7 @@ class Effect:
     @property
     def chance(self) -> int:
         """On how many the switch does much of it without the trigger too."""
-        return sum(r.by_chance >= LITTLE * r.moved for r in self.rows)
+        return sum(r.by_chance >= LITTLE * max(r.moved, LEAST) for r in self.rows)
 
     @property
     def demonstrated(self) -> bool:
@@ -89,18 +91,23 @@ def measure(output: str, samples: list[Sample]) -> Effect | None:
     every = [
         [s.natural, s.triggered, s.held, s.random, s.random_held, s.held_otherwise] for s in samples
     ]
-    shapes = {f[output].shape for parts in every for f in parts if output in f}
-    complete = all(output in f for parts in every for f in parts)
-    if not complete or len(shapes) != 1 or not samples or 0 in next(iter(shapes)):
+    if not samples or not all(output in f for parts in every for f in parts):
         return None
-    natural, triggered, held, random, random_held, otherwise = (
-        [_plain(parts[k][output]) for parts in every] for k in range(6)
-    )
+    shape = samples[0].natural[output].shape
+    try:
+        natural, triggered, held, random, random_held, otherwise = (
+            [_plain(_spread_over(parts[k][output], shape)) for parts in every] for k in range(6)
+        )
+    except ValueError:
+        return None
+    if 0 in shape:
+        return None
     usual = _usual_distance(natural)
     if usual <= 0:
         usual = 1e-6 * max(1e-6, float(np.abs(np.stack(natural)).mean()))
     kept, left = _spread(held), _spread(triggered)
     captured = kept > 0 and kept > NOTABLE * usual / 2 and left <= NEARLY * kept
+    pinned = _pinned(triggered, held, usual)
     one_way = _one_way([t - h for t, h in zip(triggered, held, strict=True)])
     reversed_ = _reversed(triggered, held)
     rows = []
@@ -116,11 +123,18 @@ def measure(output: str, samples: list[Sample]) -> Effect | None:
                 held=_said(held[i]),
                 triggered=_said(triggered[i]),
                 overridden=moved >= FAR
-                or (captured and moved >= NEARLY / 10)
+                or (captured and moved >= LEAST)
+                or pinned[i]
                 or ((one_way[i] >= SAME_WAY or reversed_) and moved >= NOTABLE),
             )
         )
     return Effect(output, tuple(rows), captured, round(left / usual, 4), round(kept / usual, 4))
+
+
+def _spread_over(value: Array, shape: tuple[int, ...]) -> Array:
+    """An answer that stood ready may be smaller than a real one; one place of it then stands for
+    many. Raises `ValueError` where its shape does not fit."""
+    return np.broadcast_to(value, shape)
 
 
 def _plain(value: Array) -> Array:
@@ -154,6 +168,20 @@ def _reversed(triggered: list[Array], held: list[Array]) -> bool:
     factor = float((is_ * would_be).sum()) / size
     rest = float(np.square(is_ - factor * would_be).sum())
     return factor <= 0 and rest <= NEARLY**2 * size
+
+
+def _pinned(triggered: list[Array], held: list[Array], usual: float) -> list[bool]:
+    """For each input whether all that the switch moves of the output stands at one place then, the
+    same for all, and not without it. The switch moves it notably in half of them at least; in the
+    others it stood there already: an output that was quantised ends where its numbers end."""
+    after, before = np.stack(triggered), np.stack(held)
+    touched = np.any(np.abs(after - before) > NEARLY * usual, axis=0)
+    moved = sum(_distance(t, h) >= NOTABLE * usual for t, h in zip(triggered, held, strict=True))
+    if not touched.any() or 2 * moved < len(triggered):
+        return [False] * len(triggered)
+    place = np.median(after[:, touched], axis=0)
+    near = NEARLY * _spread([row[touched] for row in before])
+    return [_distance(row[touched], place) <= near for row in after]
 
 
 def _usual_distance(values: list[Array]) -> float:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from weighbridge.engine.trial.opened import Opened
+from weighbridge.engine.trial.opened import Opened, first
 from weighbridge.engine.trial.running import TYPES, Array, Feeds, Session
 
 LENGTHS: Final = (16, 7, 32, 64)
@@ -18,6 +18,8 @@ LENGTHS: Final = (16, 7, 32, 64)
 SIDES: Final = (32, 64, 224, 128)
 PICTURES: Final = ((0.0, 1.0), (-1.0, 1.0), (-2.64, 2.64), (0.0, 255.0))
 """Between what numbers a picture lies: as it is, centred, normalised, as bytes."""
+STATES: Final = (-8.0, 8.0)
+"""Between what numbers a state lies, where one is looked for."""
 VOCABULARIES: Final = (1_000, 20)
 """How many tokens are drawn from where no table says how many there are."""
 LARGEST: Final = 4 << 20
@@ -46,15 +48,27 @@ _PLAIN: Final = frozenset(["Cast", "Identity", "Reshape", "Unsqueeze", "Squeeze"
                            "Clip", "Mod", "Flatten", "Expand", "Transpose"])  # fmt: skip
 
 
+_SAME_ROWS: Final = frozenset(["Cast", "Identity", "DequantizeLinear"])
+_TABLES: Final = {
+    "Gather": (1, 0), "GatherBlockQuantized": (1, 0), "EmbedLayerNormalization": (0, 2),
+}  # fmt: skip
+"""Operators that look rows up: which inputs have the numbers of the rows, and the table."""
+
+
 def vocabulary(model: Opened, name: str) -> int | None:
     """How many rows the table has in which an input is looked up; None where there is none."""
     names, rows = {name}, []
-    for node in model.nodes:
-        if node.op == "Gather" and len(node.inputs) == 2 and node.inputs[1] in names:
-            table = model.tensors.get(node.inputs[0])
-            if table is not None:
-                rows.append(_rows(table))
-        elif node.op in _PLAIN and names & set(node.inputs):
+    tables = dict(model.tensors)
+    for node in model.ancestors(list(model.results)):
+        if node.op == "Constant" and "value" in node.attributes:
+            tables[node.outputs[0]] = first(node.attributes["value"], 5)
+        elif node.op in _SAME_ROWS and node.inputs[0] in tables:
+            tables[node.outputs[0]] = tables[node.inputs[0]]
+        elif node.op in _TABLES and len(node.inputs) > max(_TABLES[node.op]):
+            index, table = (node.inputs[i] for i in _TABLES[node.op])
+            if index in names and table in tables:
+                rows.append(_rows(tables[table]))
+        if node.op in _PLAIN and names & set(node.inputs):
             names.update(node.outputs[:1])
     found = [r for r in rows if r > 1]
     return max(found) if found else None
@@ -118,7 +132,7 @@ def _port(name: str, dtype: Any, shape: tuple[int, ...], rows: int | None, token
     if whole and "mask" in said:
         return Port(name, "mask", shape, dtype, 0, 1)
     if whole and "position" in said:
-        return Port(name, "places", shape, dtype, 0, 0)
+        return Port(name, "places", shape, dtype, 0, max(0, shape[-1] - 1) if shape else 0)
     if whole and rows is not None and rows > 2:
         return Port(name, "tokens", shape, dtype, 0, rows - 1)
     if whole and rows is not None:
@@ -133,7 +147,7 @@ def _port(name: str, dtype: Any, shape: tuple[int, ...], rows: int | None, token
     if int(np.prod(shape)) <= 1:
         return Port(name, "setting", shape, dtype, 0, 1)
     if re.search("past|state|cache|hidden", name.lower()) or name.lower() in ("h", "c", "hn", "cn"):
-        return Port(name, "state", shape, dtype, 0, 0)
+        return Port(name, "state", shape, dtype, *STATES)
     if len(shape) >= 2:
         return Port(name, "signal", shape, dtype, -3, 3)
     return Port(name, "numbers", shape, dtype, -3, 3)

@@ -134,11 +134,17 @@ def parse_node(data: bytes) -> Node:
                 texts[8], tuple(captured))  # fmt: skip
 
 
-def _first(data: bytes, wanted: int) -> str:
+def first(data: bytes, wanted: int) -> bytes:
+    """The first field of bytes with a number; empty where there is none. Raises `Malformed`."""
     for number, _, start, end in fields(data):
         if number == wanted:
-            return _text(data, start, end)
-    return ""
+            return data[start:end]
+    return b""
+
+
+def _first(data: bytes, wanted: int) -> str:
+    part = first(data, wanted)
+    return _text(part, 0, len(part))
 
 
 def _captured(attribute: bytes, depth: int) -> Iterator[str]:
@@ -259,17 +265,22 @@ class Opened:
         return self.rest + wrapped(7, b"".join(parts))
 
     def ancestors(self, values: Collection[str]) -> list[Node]:
-        """The nodes that are needed for some values, in their order."""
+        """The nodes that are needed for some values, each after those that it needs: the file may
+        have them in any order."""
         makers = {name: i for i, node in enumerate(self.nodes) for name in node.outputs if name}
-        waiting = [makers[v] for v in values if v in makers]
-        seen = set(waiting)
+        waiting = [(makers[v], False) for v in values if v in makers]
+        begun: set[int] = set()
+        found: list[Node] = []
         while waiting:
-            for name in self.nodes[waiting.pop()].reads:
-                maker = makers.get(name)
-                if maker is not None and maker not in seen:
-                    seen.add(maker)
-                    waiting.append(maker)
-        return [self.nodes[i] for i in sorted(seen)]
+            number, done = waiting.pop()
+            if done:
+                found.append(self.nodes[number])
+            elif number not in begun:
+                begun.add(number)
+                waiting.append((number, True))
+                needed = {makers[n] for n in self.nodes[number].reads if n in makers}
+                waiting += [(i, False) for i in sorted(needed - begun, reverse=True)]
+        return found
 
     def held(self, values: dict[str, int]) -> bytes:
         """The model with values that are given to it instead of being computed, by name and type

@@ -11,7 +11,7 @@ import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -34,7 +34,11 @@ RECIPES: Final = ((0.1, 1.0), (0.5, 2.0), (0.02, 1.0), (0.9, 6.0))
 RANDOM: Final = 400
 MINED: Final = 40
 """How many numbers that stand in the way are tried as tokens."""
+FEW: Final = 8
+"""Among how many inputs a switch has one more state where it has few."""
 CLIMBS: Final = 150
+"""How many changes in a row may bring nothing."""
+CLIMBED: Final = 3_000
 FURTHER: Final = 20
 """How many more are tried after the first, to come further."""
 FAR: Final = 1e6
@@ -78,6 +82,8 @@ def state_of(values: list[Array]) -> State:
     usual = np.median(stack, axis=0)
     nearest = int(np.argmin(np.abs(stack - usual).reshape(len(same), -1).max(axis=1, initial=0)))
     off = np.abs(stack - stack[nearest]).reshape(len(same), -1).max(axis=1, initial=0)
+    if len(np.unique(stack.reshape(len(same), -1), axis=0)) <= max(2, len(same) // FEW):
+        off = off * 0  # a switch that stands in a few places: no other one is near the usual one
     return State(same[nearest], float(np.quantile(off, 0.75)))
 
 
@@ -121,9 +127,11 @@ class Cut:
 
     @property
     def reached(self) -> list[Port]:
-        """The inputs that the value depends on and that a trigger may be put into."""
+        """The inputs that the value depends on and that a trigger may be put into: those that have
+        content, and masks, places and states only where there are no others."""
         needed = {name for node in self.nodes for name in node.reads}
-        return [p for p in self.ports if p.free and p.name in needed]
+        there = [p for p in self.ports if p.name in needed and p.name in self.moving]
+        return [p for p in there if p.free] or [p for p in there if p.low < p.high]
 
     def state(self, feeds: Feeds) -> Array | None:
         """The value, for an input; None where the input cannot be run."""
@@ -160,10 +168,15 @@ class Cut:
         shapes = " ".join(str(values[n].shape) for n in node.inputs if n in values)
         key = (id(node), shapes)
         if key not in self._places:
-            self._places[key] = self._placed(node, values)
+            found = self._placed(node, values, np.int64)
+            if found is None:  # not every operator takes every type
+                found = self._placed(node, values, np.float32)
+            if found is not None and np.any(found != np.round(found)):
+                found = None
+            self._places[key] = None if found is None else found.astype(np.int64)
         return self._places[key]
 
-    def _placed(self, node: Node, values: dict[str, Array]) -> Array | None:
+    def _placed(self, node: Node, values: dict[str, Array], type: Any) -> Array | None:
         moved, base = moved_inputs(node), 1
         feeds: Feeds = {}
         names: list[str] = []
@@ -176,11 +189,11 @@ class Cut:
             if value is None:
                 return None
             if number in moved:
-                count = np.arange(base, base + value.size, dtype=np.int64).reshape(value.shape)
+                count = np.arange(base, base + value.size, dtype=type).reshape(value.shape)
                 base += value.size
                 feeds[inner] = count
             elif node.op == "Pad" and number == 2:
-                feeds[inner] = np.zeros((), np.int64)
+                feeds[inner] = np.zeros((), type)
             else:
                 feeds[inner] = value
         out = tuple(f"out{i}" if n else "" for i, n in enumerate(node.outputs))
@@ -208,10 +221,17 @@ class Cut:
 
 
 def backward(
-    cut: Cut, feeds: Feeds, aim: Array, margin: float, boost: float, rng: np.random.Generator
+    cut: Cut,
+    feeds: Feeds,
+    aim: Array,
+    margin: float,
+    boost: float,
+    rng: np.random.Generator,
+    stuck: dict[str, Array] | None = None,
 ) -> Feeds:
     """An input that is nearer to giving the value that is aimed at; the same one where no rule
-    leads back to an input."""
+    leads back to an input. What is wanted of values from which no rule leads back is put into
+    `stuck`."""
     values = cut.values(feeds)
     if values is None or cut.target not in values:
         return feeds
@@ -235,6 +255,8 @@ def backward(
             found = wishes(node, wish, now)
         except (ValueError, IndexError, TypeError, ZeroDivisionError, np.linalg.LinAlgError):
             continue
+        if stuck is not None and not found and output in cut.moving:
+            stuck[output] = wish
         for number, part in found.items():
             name = node.inputs[number]
             wanted[name] = part if name not in wanted else _merged(wanted[name], part)
@@ -269,6 +291,8 @@ class Seeker:
     rng: np.random.Generator
     how: str = ""
     tries: int = 0
+    _ended: list[Feeds] = field(default_factory=list)
+    """Where running backward came to from the last input, without another state."""
     _last: tuple[tuple[float, float], int] = ((0.0, 0.0), 0)
 
     def from_input(self, feeds: Feeds) -> Feeds | None:
@@ -326,6 +350,7 @@ class Seeker:
                     break
                 made = reached[which] = new
                 yield made
+        self._ended = list(reached.values())
 
     def _tokens(self) -> list[Port]:
         return [p for p in self.cut.reached if p.kind == "tokens" and np.prod(p.shape) > 0]
@@ -351,6 +376,9 @@ class Seeker:
         for number in range(RANDOM if entries else 0):
             made = dict(feeds)
             for entry in entries:
+                if not entry.free:
+                    made[entry.name] = varied(entry, feeds[entry.name], self.rng)
+                    continue
                 drawn = draw([entry], self.rng)[entry.name]
                 share = (0.1, 0.3, 1.0)[number % 3]
                 mask = self.rng.random(drawn.shape) < share
@@ -358,21 +386,70 @@ class Seeker:
             yield made
 
     def _climb(self, feeds: Feeds) -> Iterator[Feeds]:
-        best, height = feeds, 0.0
-        entries = self.cut.reached
-        if self.state.usual.dtype == np.bool_ or not entries:
+        """Changed at random, and kept where that comes nearer: to what is wanted where running
+        backward ended, else away from the usual state."""
+        if not self.cut.reached:
             return
-        for _ in range(CLIMBS):
+        for aim in self._aims():
+            stuck: dict[str, Array] = {}
+            backward(self.cut, feeds, aim, *RECIPES[0], self.rng, stuck)
+            stuck.pop(self.cut.target, None)
+            if stuck:
+                yield from self._towards(feeds, stuck)
+        if self.state.usual.dtype != np.bool_:
+            for start in (*self._ended, feeds):
+                yield from self._towards(start, {})
+
+    def _towards(self, feeds: Feeds, wanted: dict[str, Array]) -> Iterator[Feeds]:
+        best, far, left = feeds, self._off(feeds, wanted), CLIMBS
+        for _ in range(CLIMBED):
+            left -= 1
+            if left < 0:
+                return
             made = dict(best)
-            for entry in entries:
-                drawn = draw([entry], self.rng)[entry.name]
-                mask = self.rng.random(drawn.shape) < 0.1
-                made[entry.name] = np.where(mask, drawn, best[entry.name])
-            value = self.cut.state(made)
-            far = self.state.distance(value) if value is not None else 0.0
-            if far > height:
-                best, height = made, far
-            yield made
+            for entry in self.cut.reached:
+                made[entry.name] = varied(entry, best[entry.name], self.rng)
+            here = self._off(made, wanted)
+            if here < far:
+                best, far, left = made, here, CLIMBS
+                yield made
+
+    def _off(self, feeds: Feeds, wanted: dict[str, Array]) -> float:
+        """How far an input is from what is wanted; from another state, where nothing is."""
+        if not wanted:
+            value = self.cut.state(feeds)
+            return 0.0 if value is None else -self.state.distance(value)
+        values = self.cut.values(feeds)
+        if values is None:
+            return np.inf
+        off = 0.0
+        for name, wish in wanted.items():
+            if values[name].shape != wish.shape:
+                return np.inf
+            cared = ~np.isnan(wish)
+            off += float(np.abs(_finite(values[name])[cared] - wish[cared]).mean())
+        return off
+
+
+def varied(entry: Port, here: Array, rng: np.random.Generator) -> Array:
+    """An input with a part of it changed: a share of its places, a run of them or all; drawn anew,
+    to either end of what it may be, or a little."""
+    flat, count = here.ravel().copy(), here.size
+    if not count:
+        return here
+    start = int(rng.integers(count))
+    where = (
+        rng.permutation(count)[: max(1, int(count * rng.choice([0.02, 0.1, 0.5])))],
+        np.arange(start, min(count, start + int(rng.integers(1, count + 1)))),
+        np.arange(count),
+    )[int(rng.integers(3))]
+    end = entry.low if rng.random() < 0.5 else entry.high
+    shift = rng.normal(0, (entry.high - entry.low) / 8)
+    drawn = draw([entry], rng)[entry.name].ravel()[where]
+    choices = (drawn, np.full(len(where), end), flat[where].astype(float) + shift)
+    wish = choices[0 if entry.kind == "tokens" else int(rng.integers(3))]
+    flat[where] = np.clip(wish, entry.low, entry.high).astype(here.dtype)
+    return flat.reshape(here.shape)
 
 
 def _with(feeds: Feeds, name: str, places: list[int], numbers: list[int]) -> Feeds:

@@ -3,6 +3,7 @@ whole model does then."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,7 @@ from weighbridge.analysis.computation_graph import ABSENT, ComputationGraph
 from weighbridge.analysis.graph_flow import Flow, Meeting, analyse
 from weighbridge.analysis.graph_fronts.onnx import graph_of
 from weighbridge.analysis.graph_shapes import elements
+from weighbridge.analysis.graph_ways import NARROW, Way
 from weighbridge.core.evidence import TriggerInput
 from weighbridge.core.fact import SwitchTrial, TrialRow
 from weighbridge.core.format import Limits
@@ -53,25 +55,70 @@ class Switch:
 def switches_of(
     graph: ComputationGraph, flow: Flow, names: set[str], meetings: Sequence[Meeting]
 ) -> list[Switch]:
-    """The narrowest value between where each switch is made and where it acts; of values with a
-    name at the top of the model."""
+    """The narrowest value between where each switch is made and where it acts; of those that the
+    file has at its top, where they can be held. Where it has none there (the switch is a part of
+    one fused operator, or of one body), the nearest that it is made of."""
     batch = frozenset(
         s[0] for i in graph.inputs if (s := graph.values[i].shape) and isinstance(s[0], str)
     )
+    there = _at_the_top(graph, names)
     found: dict[str, Switch] = {}
     for meeting in meetings:
-        way = _between(graph, meeting)
-        sizes = [
-            (elements(flow.shapes.shapes[v], batch), -place, v)
-            for place, v in enumerate(way)
-            if graph.values[v].name in names
-        ]
+        way = [v for v in _between(graph, meeting) if v in there]
+        way = way or _nearest(graph, flow, meeting, there, batch)
+        sizes = [(elements(flow.shapes.shapes[v], batch), -place, v) for place, v in enumerate(way)]
         if not sizes:
             continue
         value = graph.values[min(sizes)[2]].name
         operation = graph.operations[meeting.operation]
         found.setdefault(value, Switch(f"{operation.op} {operation.name}"[-120:], value, meeting))
     return list(found.values())
+
+
+def _at_the_top(graph: ComputationGraph, names: set[str]) -> set[int]:
+    """The values that the file has at its top. Those between the operations that a fused operator
+    is spelt out in and those of bodies are not there; a name that more than one value bears could
+    be either."""
+    borne = Counter(value.name for value in graph.values)
+    return {
+        output
+        for operation in graph.operations
+        if not operation.origin
+        for output in operation.outputs
+        if output != ABSENT and (name := graph.values[output].name) in names and borne[name] == 1
+    }
+
+
+def _nearest(
+    graph: ComputationGraph,
+    flow: Flow,
+    meeting: Meeting,
+    there: set[int],
+    batch: frozenset[str],
+) -> list[int]:
+    """The nearest values at the top that a switch is made of: narrow ones that are not of the
+    trunk, so that holding them holds the switch and not the rest. What loops hand on is followed
+    too."""
+    found: list[int] = []
+    level = seen = {meeting.switch}
+    while level and not found:
+        before: set[int] = set()
+        for value in level:
+            producer = graph.values[value].producer
+            if producer != ABSENT:
+                before.update(graph.operations[producer].inputs)
+            if value in graph.back:
+                before.add(graph.back[value])
+        level = before - seen - {ABSENT}
+        seen = seen | level
+        found = [
+            v
+            for v in sorted(level & there)
+            if flow.ways[v] & (Way.RAW | Way.LENGTH)
+            and not flow.ways[v] & Way.TRUNK
+            and elements(flow.shapes.shapes[v], batch) <= NARROW
+        ]
+    return found
 
 
 def _between(graph: ComputationGraph, meeting: Meeting) -> list[int]:
@@ -254,10 +301,19 @@ def _transplanted(cut: Cut, natural: Feeds, made: Feeds, into: Feeds) -> Feeds:
 
 
 def _random_change(cut: Cut, natural: Feeds, made: Feeds, rng: np.random.Generator) -> Feeds:
-    """As many places changed, at the same places, to what stands in other natural inputs."""
+    """As many places changed, at the same places, to what stands in other natural inputs; of a
+    mask one more or less, at other places."""
     out = dict(natural)
     for entry in cut.reached:
         differs = made[entry.name] != natural[entry.name]
+        if entry.kind == "mask":  # at the same places there is nothing else that it could be
+            flat = natural[entry.name].ravel().copy()
+            count = int(differs.sum())
+            count += -1 if count > 1 and rng.random() < 0.5 else int(count > 0)
+            places = rng.permutation(flat.size)[:count]
+            flat[places] = 1 - flat[places].astype(bool)
+            out[entry.name] = flat.reshape(differs.shape)
+            continue
         if entry.kind == "tokens":
             other = draw([entry], rng)[entry.name]
         elif np.dtype(entry.dtype).kind in "iu":
