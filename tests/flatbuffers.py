@@ -30,7 +30,7 @@ def u64(value: int) -> bytes:
     return struct.pack("<Q", value)
 
 
-def vector(code: str, *values: int) -> Raw:
+def vector(code: str, *values: float) -> Raw:
     made = Raw(struct.pack(f"<{len(values)}{code}", *values))
     made.elements = len(values)
     return made
