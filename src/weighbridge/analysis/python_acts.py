@@ -21,7 +21,7 @@ from weighbridge.core.evidence import Text
 from weighbridge.core.finding import Action
 from weighbridge.core.location import Location
 from weighbridge.formats.payload import CONCEALED, EMBEDDED, is_code
-from weighbridge.formats.python_source import PythonSource
+from weighbridge.formats.python_source import PythonSource, children
 from weighbridge.intel.source_calls import collector, effects, place
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -543,13 +543,13 @@ def _scopes(tree: ast.Module) -> Iterator[_Scope]:
                 pending.append(("__main__", list(node.body), False))
                 continue
             nodes.append(node)
-            children = list(ast.iter_child_nodes(node))
+            below = children(node)
             if isinstance(node, ast.ClassDef):
-                plain = [c for c in children if c not in node.decorator_list]
-                children = [*map(partial(_applied, node), node.decorator_list), *plain]
+                plain = [c for c in below if c not in node.decorator_list]
+                below = [*map(partial(_applied, node), node.decorator_list), *plain]
                 for child in node.body:
                     prefixes[id(child)] = f"{prefixes.get(id(node), name)}.{node.name}".lstrip(".")
-            stack += reversed(children)
+            stack += reversed(below)
         yield _Scope(name, nodes, on_import)
 
 

@@ -107,6 +107,21 @@ _CHILDREN: Final = {
 _FUNCTIONS: Final = frozenset({ast.FunctionDef, ast.AsyncFunctionDef})
 
 
+def children(node: ast.AST) -> list[ast.AST]:
+    """The nodes right below one, in the order of the text, without operators and contexts."""
+    found: list[ast.AST] = []
+    for field in _CHILDREN[type(node)]:
+        value = getattr(node, field, None)
+        if type(value) is list:
+            if field in _HOLED:
+                found += [item for item in value if isinstance(item, ast.AST)]
+            else:
+                found += value
+        elif isinstance(value, ast.AST):
+            found.append(value)
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class Nodes:
     """The nodes of a tree, without names, constants, operators and contexts. Those of a function's
