@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import sys
 from pathlib import Path
 
 import msgspec
@@ -545,3 +546,18 @@ def test_a_credential_in_the_code_is_found_and_not_shown(text: str) -> None:
 )
 def test_what_stands_for_a_credential_is_none(text: str) -> None:
     assert CREDENTIAL not in said(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("def first[T](x: T) -> T:\n    return x\n", "type parameters of Python 3.12"),
+        ("type Pair = tuple[int, int]\n", "type parameters of Python 3.12"),
+        ("x = f'{a['b']}'\n", "an f-string of Python 3.12"),
+        ("print 'a'\n", "is not Python 3 as 3."),
+    ],
+)
+def test_source_that_is_newer_is_a_gap_that_says_so(text: str, why: str) -> None:
+    _, gaps, _ = audited({"train.py": text})
+    newer = "of Python" in why and sys.version_info >= (3, 12)
+    assert gaps == [] if newer else why in " ".join(g.message for g in gaps)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import io
 import re
+import sys
 import tokenize
 import warnings
 from collections import deque
@@ -205,11 +206,24 @@ def read_tree(data: bytes) -> tuple[str, ast.Module]:
             warnings.simplefilter("ignore")
             return text, ast.parse(text)
     except SyntaxError as error:
-        why = f"line {error.lineno} is not Python 3: {error.msg}"
-        raise Malformed(why[:200], None) from None
+        version = f"{sys.version_info.major}.{sys.version_info.minor}"
+        why = f"line {error.lineno} is not Python 3 as {version} reads it: {error.msg}"
+        raise Malformed(f"{why[:160]}{_newer(error)}", None) from None
     except (ValueError, RecursionError, MemoryError) as error:
         why = f"it cannot be parsed: {type(error).__name__}: {str(error)[:80]}"
         raise Malformed(why, None) from None
+
+
+_GENERIC: Final = re.compile(r"\s*(?:(?:async )?def|class) +\w+ *\[|\s*type +\w+")
+
+
+def _newer(error: SyntaxError) -> str:
+    """Which newer Python a line that cannot be read looks like, to follow a reason."""
+    if sys.version_info >= (3, 12):
+        return ""
+    what = "type parameters" if _GENERIC.match(error.text or "") else ""
+    what = what or ("an f-string" if error.msg.startswith("f-string") else "")
+    return f" (it may be {what} of Python 3.12)" if what else ""
 
 
 def _parse(blob: Blob, where: Location, limits: Limits) -> PythonSource:
