@@ -135,7 +135,7 @@ def _lines(found: list[Practice]) -> str:
 def of_source(source: PythonSource) -> Iterator[Practice | Egress]:
     """What a file of Python does."""
     found = read(source.text, source.tree, nodes(source), source.where.path)
-    lines = source.text.split("\n")
+    lines = source.text.split("\n") if found.met else []
     yield from _facts(found, source.where, lambda line: _at(source.where, line), lines)
 
 

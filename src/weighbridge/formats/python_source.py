@@ -105,6 +105,7 @@ _CHILDREN: Final = {
     for kind in vars(ast).values()
     if isinstance(kind, type) and issubclass(kind, ast.AST)
 }
+_LEAVES: Final = frozenset({ast.Name, ast.Constant})
 _FUNCTIONS: Final = frozenset({ast.FunctionDef, ast.AsyncFunctionDef})
 
 
@@ -121,6 +122,16 @@ def children(node: ast.AST) -> list[ast.AST]:
         elif isinstance(value, ast.AST):
             found.append(value)
     return found
+
+
+def walk(tree: ast.AST) -> Iterator[ast.AST]:
+    """All nodes below one in the order of `ast.walk`, without names, constants, operators and
+    contexts."""
+    waiting: deque[ast.AST] = deque((tree,))
+    while waiting:
+        node = waiting.popleft()
+        yield node
+        waiting.extend([n for n in children(node) if type(n) not in _LEAVES])
 
 
 @dataclass(frozen=True, slots=True)
