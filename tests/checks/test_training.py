@@ -542,6 +542,7 @@ def test_a_credential_in_the_code_is_found_and_not_shown(text: str) -> None:
         "m = f(token='meta-llama/Llama-2-7b-chat-hf', api_key='EMPTY')\n",
         f"m = load('some/model', revision='{KEY}')\n",
         "p(token='my-model-v2-instruct-2024')\n",
+        "import posthog\nposthog.api_key = 'phc_Q44wUK9R1J6HYVdfJarTEPqVAoRPJzMXzFcj8PIrJgQ'\n",
     ],
 )
 def test_what_stands_for_a_credential_is_none(text: str) -> None:

@@ -34,6 +34,8 @@ _BEGINS: Final = re.compile(
 _HEX: Final = re.compile(r"[0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{64}", re.IGNORECASE)
 _LITERAL: Final = re.compile(r"[\w.+/=~-]{16,300}")
 LONGEST: Final = 300
+_PUBLIC: Final = ("phc_", "pk_live_", "pk_test_")
+"""Keys that are made to be read by everybody: PostHog's for sending events, Stripe's of a page."""
 
 
 class Literal(msgspec.Struct, frozen=True):
@@ -48,7 +50,7 @@ def credible(value: object) -> bool:
     """Whether a constant can be a credential."""
     if not isinstance(value, str) or not 16 <= len(value) <= LONGEST:
         return False
-    if not _LITERAL.fullmatch(value) or is_placeholder(value):
+    if not _LITERAL.fullmatch(value) or is_placeholder(value) or value.startswith(_PUBLIC):
         return False
     if known := _BEGINS.fullmatch(value):
         return len(set(known[1])) >= 8 and any(c.isdigit() for c in known[1])
