@@ -263,26 +263,84 @@ case(
     },
     UNTRUSTED + "block",
 )
-case(
-    "an artifact of a pull request is run",
-    "attack",
-    {
-        ".github/workflows/ci.yml": workflow("pull_request:", CHECKOUT, "run: make").replace(
-            "name: w", "name: CI"
-        ),
-        ".github/workflows/after.yml": workflow(
-            "workflow_run:\n  workflows: [CI]\n  types: [completed]",
-            f"""
-        uses: actions/download-artifact@{SHA}
-        with:
-          run-id: ${{{{ github.event.workflow_run.id }}}}
-        """,
-            "run: bash publish.sh",
-            job=TOKEN,
-        ),
-    },
-    UNTRUSTED + "review",
-)
+CI = {
+    ".github/workflows/ci.yml": workflow("pull_request:", CHECKOUT, "run: make").replace(
+        "name: w", "name: CI"
+    )
+}
+AFTER = "workflow_run:\n  workflows: [CI]\n  types: [completed]"
+RUN_ID = "run-id: ${{ github.event.workflow_run.id }}"
+
+
+def taking(with_: str = "name: site") -> str:
+    """The step that downloads an artifact of the run before."""
+    given = "".join(f"\n  {line}" for line in (RUN_ID, *with_.split("\n")) if line)
+    return f"uses: actions/download-artifact@{SHA}\nwith:{given}"
+
+
+def after(*steps: str, job: str = TOKEN) -> dict[str, str]:
+    """A workflow on pull requests, and one that follows it."""
+    return {**CI, ".github/workflows/after.yml": workflow(AFTER, *steps, job=job)}
+
+
+UNZIP = f"""
+uses: actions/github-script@{SHA}
+with:
+  script: |
+    const all = await github.rest.actions.listWorkflowRunArtifacts({{...context.repo, run_id: 1}});
+"""
+for name, steps in {
+    "an artifact of a pull request is run": (taking(), "run: bash publish.sh"),
+    "an artifact of a pull request is run from a folder in it": (
+        taking(), "run: bash ./build/deploy.sh",
+    ),
+    "an artifact lies over what was checked out": (
+        CHECKOUT, taking(), "run: ./scripts/comment.sh",
+    ),
+    "an artifact brings the makefile": (CHECKOUT, taking(), "run: make report"),
+    "an artifact in a folder that is run": (CHECKOUT, taking("path: pr"), "run: bash pr/run.sh"),
+    "gh unpacks the artifact and runs it": (
+        CHECKOUT, "run: |\n  gh run download 1 -n site\n  python scripts/upload.py",
+    ),
+    "the artifact is unzipped over the checkout": (
+        CHECKOUT, UNZIP, "run: unzip artifact.zip", "run: python scripts/upload.py",
+    ),
+    "the artifact replaces the local action": (
+        CHECKOUT, taking(), "uses: ./.github/actions/publish",
+    ),
+}.items():  # fmt: skip
+    files = after(*steps)
+    if "local action" in name:
+        files[".github/actions/publish/action.yml"] = "runs:\n  using: composite\n  steps: []\n"
+    case(name, "attack", files, UNTRUSTED + "block")
+for name, steps in {
+    "a line of an artifact becomes variables": (
+        taking("name: pr"), 'run: |\n  pr=$(cat pr.txt)\n  echo "PR=$pr" >> $GITHUB_ENV',
+    ),
+    "a file of an artifact becomes the environment": (
+        CHECKOUT, taking("path: pr"), 'run: cat pr/env >> "$GITHUB_ENV"',
+    ),
+    "an artifact without a name may be run": (taking(""), "run: bash publish.sh"),
+}.items():  # fmt: skip
+    case(name, "attack", after(*steps), UNTRUSTED + "review")
+for name, steps in {
+    "an artifact in a folder of its own is only read": (
+        CHECKOUT, taking("path: pr"), "run: python scripts/comment.py pr/number.txt",
+    ),
+    "an artifact is taken before the checkout replaces it": (
+        taking(), CHECKOUT, "run: ./scripts/comment.sh",
+    ),
+    "an artifact lies outside of the workspace": (
+        CHECKOUT, taking("path: ${{ runner.temp }}/pr"), "run: ./scripts/comment.sh",
+    ),
+    "a constant goes into the environment beside an artifact": (
+        CHECKOUT, taking("path: pr"), "run: echo 'STAGE=report' >> $GITHUB_ENV",
+    ),
+    "gh unpacks the artifact into a folder of its own": (
+        CHECKOUT, "run: |\n  gh run download 1 -n site -D pr\n  python scripts/upload.py pr",
+    ),
+}.items():  # fmt: skip
+    case(name, "fixed", after(*steps))
 case(
     "the local action is the pull request's",
     "attack",

@@ -172,6 +172,28 @@ def test_packages_of_the_system_in_a_layer(
     assert found == expected
 
 
+@pytest.mark.parametrize("writer", WRITERS, ids=lambda w: w.__name__)
+@pytest.mark.parametrize(
+    ("versions", "expected"),
+    [(("3.0.10-1",), 1), (("3.0.10-1", "3.0.12-1"), 0), (("3.0.12-1", "3.0.10-1"), 1)],
+)
+def test_the_topmost_list_of_packages_counts(
+    writer: Any, versions: tuple[str, ...], expected: int, tmp_path: Path
+) -> None:
+    """Each layer that installs something brings the whole list of dpkg anew; the release is told by
+    the lowest alone."""
+    told = index(tmp_path / "index", advisory("DSA-1", "openssl", *since(fixed="3.0.11-1"),
+                                              ecosystem="Debian:12"))  # fmt: skip
+    layers: list[Files] = [
+        {"var/lib/dpkg/status": DPKG.replace("3.0.1\n", f"{version}\n").encode()}
+        for version in versions
+    ]
+    layers[0]["etc/os-release"] = b'ID=debian\nVERSION_ID="12"\n'
+    said = run(writer([layer(files) for files in layers], tmp_path / "image"), advisories=told)
+    found = [f for f in said.findings if f.check == "affected-system-package"]
+    assert len(found) == expected
+
+
 # -- records, wheels and models in layers ----------------------------------------------------------
 
 

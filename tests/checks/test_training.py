@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import sys
 from pathlib import Path
 
 import msgspec
@@ -474,3 +475,90 @@ def test_the_same_thing_in_many_files_is_one_thing_to_decide() -> None:
     assert "tests/" not in str(one.evidence)
     again = reviews({"configs/c0.py": "# moved\n" + files(11)["configs/c0.py"], **files(11)})
     assert one.symbol == again[0].symbol
+
+
+TORCH_LOAD = "m = torch.load({}, weights_only=False)\n"
+FETCH = "import os, requests, shutil, subprocess, torch\nimport urllib.request as u\n"
+FETCH += "from pathlib import Path\nD = 'w'\nA = 'http://h.io/m.pt'\n"
+
+
+@pytest.mark.parametrize(
+    ("fetch", "loaded"),
+    [
+        ("u.urlretrieve(A, 'm.pt')", "'m.pt'"),
+        ("p = 'm.pt'\nu.urlretrieve(A, p)", "p"),
+        ("open('m.pt', 'wb').write(requests.get(A).content)", "'m.pt'"),
+        ("Path('m.pt').write_bytes(requests.get(A).content)", "Path('m.pt')"),
+        (
+            "with u.urlopen(A) as r, open('m.pt', 'wb') as f:\n    shutil.copyfileobj(r, f)",
+            "'m.pt'",
+        ),
+        ("subprocess.run(['wget', A])", "'m.pt'"),
+        ("os.system('wget -q http://h.io/x -O w/m.pt')", "f'{D}/m.pt'"),
+        ("subprocess.run('curl -L http://h.io/x > m.pt', shell=True)", "'m.pt'"),
+        ("subprocess.check_call(['curl', '-o', 'w/m.pt', A])", "os.path.join(D, 'm.pt')"),
+        ("torch.hub.download_url_to_file(A, os.path.join(D, 'm.pt'))", "'./w/m.pt'"),
+        ("u.urlretrieve(A, Path(D) / 'm.pt')", "Path('w') / 'm.pt'"),
+    ],
+)
+def test_a_file_that_was_fetched_is_known_by_its_path(fetch: str, loaded: str) -> None:
+    text = FETCH + fetch + "\n" + TORCH_LOAD.format(loaded)
+    assert LOAD in said(text)
+    assert said(FETCH + fetch + "\n" + TORCH_LOAD.format("'other.pt'")).isdisjoint({LOAD})
+
+
+KEY = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b"
+CREDENTIAL = ("literal-credential", "review")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"import wandb\nwandb.login(key='{KEY}')\n",
+        f"import wandb\nK = '{KEY}'\nwandb.login(key=K)\n",
+        f"import os\nos.environ['WANDB_API_KEY'] = '{KEY}'\n",
+        f"import os\nos.environ.setdefault('COMET_API_KEY', '{KEY[:32]}')\n",
+        "from huggingface_hub import HfApi\n"
+        "HfApi(token='hf_' 'qWeRtYuIoPaSdFgHjKlZxCvBnM01986zZq')\n",
+        "import openai\nopenai.api_key = 'sk-Qw8rTy6uIoP3aSdFgH1jKlZxCvB9nM0q'\n",
+    ],
+)
+def test_a_credential_in_the_code_is_found_and_not_shown(text: str) -> None:
+    findings, _, _ = audited({"train.py": text})
+    assert CREDENTIAL in {(f.check, f.action.value) for f in findings}
+    whole = repr(findings)
+    assert all(secret not in whole for secret in (KEY, KEY[:32], "YuIoPaSdFg", "Qw8rTy6uIoP3"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import wandb\nwandb.login(key='YOUR_KEY')\n"
+        "wandb.login(key='your_wandb_api_key_goes_here1')\n",
+        "from huggingface_hub import login\nlogin(token='<token>')\n"
+        "login('hf_xxxxxxxxxxxxxxxxxxxx')\n",
+        "import os\nos.environ['HF_TOKEN'] = 'hf_YOUR_TOKEN_HERE_123456'\n",
+        "import os\nos.environ['X_API_KEY'] = os.environ['Y_API_KEY']\n",
+        "m = f(token='meta-llama/Llama-2-7b-chat-hf', api_key='EMPTY')\n",
+        f"m = load('some/model', revision='{KEY}')\n",
+        "p(token='my-model-v2-instruct-2024')\n",
+        "import posthog\nposthog.api_key = 'phc_Q44wUK9R1J6HYVdfJarTEPqVAoRPJzMXzFcj8PIrJgQ'\n",
+    ],
+)
+def test_what_stands_for_a_credential_is_none(text: str) -> None:
+    assert CREDENTIAL not in said(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("def first[T](x: T) -> T:\n    return x\n", "type parameters of Python 3.12"),
+        ("type Pair = tuple[int, int]\n", "type parameters of Python 3.12"),
+        ("x = f'{a['b']}'\n", "an f-string of Python 3.12"),
+        ("print 'a'\n", "is not Python 3 as 3."),
+    ],
+)
+def test_source_that_is_newer_is_a_gap_that_says_so(text: str, why: str) -> None:
+    _, gaps, _ = audited({"train.py": text})
+    newer = "of Python" in why and sys.version_info >= (3, 12)
+    assert gaps == [] if newer else why in " ".join(g.message for g in gaps)

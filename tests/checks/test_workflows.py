@@ -366,3 +366,16 @@ def test_the_release_of_a_model_with_its_source(tmp_path: Path, name: str, verdi
     assert control.verdict.value == verdict
     listed = next(f for f in control.findings if f.check == "release-publishing")
     assert listed.at.path == f"source:{PATH}"
+
+
+def test_a_workflow_that_is_wholly_a_comment_is_not_run() -> None:
+    findings, gaps = look({PATH: "# name: w\n\n# on: push\n# jobs:\n"})
+    assert gaps == []
+    assert "nothing starts this workflow" in " ".join(f.message for f in findings)
+    assert "could not be read" in gap_of({PATH: "# name: w\n- push\n"})
+
+
+def test_the_gap_of_another_shell_says_which() -> None:
+    script = 'run: |\n  Write-Host "a'
+    assert "a script for PowerShell" in gap_of({PATH: workflow("push:", script)})
+    assert "a script could not be read" in gap_of({PATH: workflow("push:", "run: |\n  echo (a 'b")})

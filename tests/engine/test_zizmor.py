@@ -13,6 +13,7 @@ from weighbridge.core.finding import Action
 from weighbridge.core.location import Location
 from weighbridge.core.report import ControlResult
 from weighbridge.core.tree import Blob, Held
+from weighbridge.core.workflow import Trigger
 from weighbridge.engine import zizmor
 from workflows import CHECKOUT, TOKEN, workflow
 
@@ -68,7 +69,8 @@ def asked(folder: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> ToolRun
     monkeypatch.setattr(zizmor, "SECONDS", 2.0)
     paths = [".github/workflows/a.yml", "act/action.yml"]
     blobs: dict[str, Blob] = {p: Held(p, GOOD.encode()) for p in paths}
-    facts = [Automation(at=Location(p), action="action" in p) for p in paths]
+    started = (Trigger(event="push", line=1),)
+    facts = [Automation(at=Location(p), action="action" in p, triggers=started) for p in paths]
     said = zizmor.look(facts, blobs)
     assert said is not None
     return said

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ast
+import posixpath
 import shlex
 from collections.abc import Iterator
 from typing import Final
 
-from weighbridge.analysis.fetched import UNKNOWN, keyword, spelled
+from weighbridge.analysis.python_spelling import UNKNOWN, keyword, spelled
 from weighbridge.analysis.python_values import Names
 from weighbridge.analysis.shell_acts import acts
 from weighbridge.analysis.shell_kinds import Act
@@ -37,6 +38,13 @@ class Started:
         elif self.words:
             words = tuple(Word(word, line) for word in self.words)
             yield from acts(Script((Command(words, line),)))
+
+    def commands(self) -> Iterator[Command]:
+        """The commands that it comes to."""
+        if self.text is not None:
+            yield from read(self.text).everything()
+        elif self.words:
+            yield Command(tuple(Word(word, 1) for word in self.words), 1)
 
     @property
     def dynamic(self) -> bool:
@@ -68,6 +76,43 @@ def started(node: ast.Call, dotted: str, names: Names) -> Started | None:
     if shell:
         return Started((), text, True)
     return Started((), text, False) if text is not None else None
+
+
+_OUTPUTS: Final = {
+    "wget": ("-O", "--output-document"), "curl": ("-o", "--output"), "gdown": ("-O", "--output"),
+    "aria2c": ("-o", "--out"),
+}  # fmt: skip
+"""How programs that download are told the file to write."""
+_FOLDERS: Final = ("-P", "--directory-prefix", "--output-dir", "-d", "--dir")
+
+
+def downloaded(command: Started) -> Iterator[tuple[str, str, str]]:
+    """What a command downloads into a file: the program, the address, the path of the file."""
+    for one in command.commands():
+        argv = [word.text for word in one.words]
+        program = argv[0].rpartition("/")[2] if argv else ""
+        if program not in _OUTPUTS:
+            continue
+        source = next((a for a in argv[1:] if "://" in a), "")
+        file = _option(argv, _OUTPUTS[program])
+        plain = next((r.target.text for r in one.redirects if r.operator in (">", ">|")), "")
+        named = program != "curl" or any(
+            a == "--remote-name" or (a[:1] == "-" != a[1:2] and "O" in a) for a in argv[1:]
+        )
+        if not file and not plain and named:
+            file = source.partition("?")[0].rpartition("/")[2]
+        if folder := _option(argv, _FOLDERS if program != "curl" else _FOLDERS[2:3]):
+            file = posixpath.join(folder, file)
+        file = file or plain
+        if source and file and UNKNOWN not in file:
+            yield program, source, posixpath.normpath(file)
+
+
+def _option(argv: list[str], names: tuple[str, ...]) -> str:
+    for number, text in enumerate(argv[:-1]):
+        if text in names:
+            return argv[number + 1]
+    return next((t.partition("=")[2] for t in argv if t.partition("=")[0] in names), "")
 
 
 def _words(node: ast.expr, names: Names) -> tuple[str, ...]:

@@ -7,7 +7,8 @@ import ipaddress
 import re
 from typing import Final
 
-from weighbridge.analysis.fetched import UNKNOWN, Scope, argument, spelled
+from weighbridge.analysis.fetched import Scope
+from weighbridge.analysis.python_spelling import UNKNOWN, argument, spelled
 from weighbridge.analysis.python_values import Names
 from weighbridge.analysis.training_kinds import Kind, Met, Reached
 from weighbridge.formats.python_source import Nodes

@@ -7,28 +7,31 @@ what a function of the file returns of it is as well. Anything else that is made
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterable
 from functools import cache
 from typing import Final
 
 import msgspec
 
+from weighbridge.analysis.commands import downloaded, started
+from weighbridge.analysis.python_spelling import (
+    UNKNOWN,
+    argument,
+    filed,
+    is_commit,
+    keyword,
+    spelled,
+)
 from weighbridge.analysis.python_values import Names
 from weighbridge.formats.python_source import Nodes
+from weighbridge.intel.source_calls import effects
 from weighbridge.intel.training_calls import lists
 
-DEPTH: Final = 20
-"""How deep an expression is spelled out."""
 CHAIN: Final = 100
 """How many expressions within each other are followed."""
-UNKNOWN: Final = "{}"
-"""Stands in a text for what only running the code tells."""
-SPELLED: Final = 2_000
 WAY: Final = 8
 """How many steps of the way of a value are kept."""
 STEP: Final = 160
-COMMIT: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}", re.IGNORECASE)
 _THROUGH: Final = frozenset(
     {"builtins.open", "builtins.str", "builtins.bytes", "io.BytesIO", "io.StringIO", "io.open",
      "pathlib.Path", "os.path.join", "os.path.abspath", "os.path.expanduser", "os.fspath",
@@ -44,6 +47,11 @@ _RECEIVES: Final = frozenset(
 )
 _NETWORKED: Final = ("socket", "zmq", "websocket", "websockets", "flask", "fastapi", "starlette",
                      "aiohttp", "grpc", "pika", "kafka", "redis", "paho", "nats")  # fmt: skip
+
+
+_WRITES: Final = frozenset({"write", "write_bytes", "copyfileobj"})
+_PATHS: Final = frozenset({ast.Constant, ast.Name, ast.JoinedStr, ast.BinOp, ast.Call})
+"""The expressions that a path can be put together by."""
 
 
 class Fetched(msgspec.Struct, frozen=True):
@@ -175,16 +183,32 @@ class Flow:
             met = self.of(node, scope)
             if target is not None and met is not None:
                 self._mark_file(target, met.on(node, f"writes it to {self._shown(target)}"), scope)
-        elif last == "write" and isinstance(node.func, ast.Attribute) and node.args:
-            met = self.of(node.args[0], scope)
-            file = self._opened(node.func.value, scope)
+        elif last in _WRITES and isinstance(node.func, ast.Attribute) and node.args:
+            if last == "copyfileobj":
+                value, into = node.args[0], node.args[-1]
+            else:
+                value, into = node.args[0], node.func.value
+            met = self.of(value, scope)
+            file = into if last == "write_bytes" else self._opened(into, scope)
             if met is not None and file is not None:
                 self._mark_file(file, met.on(node, f"writes it to {self._shown(file)}"), scope)
+        elif node.args or node.keywords:
+            path = self.names.callee(node)
+            if path is not None and not path.made and "execute" in effects(path.dotted):
+                self._downloaded(node, path.dotted, scope)
+
+    def _downloaded(self, node: ast.Call, dotted: str, scope: Scope) -> None:
+        """The files that a command fetches."""
+        command = started(node, dotted, self.names)
+        for program, source, file in downloaded(command) if command is not None else ():
+            met = Fetched(source, checked=id(scope) in self.hashing)
+            met = met.on(node, f"{program} fetches {source}")
+            self.files[file] = met.on(node, f"{program} writes it to {file[:80]}")
 
     def _mark_file(self, target: ast.expr, met: Fetched, scope: Scope) -> None:
         self._mark(target, met, scope)
-        text = spelled(target, self.names)
-        if text and UNKNOWN not in text:
+        text = filed(target, self.names)
+        if text:
             self.files[text] = met
 
     def _shown(self, target: ast.expr) -> str:
@@ -194,6 +218,8 @@ class Flow:
 
     def _opened(self, node: ast.expr, scope: Scope) -> ast.expr | None:
         """The path that a file was opened by."""
+        if isinstance(node, ast.Call):
+            return node.args[0] if node.args and _last(node.func) == "open" else None
         if not isinstance(node, ast.Name):
             return None
         opened = next(
@@ -218,15 +244,15 @@ class Flow:
             self.whole = False
             return None
         deeper = depth + 1
+        if self.files and type(node) in _PATHS:
+            text = filed(node, self.names)
+            if text in self.files:
+                return self.files[text]
         if isinstance(node, ast.Constant):
-            return self.files.get(node.value) if isinstance(node.value, str) else None
+            return None
         if isinstance(node, ast.Name):
             values = self.values
-            met = values[id(scope)].get(node.id) or values[id(self.scopes[0])].get(node.id)
-            if met is None and self.files and node.id in self.names.constants:
-                text = spelled(node, self.names)
-                return self.files.get(text) if text else None
-            return met
+            return values[id(scope)].get(node.id) or values[id(self.scopes[0])].get(node.id)
         if isinstance(node, ast.Attribute):
             if isinstance(node.value, ast.Name):
                 met = self.attributes.get(f"{node.value.id}.{node.attr}")
@@ -285,60 +311,6 @@ class Flow:
         what = "something" if source in (None, "", UNKNOWN) else source
         met = Fetched(source or UNKNOWN, pinned, checked, hub=hub)
         return met.on(node, f"{_last(node.func)} fetches {what}")
-
-
-def argument(node: ast.Call, position: int, name: str) -> ast.expr | None:
-    """An argument of a call by its position or its keyword."""
-    given = keyword(node, name)
-    if given is not None:
-        return given
-    return node.args[position] if position < len(node.args) else None
-
-
-def keyword(node: ast.Call, name: str) -> ast.expr | None:
-    """The value of a keyword of a call."""
-    return next((k.value for k in node.keywords if k.arg == name), None)
-
-
-def is_commit(value: object) -> bool:
-    """Whether a value is the full name of a commit."""
-    return isinstance(value, str) and COMMIT.fullmatch(value) is not None
-
-
-def spelled(node: ast.AST, names: Names, depth: int = 0) -> str | None:
-    """A text as far as the source spells it, `{}` for the rest; None where nothing of it is."""
-    if depth > DEPTH:
-        return None
-    if isinstance(node, ast.Constant):
-        return node.value[:SPELLED] if isinstance(node.value, str) else None
-    if isinstance(node, ast.Name):
-        value = names.constants.get(node.id)
-        return spelled(value, names, depth + 4) if value is not None else None
-    if isinstance(node, ast.JoinedStr):
-        parts = [
-            spelled(v.value if isinstance(v, ast.FormattedValue) else v, names, depth + 1)
-            for v in node.values
-        ]
-        return "".join(UNKNOWN if p is None else p for p in parts)[:SPELLED]
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Mod):
-        left = spelled(node.left, names, depth + 1)
-        if isinstance(node.op, ast.Mod):
-            return None if left is None else re.sub(r"%[sdr]", UNKNOWN, left)
-        right = spelled(node.right, names, depth + 1)
-        if left is None and right is None:
-            return None
-        return (f"{UNKNOWN if left is None else left}{UNKNOWN if right is None else right}")[
-            :SPELLED
-        ]
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-        if node.func.attr == "format":
-            text = spelled(node.func.value, names, depth + 1)
-            return None if text is None else re.sub(r"\{[^{}]*\}", UNKNOWN, text)
-        if node.func.attr in ("strip", "encode", "decode"):
-            return spelled(node.func.value, names, depth + 1)
-    if isinstance(node, ast.IfExp):
-        return spelled(node.body, names, depth + 1)
-    return None
 
 
 def _is_none(node: ast.expr) -> bool:

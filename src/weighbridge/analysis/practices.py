@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from weighbridge.analysis.literal_credentials import redacted
 from weighbridge.analysis.repository import is_aside
 from weighbridge.analysis.shell_acts import acts
 from weighbridge.analysis.training_calls import read
@@ -134,7 +135,7 @@ def _lines(found: list[Practice]) -> str:
 def of_source(source: PythonSource) -> Iterator[Practice | Egress]:
     """What a file of Python does."""
     found = read(source.text, source.tree, nodes(source), source.where.path)
-    lines = source.text.split("\n")
+    lines = source.text.split("\n") if found.met else []
     yield from _facts(found, source.where, lambda line: _at(source.where, line), lines)
 
 
@@ -156,7 +157,7 @@ def of_notebook(notebook: Notebook) -> Iterator[Practice | Egress]:
                 at=notebook.in_cell(shell.cell, shell.line + act.line - 1),
                 kind=Kind.COMMAND.value,
                 symbol=NOTEBOOK_SHELL,
-                text=line.strip()[:QUOTED],
+                text=redacted(line.strip())[:QUOTED],
                 detail=act.detail,
                 traits=act.traits,
                 aside=aside,
@@ -199,6 +200,8 @@ def _practice(
     met: Met, at: Callable[[int], Location], lines: list[str], aside: bool
 ) -> Practice:  # fmt: skip
     text = lines[met.line - 1].strip() if met.line <= len(lines) else ""
+    if met.kind in (Kind.CREDENTIAL, Kind.COMMAND):
+        text = redacted(text)
     return Practice(
         at=at(met.line), kind=met.kind.value, symbol=met.symbol, text=text[:QUOTED],
         detail=met.detail, traits=met.traits, aside=aside,

@@ -21,7 +21,7 @@ from weighbridge.core.evidence import Text
 from weighbridge.core.finding import Action
 from weighbridge.core.location import Location
 from weighbridge.formats.payload import CONCEALED, EMBEDDED, is_code
-from weighbridge.formats.python_source import PythonSource
+from weighbridge.formats.python_source import PythonSource, children, walk
 from weighbridge.intel.source_calls import collector, effects, place
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -141,7 +141,7 @@ class _Reading:
     def __init__(self, tree: ast.Module) -> None:
         self.tree = tree
         self.names = Names()
-        self.names.learn(tree)
+        self.names.learn(tree, walk(tree))
         self.scopes = list(_scopes(tree))
         _mark_imported(self.scopes, tree)
 
@@ -155,8 +155,11 @@ class _Reading:
         for scope in self.scopes:
             tainted = self._tainted(scope)
             for node in scope.nodes:
-                acts += self._handed_on(node, scope)
-                acts += self._patched(node, scope)
+                kind = type(node)
+                if kind in _HANDING:
+                    acts += self._handed_on(node, scope)
+                if kind in _PATCHING:
+                    acts += self._patched(node, scope)
                 if isinstance(node, ast.Call):
                     acts += self._call(node, scope, tainted)
                     found = self._hidden(node)
@@ -342,8 +345,9 @@ class _Reading:
     def _tainted(self, scope: _Scope) -> dict[str, Origin]:
         """The names of a scope that hold something decoded or downloaded."""
         found: dict[str, Origin] = {}
+        setting = [node for node in scope.nodes if type(node) in _SETTING]
         for _ in range(2):  # a loop can use a name above the line that sets it
-            for node in scope.nodes:
+            for node in setting:
                 targets: list[ast.expr] = []
                 value: ast.AST | None = None
                 if isinstance(node, ast.Assign):
@@ -401,6 +405,15 @@ class _Reading:
         return Hidden(value[:2000], what, node) if what else None
 
 
+_HANDING: Final = frozenset(
+    {ast.Call, ast.List, ast.Tuple, ast.Set, ast.Dict, ast.Return, ast.Assign, ast.Lambda,
+     ast.FunctionDef, ast.AsyncFunctionDef}
+)  # fmt: skip
+"""The nodes that can give on what acts."""
+_PATCHING: Final = frozenset({ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Call})
+"""The nodes that can put something in the place of a function."""
+_SETTING: Final = frozenset({ast.Assign, ast.AnnAssign, ast.AugAssign, ast.NamedExpr, ast.withitem})
+"""The nodes that give a name its value."""
 _ACTING_MODULES: Final = frozenset(
     {"os", "posix", "nt", "subprocess", "builtins", "ctypes", "pty", "importlib", "runpy", "pickle",
      "marshal"}
@@ -543,13 +556,13 @@ def _scopes(tree: ast.Module) -> Iterator[_Scope]:
                 pending.append(("__main__", list(node.body), False))
                 continue
             nodes.append(node)
-            children = list(ast.iter_child_nodes(node))
+            below = children(node)
             if isinstance(node, ast.ClassDef):
-                plain = [c for c in children if c not in node.decorator_list]
-                children = [*map(partial(_applied, node), node.decorator_list), *plain]
+                plain = [c for c in below if c not in node.decorator_list]
+                below = [*map(partial(_applied, node), node.decorator_list), *plain]
                 for child in node.body:
                     prefixes[id(child)] = f"{prefixes.get(id(node), name)}.{node.name}".lstrip(".")
-            stack += reversed(children)
+            stack += reversed(below)
         yield _Scope(name, nodes, on_import)
 
 

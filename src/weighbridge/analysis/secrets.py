@@ -56,6 +56,11 @@ _PLACEHOLDER: Final = re.compile(
 )
 
 
+def is_placeholder(text: str) -> bool:
+    """Whether a text reads like something that stands for a credential."""
+    return _PLACEHOLDER.search(text.encode("utf-8", "replace")) is not None
+
+
 def _random(found: re.Match[bytes]) -> bool:
     """Whether the part that should be random can be: no word of a manual, no few characters."""
     part = found[1]

@@ -51,8 +51,12 @@ def of_program(run: Run) -> Iterator[Act]:
     if program == "gh" and arguments[:1] == ("api",):
         if any("/collaborators/" in a and "/permission" in a for a in arguments):
             yield run.act(Kind.PERMISSION)
+        if any("/actions/artifacts/" in a and a.endswith("/zip") for a in arguments):
+            yield run.act(Kind.ARTIFACT)
     elif program in FETCHERS and any("/collaborators/" in a for a in arguments):
         yield run.act(Kind.PERMISSION)
+    elif program in FETCHERS and any("/actions/artifacts/" in a for a in arguments):
+        yield run.act(Kind.ARTIFACT)
     if (target := _local(run, program, arguments, bool(python))) is not None:
         yield run.act(Kind.LOCAL_CODE, target=target)
 

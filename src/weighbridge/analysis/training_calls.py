@@ -12,17 +12,9 @@ from typing import Final
 
 from weighbridge.analysis.commands import started
 from weighbridge.analysis.connections import SENDS, URL, Connections
-from weighbridge.analysis.fetched import (
-    UNKNOWN,
-    Fetched,
-    Flow,
-    Scope,
-    argument,
-    is_commit,
-    keyword,
-    scopes,
-    spelled,
-)
+from weighbridge.analysis.fetched import Fetched, Flow, Scope, scopes
+from weighbridge.analysis.literal_credentials import credible, literals
+from weighbridge.analysis.python_spelling import UNKNOWN, argument, is_commit, keyword, spelled
 from weighbridge.analysis.python_values import STEPS, Names
 from weighbridge.analysis.training_kinds import COMMANDS, Kind, Met, Reached, Training
 from weighbridge.analysis.training_reach import ACCUSABLE, within_reach
@@ -36,7 +28,8 @@ _REBUILDS: Final = ("load", "pickle", "eval", "exec", "recv_pyobj", "marshal", "
 """Without any of these nothing is rebuilt and no text is run."""
 _FETCHES: Final = ("requests", "urllib", "httpx", "aiohttp", "hf_hub", "snapshot_download",
                    "cached_", "download", "get_file", "recv", "get_data", "receive", "fsspec",
-                   "boto3", "from_url", "load_url", "pooch", "urlopen")  # fmt: skip
+                   "boto3", "from_url", "load_url", "pooch", "urlopen", "urlretrieve", "wget",
+                   "curl", "gdown", "aria2c")  # fmt: skip
 """Without any of these no value is fetched."""
 _ACTS: Final = (
     "trust_remote_code", "from_pretrained", "load_dataset", "hf_hub", "snapshot_download", "pip",
@@ -59,9 +52,10 @@ _BUILDS: Final = re.compile(r"(?:.*/)?(?:setup|hatch_build|build_hook|_build_bac
 def read(text: str, tree: ast.Module, nodes: Nodes, path: str) -> Training:
     """What a program does. `path` is where it stands."""
     loads = any(mark in text for mark in _REBUILDS)
-    if loads or any(mark in text for mark in _ACTS):
+    held = any(credible(t.value) for t in nodes.texts)
+    if loads or held or any(mark in text for mark in _ACTS):
         flows = loads and any(mark in text for mark in _FETCHES)
-        return _Reading(tree, nodes, flows, _BUILDS.fullmatch(path) is not None).training()
+        return _Reading(tree, nodes, flows, _BUILDS.fullmatch(path) is not None).training(held)
     if _SPELT not in text:
         return NONE
     met: list[Met] = []
@@ -81,8 +75,8 @@ class _Reading:
         self.tree = tree
         self.connections = Connections(self.names, nodes, self.met, self.reached, builds)
 
-    def training(self) -> Training:
-        """All of it."""
+    def training(self, held: bool) -> Training:
+        """All of it; `held` where a constant of it can be a credential."""
         self.names.learn(self.tree, self.nodes.all)
         self.scopes = self.connections.scopes = scopes(self.nodes)
         called = self._called_by_name()
@@ -98,6 +92,8 @@ class _Reading:
                 elif isinstance(node, ast.AnnAssign) and _trusting(node):
                     self._say(Kind.TRUST_ANY, node, "trust_remote_code", traits=("default",))
         self.connections.addresses()
+        for literal in literals(self.nodes.all, self.names) if held else ():
+            self._say(Kind.CREDENTIAL, literal.node, literal.given, literal.shown)
         if any(m.kind in ACCUSABLE for m in self.met):
             self.met += within_reach(self.nodes, self.names, self.connections)
         return Training(

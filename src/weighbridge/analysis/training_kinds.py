@@ -37,6 +37,8 @@ class Kind(StrEnum):
     """A host that is known for taking in stolen data, a tunnel, a webhook, a bare address."""
     BUILD = "build"
     """Building or installing the package starts a program, fetches or runs something."""
+    CREDENTIAL = "credential"
+    """A credential is written into the code; `detail` is how it begins."""
     HOLDS = "holds"
     """A credential is read, in a file that does something of the above."""
     WRITES = "writes"

@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from weighbridge.analysis.fetched import UNKNOWN
+from weighbridge.analysis.python_spelling import UNKNOWN
 from weighbridge.analysis.training_kinds import Kind
 from weighbridge.core.check import Audit
 from weighbridge.core.evidence import AttackPath, Node

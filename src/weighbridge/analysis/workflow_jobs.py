@@ -333,13 +333,13 @@ class _Reader:
                 done = tuple(python_acts(text, line))
                 self.texts[key] = (Script(()), done)
             else:
-                script = read(
-                    text, line, escapes=not shell.startswith(("pwsh", "powershell", "cmd"))
-                )
-                if script.broken and not shell.startswith(("pwsh", "powershell", "cmd")):
+                other = _other_shell(text, shell)
+                script = read(text, line, escapes=not other)
+                if script.broken:
+                    why = f"a script for {other} could not be read to its end: its language is not"
                     self._gap(
-                        GapKind.MALFORMED,
-                        "a script could not be read to its end",
+                        GapKind.UNSUPPORTED if other else GapKind.MALFORMED,
+                        f"{why} known here" if other else "a script could not be read to its end",
                         file,
                         script.broken,
                     )
@@ -418,6 +418,21 @@ def _places(uses: str, before: list[StepView]) -> Iterator[str]:
         own = not whose or "github.repository" in whose
         if name == "actions/checkout" and own and place.startswith(f"{folder}/"):
             yield place.removeprefix(f"{folder}/")
+
+
+_POWERSHELL: Final = re.compile(
+    r"\$env:\w|-ErrorAction\b|\b(?:Write-(?:Host|Output|Error)|New-Item|Test-Path|Join-Path|Out-File"
+    r"|(?:Get|Set|Remove|Copy|Move)-(?:Item|Content|Location|Command|ChildItem)"
+    r"|Invoke-(?:WebRequest|RestMethod|Expression)|Expand-Archive|Start-Process)\b",
+    re.IGNORECASE,
+)
+
+
+def _other_shell(text: str, shell: str) -> str:
+    """The shell of a script that is not like POSIX's; on Windows PowerShell need not be named."""
+    if shell.startswith(("pwsh", "powershell")) or (not shell and _POWERSHELL.search(text)):
+        return "PowerShell"
+    return "cmd" if shell.startswith("cmd") else ""
 
 
 def _fetched(uses: str, before: list[StepView]) -> bool:

@@ -97,6 +97,8 @@ class _Stage:
             blob = blobs.get(path)
             if blob is None or automation.at.inside:
                 continue
+            if not automation.action and not automation.triggers:
+                continue  # zizmor takes none without `on`, and GitHub does not run it
             if isinstance(blob, RemoteFile):
                 yield path, "zizmor reads no files over a network"
                 continue

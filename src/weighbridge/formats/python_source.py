@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import io
 import re
+import sys
 import tokenize
 import warnings
 from collections import deque
@@ -104,7 +105,33 @@ _CHILDREN: Final = {
     for kind in vars(ast).values()
     if isinstance(kind, type) and issubclass(kind, ast.AST)
 }
+_LEAVES: Final = frozenset({ast.Name, ast.Constant})
 _FUNCTIONS: Final = frozenset({ast.FunctionDef, ast.AsyncFunctionDef})
+
+
+def children(node: ast.AST) -> list[ast.AST]:
+    """The nodes right below one, in the order of the text, without operators and contexts."""
+    found: list[ast.AST] = []
+    for field in _CHILDREN[type(node)]:
+        value = getattr(node, field, None)
+        if type(value) is list:
+            if field in _HOLED:
+                found += [item for item in value if isinstance(item, ast.AST)]
+            else:
+                found += value
+        elif isinstance(value, ast.AST):
+            found.append(value)
+    return found
+
+
+def walk(tree: ast.AST) -> Iterator[ast.AST]:
+    """All nodes below one in the order of `ast.walk`, without names, constants, operators and
+    contexts."""
+    waiting: deque[ast.AST] = deque((tree,))
+    while waiting:
+        node = waiting.popleft()
+        yield node
+        waiting.extend([n for n in children(node) if type(n) not in _LEAVES])
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,11 +217,24 @@ def read_tree(data: bytes) -> tuple[str, ast.Module]:
             warnings.simplefilter("ignore")
             return text, ast.parse(text)
     except SyntaxError as error:
-        why = f"line {error.lineno} is not Python 3: {error.msg}"
-        raise Malformed(why[:200], None) from None
+        version = f"{sys.version_info.major}.{sys.version_info.minor}"
+        why = f"line {error.lineno} is not Python 3 as {version} reads it: {error.msg}"
+        raise Malformed(f"{why[:160]}{_newer(error)}", None) from None
     except (ValueError, RecursionError, MemoryError) as error:
         why = f"it cannot be parsed: {type(error).__name__}: {str(error)[:80]}"
         raise Malformed(why, None) from None
+
+
+_GENERIC: Final = re.compile(r"\s*(?:(?:async )?def|class) +\w+ *\[|\s*type +\w+")
+
+
+def _newer(error: SyntaxError) -> str:
+    """Which newer Python a line that cannot be read looks like, to follow a reason."""
+    if sys.version_info >= (3, 12):
+        return ""
+    what = "type parameters" if _GENERIC.match(error.text or "") else ""
+    what = what or ("an f-string" if error.msg.startswith("f-string") else "")
+    return f" (it may be {what} of Python 3.12)" if what else ""
 
 
 def _parse(blob: Blob, where: Location, limits: Limits) -> PythonSource:

@@ -53,6 +53,9 @@ def _parse(blob: Blob, where: Location, limits: Limits) -> Document:
         raise Malformed("no text") from None
     made = MarkedComposer()
     made.read(decoded.removeprefix("\ufeff").encode("utf-8", "surrogatepass"))
+    if not made.documents:  # everything is a comment, so GitHub runs nothing of it
+        idle = Automation(at=where, action=is_action_path(blob.path))
+        return Workflow(where=where, size=blob.size, seen=blob.size, blob=blob, automation=idle)
     if len(made.documents) != 1 or not isinstance(made.documents[0], dict):
         raise Malformed("no single mapping, which a workflow is")
     reader = _Reader(made.lines)

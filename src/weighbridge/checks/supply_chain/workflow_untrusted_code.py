@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from weighbridge.analysis.shell_kinds import Kind
+from weighbridge.analysis.workflow_artifacts import Unpacked, artifacts, poisoned, ran_from
 from weighbridge.analysis.workflow_foreign import foreign_code
 from weighbridge.analysis.workflow_jobs import automations
 from weighbridge.analysis.workflow_levels import level, loss, path, who, worst
@@ -37,7 +37,8 @@ def workflow_untrusted_code(audit: Audit) -> Iterator[Finding]:
     variables that can be followed. What runs is told from programs that run the working folder
     (`make`, `pip install .`, `pytest`, scripts); other programs may as well. Guards that are passed
     by hand (labels, environments) lower a finding and do not remove it: what was looked at may have
-    changed when the job runs.
+    changed when the job runs. An artifact of a pull request's run counts as run if something is
+    started out of the folder that it is unpacked into, before a checkout replaces what lies there.
 
     ## References
     - https://securitylab.github.com/resources/github-actions-preventing-pwn-requests/
@@ -53,10 +54,8 @@ def _of(view: JobView) -> Iterator[Finding]:
         yield _finding(view, step, origins, ran)
     if view.entry.event != "workflow_run":
         return
-    for number, step in enumerate(view.steps):
-        fetched = _artifact(step)
-        if fetched:
-            yield from _artifacts(view, step, fetched, view.steps[number + 1 :])
+    for step, unpacked in artifacts(view.steps):
+        yield _of_artifact(view, step, unpacked)
 
 
 def _finding(view: JobView, step: StepView, origins: Origins, ran: Ran) -> Finding:
@@ -88,49 +87,30 @@ def _mildness(action: Action) -> int:
     return (Action.BLOCK, Action.REVIEW, Action.NOTE).index(action)
 
 
-def _artifact(step: StepView) -> str:
-    """How a step fetches what another run has left, empty where it does not."""
-    name = step.action.name.lower() if step.action is not None else ""
-    inputs = {k.lower(): v for k, v in step.step.inputs.items()}
-    if name == "actions/download-artifact" and "run-id" in inputs:
-        return step.step.uses
-    if name == "dawidd6/action-download-artifact":
-        return step.step.uses
-    if "listWorkflowRunArtifacts" in inputs.get("script", ""):
-        return "listWorkflowRunArtifacts"
-    return next((act.text for _, act in step.every(Kind.ARTIFACT)), "")
-
-
-def _artifacts(
-    view: JobView, step: StepView, fetched: str, later: list[StepView]
-) -> Iterator[Finding]:
+def _of_artifact(view: JobView, step: StepView, unpacked: Unpacked) -> Finding:
     """An artifact that a pull request could have written, and whether what is in it acts."""
-    runs = [(s, act) for s in later for act in s.acts if act.kind is Kind.LOCAL_CODE]
-    checked_out = any(
-        s.action is not None and s.action.name.lower() == "actions/checkout" for s in view.steps
-    )
-    to_env = [s for s in later if s.script is not None and any(
-        "GITHUB_ENV" in r.target.text or "GITHUB_PATH" in r.target.text
-        for c in s.script.everything() for r in c.redirects
-    )]  # fmt: skip
+    runs = sorted(ran_from(unpacked, view.steps), key=lambda ran: not ran.certain)
+    written = next(poisoned(unpacked, view.steps), None)
     action = Action.NOTE
-    nodes = [(f"fetches what the other run has left: {fetched}"[:200], step.at("uses"))]
     how = "nothing was seen that runs it"
-    if runs and not checked_out:
-        runner, act = runs[0]
-        nodes.append((f"runs from the folder it lies in: {act.text}", runner.at(line=act.line)))
-        action, how = (
-            max(level(view, runner), Action.REVIEW, key=_mildness),
-            f"it may be run ({act.text})",
-        )
-    elif to_env:
-        nodes.append(("writes to the environment of later steps", to_env[0].at("run")))
-        action = max(level(view, to_env[0]), Action.REVIEW, key=_mildness)
-        how = "a later step writes to the environment"
-    yield Finding(
+    nodes = [(f"fetches what the other run has left: {unpacked.how}"[:200], step.at())]
+    if runs:
+        ran = runs[0]
+        how = f"what it holds is run ({ran.text})" if ran.certain else f"it may be run ({ran.text})"
+        nodes.append((f"runs from the folder it lies in: {ran.text}", ran.at))
+        action = level(view, ran.step)
+        if not ran.certain:
+            action = max(action, Action.REVIEW, key=_mildness)
+    elif written is not None:
+        writer, at = written
+        how = f"{writer.label} writes what it holds into the environment of later steps, where a "
+        how += "line of it can set any variable"
+        nodes.append(("writes what a file holds to the environment of later steps", at))
+        action = max(level(view, writer), Action.REVIEW, key=_mildness)
+    return Finding(
         message=f"job {view.job.id} takes an artifact of a run that a pull request can cause; "
         f"{how}, with {loss(view)} in reach",
-        at=step.at("uses"),
+        at=step.at(),
         action=action,
         symbol=f"{view.job.id}: artifact {step.label}",
         evidence=(path("An artifact that an outsider can write", view, *nodes),),
