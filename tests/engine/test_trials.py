@@ -477,7 +477,7 @@ SCALE, ZERO = tensor("f", [], 0.01), tensor("B", [], 0)
 COARSE = tensor("f", [], 0.05)
 QUANTISED = node("QuantizeLinear", ("x", "scale", "zero"), "q")
 REAL = node("DequantizeLinear", ("r", "coarse", "zero"), "v")
-PARTS = {"scale": SCALE, "zero": ZERO, "coarse": COARSE}
+PARTS: dict[str, Any] = {"scale": SCALE, "zero": ZERO, "coarse": COARSE}
 ROW = [0.5, -0.25, 0.75, -0.5, 0.25, 0.5]
 
 
