@@ -130,7 +130,7 @@ class Cut:
         """The inputs that the value depends on and that a trigger may be put into: those that have
         content, and masks, places and states only where there are no others."""
         needed = {name for node in self.nodes for name in node.reads}
-        there = [p for p in self.ports if p.name in needed and p.name in self.moving]
+        there = [p for p in self.ports if p.name in needed]
         return [p for p in there if p.free] or [p for p in there if p.low < p.high]
 
     def state(self, feeds: Feeds) -> Array | None:
