@@ -77,8 +77,8 @@ def look(
     findings: Sequence[Finding], blobs: dict[str, Blob], readable: Sequence[Path], wanted: bool
 ) -> tuple[ModelTrial, ...]:
     """Try the models that the findings of the analysis are about; nothing where there are none.
-    `readable` are the folders of the target, for tensors in other files; `wanted`: trials were not
-    switched off."""
+    `blobs` are the files of ONNX models by path, the only ones that can be tried, `readable` the
+    folders of the target, for tensors in other files; `wanted`: trials were not switched off."""
     places = sorted(
         {f.at.path: f.at for f in findings if f.check == ASKING and f.action == "review"}.items()
     )
@@ -112,6 +112,8 @@ def _each(
 
 
 def _one(at: Location, blob: Blob | None, readable: Sequence[Path], seconds: float) -> Answer:
+    if blob is None:
+        return Answer(failed="only ONNX models are tried: convert it, and audit that as well")
     if at.inside or not isinstance(blob, File):
         return Answer(failed="only a file of its own on this machine is tried")
     if blob.size > SIZE_LIMIT:
