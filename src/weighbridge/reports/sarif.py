@@ -167,7 +167,7 @@ def _suppressions(finding: Finding, waivers: dict[str, Any]) -> list[Object]:
 
 def _location(at: Location) -> Object:
     """3.28 location. A region counts within a file, so what lies inside a member has none: its
-    offset stands with the logical location instead."""
+    offset and its line (in a cell of a notebook) stand with the logical location instead."""
     physical: Object = {"artifactLocation": _artifact(at.path)}
     logical: list[Object] = []
     if at.inside:
@@ -179,8 +179,9 @@ def _location(at: Location) -> Object:
                 "kind": "member",
             }
         )
-        if at.offset is not None:
-            logical[0]["properties"] = {"byteOffset": at.offset}
+        within = {"byteOffset": at.offset, "line": at.line}
+        if known := {key: value for key, value in within.items() if value is not None}:
+            logical[0]["properties"] = known
     else:
         region: Object = {}
         if at.offset is not None:
