@@ -18,7 +18,7 @@ ACCEPTED = Waiver(
 """With it an audit can pass that holds a model."""
 
 
-UNFOLLOWED = ("was not followed:",)
+UNFOLLOWED = ("was not followed:", "the numbers of its layers, which Keras keeps")
 """What gaps say of a whole format, or of a kind of model in it."""
 
 

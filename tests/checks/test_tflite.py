@@ -185,7 +185,7 @@ def test_malformed(data: bytes) -> None:
 
 
 def test_many_offsets_to_one_table_run_out_of_budget() -> None:
-    count = 600_000
+    count = 1_200_000
     table = 36 + 4 * count + 4
     data = struct.pack("<I4s7H2x", 24, b"TFL3", 14, 8, 0, 0, 0, 0, 4)
     data += struct.pack("<iII", 16, 4, count)

@@ -56,10 +56,11 @@ def installs(build: ImageBuild) -> Installs | None:
             if one.name in ("ENV", "ARG"):
                 for name, value in one.pairs:
                     found.setting(name, value or "", one.line)
+    releases = _releases(build)
     for made in scripts(build):
         before = len(found.requirements)
         found.script(made.script, made.environment)
-        release = _release(build, made.stage)
+        release = releases[id(made.stage)]
         found.requirements[before:] = [
             replace(r, source=release) if r.ecosystem in SYSTEMS else r
             for r in found.requirements[before:]
@@ -67,14 +68,18 @@ def installs(build: ImageBuild) -> Installs | None:
     return found.fact(build.at, "image")
 
 
-def _release(build: ImageBuild, stage: Stage) -> str:
-    """The release of the system that a stage stands on (`debian-12`), empty where the name of its
-    image does not tell."""
-    while stage.base is not None:
-        stage = build.stages[stage.base]
-    image = parsed(stage.image)
-    id, version = system(image.path, image.tag)
-    return f"{id}-{version}" if id else ""
+def _releases(build: ImageBuild) -> dict[int, str]:
+    """The release of the system that each stage stands on (`debian-12`), by the stage's `id`; empty
+    where the name of its image does not tell. A stage can only stand on an earlier one."""
+    made: dict[int, str] = {}
+    for stage in build.stages:
+        if stage.base is not None:
+            made[id(stage)] = made.get(id(build.stages[stage.base]), "")
+            continue
+        image = parsed(stage.image)
+        name, version = system(image.path, image.tag)
+        made[id(stage)] = f"{name}-{version}" if name else ""
+    return made
 
 
 def _copied(build: ImageBuild) -> dict[str, str]:
