@@ -50,7 +50,8 @@ def from_json(
     return _Json(enums, fuller).message(schema, value, 0)
 
 
-def _varint(value: int) -> bytes:
+def varint(value: int) -> bytes:
+    """A number as the wire has it; negative ones in 64 bits."""
     value &= (1 << 64) - 1
     out = bytearray()
     while value > 0x7F:
@@ -60,8 +61,9 @@ def _varint(value: int) -> bytes:
     return bytes(out)
 
 
-def _bytes(number: int, data: bytes) -> bytes:
-    return _varint(number << 3 | 2) + _varint(len(data)) + data
+def wrapped(number: int, data: bytes) -> bytes:
+    """A field of bytes."""
+    return varint(number << 3 | 2) + varint(len(data)) + data
 
 
 def _number(number: int, kind: Kind, value: float) -> bytes:
@@ -70,10 +72,10 @@ def _number(number: int, kind: Kind, value: float) -> bytes:
             packed = struct.pack("<f" if kind is Kind.FLOAT else "<d", value)
         except OverflowError:
             packed = struct.pack("<f", math.copysign(math.inf, value))
-        return _varint(number << 3 | (5 if kind is Kind.FLOAT else 1)) + packed
+        return varint(number << 3 | (5 if kind is Kind.FLOAT else 1)) + packed
     if kind is Kind.FIXED or not math.isfinite(value):
         return b""
-    return _varint(number << 3) + _varint(int(value))
+    return varint(number << 3) + varint(int(value))
 
 
 def _numbered(word: str, kind: Kind, enums: Mapping[str, int], at: int | None) -> float:
@@ -160,7 +162,7 @@ class _Text:
         if kind == "mark" and token in _CLOSE:
             inner = wanted if isinstance(wanted, Schema) else None
             made = self.message(inner, _CLOSE[token], depth + 1)
-            return _bytes(number, made) if inner else b""
+            return wrapped(number, made) if inner else b""
         if kind == "string":
             text = bytearray(_unquoted(token))
             kind, token = self._take()
@@ -168,7 +170,7 @@ class _Text:
                 text += _unquoted(token)
                 kind, token = self._take()
             self.back = kind, token
-            return _bytes(number, bytes(text)) if wanted in _BYTES else b""
+            return wrapped(number, bytes(text)) if wanted in _BYTES else b""
         if kind == "mark" and token == b"-":
             kind, token = self._take()
             token = b"-" + token
@@ -240,11 +242,11 @@ class _Json:
     def _value(self, number: int, field: Field, value: Any, depth: int) -> bytes:
         kind = field.kind
         if isinstance(kind, Schema):
-            return _bytes(number, self.message(kind, value, depth + 1))
+            return wrapped(number, self.message(kind, value, depth + 1))
         if kind is Kind.TEXT:
-            return _bytes(number, str(value).encode("utf-8", "surrogatepass"))
+            return wrapped(number, str(value).encode("utf-8", "surrogatepass"))
         if kind in _BYTES:
-            return _bytes(number, _decoded(value))
+            return wrapped(number, _decoded(value))
         if isinstance(value, bool | float) or (isinstance(value, int) and not abs(value) >> 64):
             return _number(number, kind, value)
         if not isinstance(value, str):

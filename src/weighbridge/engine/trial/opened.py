@@ -13,28 +13,13 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from weighbridge.core.document import Malformed
+from weighbridge.formats.protobuf_written import varint, wrapped
 
 NODES: Final = 40_000
 """How many nodes may come of writing out functions."""
 DEPTH: Final = 20
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _GRAPH, _FUNCTION = 5, 25
-
-
-def varint(value: int) -> bytes:
-    """A number as the wire has it; negative ones in 64 bits."""
-    value &= (1 << 64) - 1
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
-
-
-def wrapped(number: int, data: bytes) -> bytes:
-    """A field of bytes."""
-    return varint(number << 3 | _BYTES) + varint(len(data)) + data
 
 
 def fields(data: bytes, start: int = 0, end: int | None = None) -> Iterator[tuple[int, ...]]:

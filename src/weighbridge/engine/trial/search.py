@@ -15,9 +15,11 @@ from typing import Any, Final
 
 import numpy as np
 
-from weighbridge.engine.trial.backward import Moment, moved_inputs, wishes
+from weighbridge.engine.trial.backward import wishes
+from weighbridge.engine.trial.moment import Moment
 from weighbridge.engine.trial.natural import PICTURES, Port, draw
-from weighbridge.engine.trial.opened import Node, Opened, port, wrapped
+from weighbridge.engine.trial.opened import Node, Opened, port
+from weighbridge.engine.trial.rules_of_layers import moved_inputs
 from weighbridge.engine.trial.running import (
     NUMBERS,
     Array,
@@ -26,6 +28,7 @@ from weighbridge.engine.trial.running import (
     OutOfTime,
     Session,
 )
+from weighbridge.formats.protobuf_written import wrapped
 
 STEPS: Final = 16
 """How many times a way is run backward, one time after the other."""
