@@ -117,11 +117,10 @@ class Piece(msgspec.Struct, frozen=True, eq=False):
         return self.whole.read(self.start + offset, n) if n > 0 else b""
 
 
-class Roled(msgspec.Struct, frozen=True, eq=False):
-    """A blob with what its container says it is."""
+class Over(msgspec.Struct, frozen=True, eq=False):
+    """A blob that is another one, with something more said of it."""
 
     whole: Blob
-    role: str
 
     @property
     def path(self) -> str:
@@ -133,9 +132,26 @@ class Roled(msgspec.Struct, frozen=True, eq=False):
         """See `Blob.size`."""
         return self.whole.size
 
+    @property
+    def role(self) -> str:
+        """See `Blob.role`."""
+        return self.whole.role
+
     def read(self, offset: int, n: int) -> bytes:
         """See `Blob.read`."""
         return self.whole.read(offset, n)
+
+    def close(self) -> None:
+        """Close the file if it is open."""
+        close = getattr(self.whole, "close", None)
+        if close is not None:
+            close()
+
+
+class Roled(Over, frozen=True, eq=False):
+    """A blob with what its container says it is."""
+
+    role: str
 
 
 class Link(msgspec.Struct, frozen=True, kw_only=True):
@@ -164,57 +180,16 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
     kind: str = "tensors"
 
 
-class Vouched(msgspec.Struct, frozen=True, eq=False):
+class Vouched(Over, frozen=True, eq=False):
     """A file that its package vouches for: it is examined only where its sha256 is not the one that
     is named here (empty: none is named, and its package vouches for what it was made from).
     `plain`: where it is, nothing of it is read."""
 
-    whole: Blob
     sha256: str
     plain: bool = False
 
-    @property
-    def path(self) -> str:
-        """See `Blob.path`."""
-        return self.whole.path
 
-    @property
-    def size(self) -> int:
-        """See `Blob.size`."""
-        return self.whole.size
-
-    @property
-    def role(self) -> str:
-        """See `Blob.role`."""
-        return self.whole.role
-
-    def read(self, offset: int, n: int) -> bytes:
-        """See `Blob.read`."""
-        return self.whole.read(offset, n)
-
-    def close(self) -> None:
-        """Close the file if it is open."""
-        close = getattr(self.whole, "close", None)
-        if close is not None:
-            close()
-
-
-class Copy(msgspec.Struct, frozen=True, eq=False):
-    """The same file as `first` under another name: it is examined there, and listed here too."""
+class Copy(Over, frozen=True, eq=False):
+    """The same file under another name: it is examined under its own, and listed here too."""
 
     path: str
-    first: Blob
-
-    @property
-    def size(self) -> int:
-        """See `Blob.size`."""
-        return self.first.size
-
-    @property
-    def role(self) -> str:
-        """See `Blob.role`."""
-        return self.first.role
-
-    def read(self, offset: int, n: int) -> bytes:
-        """See `Blob.read`."""
-        return self.first.read(offset, n)

@@ -14,7 +14,7 @@ from weighbridge.analysis.stored_tensors import comparable
 from weighbridge.core.check import Audit, Check, Need
 from weighbridge.core.finding import Finding, Gap, GapKind
 from weighbridge.core.location import Location
-from weighbridge.core.tree import Blob
+from weighbridge.core.tree import Blob, Over
 from weighbridge.engine.supervisor import Lost, Supervisor, encoded
 from weighbridge.sources.folder import File
 
@@ -82,26 +82,9 @@ def _answer(check: Check, read: _Once, blobs: Sequence[Blob]) -> bytes:
     return encoded(Said(tuple(findings), tuple(gaps)))
 
 
-class _Released(msgspec.Struct, frozen=True, eq=False):
+class _Released(Over, frozen=True, eq=False):
     """A blob whose file is not held open between two reads: a check may read thousands of files,
     and a child may open but a few."""
-
-    whole: Blob
-
-    @property
-    def path(self) -> str:
-        """See `Blob.path`."""
-        return self.whole.path
-
-    @property
-    def size(self) -> int:
-        """See `Blob.size`."""
-        return self.whole.size
-
-    @property
-    def role(self) -> str:
-        """See `Blob.role`."""
-        return self.whole.role
 
     def read(self, offset: int, n: int) -> bytes:
         """See `Blob.read`."""

@@ -279,7 +279,7 @@ def _with_copies(blobs: list[Blob], found: dict[str, Examined]) -> list[Examined
     copies: dict[str, list[Location]] = defaultdict(list)
     for blob in blobs:
         if isinstance(blob, Copy):
-            copies[blob.first.path].append(Location(blob.path))
+            copies[blob.whole.path].append(Location(blob.path))
     for path, places in copies.items():
         related = tuple(Related("the same file under another name", p) for p in places[:COPIES])
         found[path] = msgspec.structs.replace(
@@ -290,7 +290,7 @@ def _with_copies(blobs: list[Blob], found: dict[str, Examined]) -> list[Examined
             ),
         )
     return [
-        _moved(found[b.first.path], b.path) if isinstance(b, Copy) else found[b.path] for b in blobs
+        _moved(found[b.whole.path], b.path) if isinstance(b, Copy) else found[b.path] for b in blobs
     ]
 
 

@@ -201,7 +201,7 @@ class HubCache:
             says = (declared.sha256 or declared.git) if declared else None
             key = (met.place, met.path.rpartition("/")[2], says)
             known = first.setdefault(key, met)
-            yield met if known is met else Copy(met.path, known)
+            yield met if known is met else Copy(known, met.path)
         yield from self._orphans(used)
         why = "the cache's own records (refs, trees, locks): read as such, not as files"
         self.left_out.append(LeftOut(path=".", why=why))

@@ -97,6 +97,6 @@ def _named(blob: Any, part: str) -> Blob:
     """A file under its name within the whole target."""
     path = joined(part, blob.path)
     if isinstance(blob, Copy):
-        return Copy(path, _named(blob.first, part))
+        return Copy(_named(blob.whole, part), path)
     renamed: Blob = blob if path == blob.path else replace(blob, path=path)
     return renamed

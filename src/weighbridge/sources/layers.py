@@ -126,7 +126,7 @@ class Layered:
             self.gap(GapKind.UNREADABLE, f"{name}: a link; not followed", path)
             return
         known = self._first.setdefault((name, role), File(path, str(place), size, role))
-        self._members.append(known if known.path == path else Copy(path, known))
+        self._members.append(known if known.path == path else Copy(known, path))
 
     def declare(self, path: str, sha256: str) -> None:
         """What is recorded of a file that was added by its name."""
