@@ -3,7 +3,7 @@ out: what is known of shapes is at hand while the graph grows."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 from weighbridge.analysis.computation_graph import (
@@ -46,6 +46,14 @@ class Writer:
         self.label, self.origin = "", tuple[str, ...]()
         self.steps = 0
         self._numbers: dict[tuple[Any, ...], int] = {}
+
+    def finished(self, lay_out: Callable[[], None]) -> ComputationGraph:
+        """The graph, after it was laid out as far as there is room."""
+        try:
+            lay_out()
+        except Full:
+            self.leave_out(TOO_MUCH)
+        return self.graph
 
     def step(self) -> None:
         """Count something that is laid out. Raises `Full`."""

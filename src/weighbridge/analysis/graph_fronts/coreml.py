@@ -21,7 +21,7 @@ from weighbridge.analysis.computation_graph import (
 )
 from weighbridge.analysis.coreml_network import Network
 from weighbridge.analysis.coreml_operators import Call, spelt
-from weighbridge.analysis.graph_writer import DEPTH, TOO_MUCH, Full, Writer
+from weighbridge.analysis.graph_writer import DEPTH, Full, Writer
 from weighbridge.core.document import Malformed
 from weighbridge.core.tree import Blob, beside
 from weighbridge.formats.coreml import HEADER, KINDS, MODEL_PATH, SENTINEL, CoreMl
@@ -44,11 +44,7 @@ _LISTS: Final = {"floats": Kind.FLOAT, "ints": Kind.INT, "bools": Kind.INT, "lon
 def graph_of(model: CoreMl) -> ComputationGraph:
     """The graph of the program's main function, and of what else it has."""
     front = _Front(model)
-    try:
-        front.build()
-    except Full:
-        front.w.leave_out(TOO_MUCH)
-    return front.w.graph
+    return front.w.finished(front.build)
 
 
 class _Front:

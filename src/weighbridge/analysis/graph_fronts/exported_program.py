@@ -23,7 +23,7 @@ from weighbridge.analysis.computation_graph import (
     Constant,
     Shape,
 )
-from weighbridge.analysis.graph_writer import DEPTH, TOO_MUCH, Full, Writer
+from weighbridge.analysis.graph_writer import DEPTH, Full, Writer
 from weighbridge.core.document import Malformed
 from weighbridge.core.tree import Blob, beside
 from weighbridge.formats.exported_program import (
@@ -52,11 +52,7 @@ _FOLDERS: Final = (("../data/weights/", "model_weights_config.json"),
 def graph_of(program: ExportedProgram) -> ComputationGraph:
     """The graph that the program runs."""
     front = _Front(program)
-    try:
-        front.build()
-    except Full:
-        front.w.leave_out(TOO_MUCH)
-    return front.w.graph
+    return front.w.finished(front.build)
 
 
 class _Front:

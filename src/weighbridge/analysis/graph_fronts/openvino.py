@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from weighbridge.analysis.computation_graph import ABSENT, ComputationGraph, Constant, Shape
-from weighbridge.analysis.graph_writer import DEPTH, TOO_MUCH, Full, Writer
+from weighbridge.analysis.graph_writer import DEPTH, Full, Writer
 from weighbridge.analysis.openvino_operators import TYPES, spelt
 from weighbridge.formats.openvino import Layer, Net, OpenVino, Port
 
@@ -19,11 +19,7 @@ READS: Final = OpenVino
 def graph_of(model: OpenVino) -> ComputationGraph:
     """The graph that the model runs."""
     front = _Front(model)
-    try:
-        front.build()
-    except Full:
-        front.w.leave_out(TOO_MUCH)
-    return front.w.graph
+    return front.w.finished(front.build)
 
 
 class _Front:
