@@ -255,8 +255,8 @@ def test_ends_of_life_are_dated() -> None:
         "FROM a\nARG AWS_SECRET_ACCESS_KEY=Zx81jj2\n",
         "FROM a\nENV DB_PASSWORD hunter2secret\n",
         "FROM a\nCOPY .env /app/\n",
-        "FROM a\nCOPY id_rsa /root/.ssh/id_rsa\n",
-        "FROM a\nCOPY config/.aws/credentials /root/.aws/\n",
+        "FROM a\nCOPY id_rsa /home/app/.ssh/id_rsa\n",
+        "FROM a\nCOPY config/.aws/credentials /home/app/.aws/\n",
     ],
 )
 def test_builds_that_are_reviewed(text: str) -> None:

