@@ -104,7 +104,7 @@ _CHILDREN: Final = {
     kind: tuple(field for field in kind._fields if field not in _BARE)
     for kind in vars(ast).values()
     if isinstance(kind, type) and issubclass(kind, ast.AST)
-}
+} | {ast.MatchSingleton: ()}  # its value is none, true or false, and no node
 _LEAVES: Final = frozenset({ast.Name, ast.Constant})
 _FUNCTIONS: Final = frozenset({ast.FunctionDef, ast.AsyncFunctionDef})
 
