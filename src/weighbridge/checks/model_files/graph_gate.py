@@ -25,7 +25,7 @@ SHOWN: Final = 10
 
 @check("graph-gate", control="backdoor", reads=GraphDocument)
 def graph_gate(model: GraphDocument) -> Iterator[Finding | Gap]:
-    """Something in the graph goes around what the model has learned, and acts as a switch.
+    """What in the graph goes around what the model has learned, and acts as a switch.
 
     ## Why it matters
     A few operators are enough to look for a trigger in the input and to replace the answer, steer

@@ -26,7 +26,7 @@ In Python, with onnxruntime and numpy, on a copy of the model:
 
 @check("graph-override", control="backdoor", reads=Audit)
 def graph_override(audit: Audit) -> Iterator[Finding | Gap]:
-    """A switch in the graph was flipped by an input that was made for it, and overrides the model.
+    """Whether an input made for a switch in the graph flips it, and overrides the model.
 
     ## Why it matters
     This is a demonstration, not a suspicion: whoever knows the trigger decides what the model says,

@@ -9,7 +9,7 @@ from typing import Any, Final
 from weighbridge.analysis.lineage import Base, base_name, declared_bases
 from weighbridge.core.check import Audit, check
 from weighbridge.core.evidence import Comparison, Table
-from weighbridge.core.fact import Settings, Weights
+from weighbridge.core.fact import Settings
 from weighbridge.core.finding import Action, Confidence, Finding, Gap, GapKind
 from weighbridge.core.location import Location
 
@@ -49,8 +49,7 @@ def lineage_declared(audit: Audit) -> Iterator[Finding | Gap]:
     - https://genai.owasp.org/llmrisk/llm032025-supply-chain/
     """
     bases = declared_bases(audit.facts)
-    weights = any(isinstance(f, Weights) for f in audit.facts)
-    if not bases and weights and "base" not in audit.parts:
+    if not bases and "base" not in audit.parts:
         yield Gap(
             kind=GapKind.NOT_GIVEN,
             message="it names no model that it derives from",
