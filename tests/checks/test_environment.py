@@ -373,7 +373,16 @@ def test_records_are_hostile_too() -> None:
     found = ownership(blobs, blobs)
     assert [row for _, row in found.outside] == ["../../../../etc/passwd", "/etc/shadow"]
     assert found.owned["env:a.py"].sha256 == ""
-    assert "env:a.py" not in vouched(blobs, lambda blob: b"")
+    assert "env:a.py" not in vouched(found, blobs, lambda blob: b"")
+
+
+def test_a_record_of_the_target_owns_nothing_of_the_environment(environment: Path) -> None:
+    stray, data = f"{SITE}/stray.py", b"x = 1\n"
+    row = f"env:{stray},{digest(data)},{len(data)}\n"
+    write(environment / "env", {stray: data})
+    write(environment / "model", {"a-1.dist-info/RECORD": row.encode()})
+    told = [f.message for f in of(audited(environment), "installed-record")]
+    assert [m for m in told if "stray.py is of no package" in m]
 
 
 def test_names_and_heads_of_compiled_modules() -> None:

@@ -14,7 +14,7 @@ import msgspec
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from weighbridge.analysis.dependencies import Dependencies, Wanted, dependencies, shown
-from weighbridge.analysis.ownership import PART, ownership
+from weighbridge.analysis.ownership import PART, recorded
 from weighbridge.core.check import Audit
 from weighbridge.core.document import Malformed
 from weighbridge.core.finding import Gap, GapKind, Related
@@ -123,8 +123,8 @@ def _installed(audit: Audit) -> Iterator[Installed]:
     """The packages of the environment that was handed over, by their records."""
     if PART not in audit.joined:
         return
-    found = ownership(audit.blobs, [f.path for f in audit.files if f.path.startswith(f"{PART}:")])
-    for record in sorted(found.records):
+    found = recorded(audit)
+    for record in sorted(r for r in found.records if r.startswith(f"{PART}:")):
         named = _FOLDER.fullmatch(record.removeprefix(f"{PART}:"))
         vendored = record in found.owned and found.owned[record].sha256
         if named is None or vendored:  # what another package brings is that one's to vouch for

@@ -40,7 +40,6 @@ class Names:
 
     known: tuple[str, ...]
     affixed: int = 300
-    _near: dict[str, list[str]] = field(default_factory=dict, init=False, repr=False)
     _plain: dict[str, str] = field(default_factory=dict, init=False, repr=False)
     _tokens: dict[tuple[str, ...], str] = field(default_factory=dict, init=False, repr=False)
     _glyphs: dict[str, str] = field(default_factory=dict, init=False, repr=False)
@@ -54,8 +53,6 @@ class Names:
             self._rank[name] = rank
             if len(name) < LEAST:
                 continue
-            for key in {name, *_deletions(name)}:
-                self._near.setdefault(key, []).append(name)
             self._plain.setdefault(name.replace("-", ""), name)
             self._tokens.setdefault(tuple(sorted(name.split("-"))), name)
             self._glyphs.setdefault(_seen(name), name)
@@ -88,9 +85,8 @@ class Names:
                 yield "a word put on", stem
 
     def _edits(self, name: str) -> Iterator[tuple[str, str | None]]:
-        found: set[str] = set()
-        for key in (name, *_deletions(name)):
-            found.update(self._near.get(key, ()))
+        """One edit, or two characters swapped, leave one third of a name as it was."""
+        found = {known for key in _kept(name) for known in self._thirds.get(key, ())}
         for target in sorted(found, key=self._rank.__getitem__):
             how = one_edit(name, target)
             if how:
@@ -129,6 +125,16 @@ def _thirds(name: str) -> Iterator[tuple[int, int, str]]:
     size = len(name)
     for third in range(3):
         yield size, third, name[size * third // 3 : size * (third + 1) // 3]
+
+
+def _kept(name: str) -> Iterator[tuple[int, int, str]]:
+    """The thirds of names one longer, one shorter or as long, as they would stand in this one."""
+    for size in range(len(name) - 1, len(name) + 2):
+        for third in range(3):
+            start, end = size * third // 3, size * (third + 1) // 3
+            for moved in {0, len(name) - size}:
+                if start + moved >= 0:
+                    yield size, third, name[start + moved : end + moved]
 
 
 def one_edit(name: str, target: str) -> str:

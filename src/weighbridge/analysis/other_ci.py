@@ -55,6 +55,8 @@ class Found:
 
 def system_of(path: str) -> str | None:
     """The system whose configuration a path is, by the names that the systems look for."""
+    if not path.endswith((".yml", ".yaml", ".groovy")) and "enkinsfile" not in path:
+        return None  # nearly all of them
     part, inner = within(path)
     if part == "env":
         return None  # packages bring those of their own projects, and nothing runs them there
@@ -63,6 +65,8 @@ def system_of(path: str) -> str | None:
 
 def is_script(path: str) -> bool:
     """Whether a path is a file of commands that somebody runs: a shell script or a makefile."""
+    if not path.endswith(("akefile", ".mk", "sh")):
+        return False  # nearly all of them
     part, inner = within(path)
     return part != "env" and bool(_MAKE.fullmatch(inner) or _SHELL.fullmatch(inner))
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Final
 
+from weighbridge.core.check import Audit
 from weighbridge.core.document import Malformed
-from weighbridge.core.location import within
+from weighbridge.core.location import joined, within
+from weighbridge.core.ownership import Owned, Ownership
 from weighbridge.core.tree import Blob, read_whole
 from weighbridge.formats.conda_installed import read_installed
 from weighbridge.formats.installed import RECORD_LIMIT, read_record
@@ -41,28 +42,13 @@ _COMMON: Final = frozenset({"py", "pyi", "pyc", "so", "h", "hpp", "cuh"})
 """The endings of nearly all files of packages: all of them are plain."""
 
 
-class Owned(NamedTuple):
-    """What a RECORD says of a file: the package that it stands in and the sha256, empty where it
-    names none (or one of another kind)."""
-
-    package: str
-    sha256: str
-
-
-@dataclass
-class Ownership:
-    """The files that packages own, by path. `folders` are those that packages were installed into,
-    `records` the RECORD files, `faults` those that could not be read, `outside` the rows that lead
-    out of what was handed over, `unrecorded` the packages that came without a RECORD. `conda` are
-    the records of packages that conda has installed."""
-
-    owned: dict[str, Owned] = field(default_factory=dict)
-    folders: dict[str, int] = field(default_factory=dict)
-    records: dict[str, str] = field(default_factory=dict)
-    faults: list[tuple[str, str]] = field(default_factory=list)
-    outside: list[tuple[str, str]] = field(default_factory=list)
-    unrecorded: list[str] = field(default_factory=list)
-    conda: dict[str, str] = field(default_factory=dict)
+def recorded(audit: Audit) -> Ownership:
+    """What the records of the whole target say; those of the environment are read once."""
+    known = audit.records
+    if known is None:
+        return ownership(audit.blobs, [f.path for f in audit.files])
+    paths = (f.path for f in audit.files if not f.path.startswith(f"{PART}:"))
+    return known.beside(ownership(audit.blobs, paths))
 
 
 def ownership(blobs: Mapping[str, Blob], paths: Iterable[str]) -> Ownership:
@@ -84,11 +70,10 @@ def ownership(blobs: Mapping[str, Blob], paths: Iterable[str]) -> Ownership:
         record = _RECORD.fullmatch(inner)
         if record is None:
             continue
-        prefix = f"{part}:" if part else ""
         folder = record[1] or ""
         described.discard(path.removesuffix("RECORD"))
         found.records[path] = record[2]
-        found.folders[prefix + folder] = found.folders.get(prefix + folder, 0) + 1
+        found.folders.add(joined(part, folder))
         blob = blobs[path]
         try:
             if blob.size > RECORD_LIMIT:
@@ -107,7 +92,7 @@ def ownership(blobs: Mapping[str, Blob], paths: Iterable[str]) -> Ownership:
                 found.outside.append((path, row.path))
                 continue
             sha256 = row.digest if row.algorithm == "sha256" and not row.weak else ""
-            name = prefix + place
+            name = joined(part, place)
             known = owned.get(name)
             if known is None or not (known.sha256 or known.package.endswith(" (conda)")):
                 owned[name] = Owned(record[2], sha256)
@@ -128,7 +113,6 @@ def _of_conda(found: Ownership, path: str, blob: Blob) -> None:
     except (Malformed, OSError) as error:
         found.faults.append((path, str(error)))
         return
-    prefix = f"{part}:" if part else ""
     package = f"{said.name[:200]}-{said.version[:100]} (conda)"
     found.conda[path] = package
     for name, digest in said.files.items():
@@ -139,7 +123,7 @@ def _of_conda(found: Ownership, path: str, blob: Blob) -> None:
             found.outside.append((path, name))
             continue
         # Conda changes files of a wheel: what it wrote down last counts.
-        found.owned[prefix + place] = Owned(package, digest)
+        found.owned[joined(part, place)] = Owned(package, digest)
 
 
 def _place(folder: str, path: str) -> str:
@@ -192,12 +176,18 @@ def holds_model(formats: Iterable[str]) -> bool:
     return not _SOURCES.issuperset(formats)
 
 
-def vouched(blobs: Mapping[str, Blob], head: Callable[[Blob], bytes]) -> dict[str, str]:
+def of_environment(blobs: Mapping[str, Blob]) -> Ownership:
+    """What the records of the environment say."""
+    return ownership(blobs, [p for p in blobs if p.startswith(f"{PART}:")])
+
+
+def vouched(
+    known: Ownership, blobs: Mapping[str, Blob], head: Callable[[Blob], bytes]
+) -> dict[str, str]:
     """The files of an installed environment that its packages vouch for, with the sha256 that each
     must have; empty for what has none: a record, which was read, and a compiled module beside a
     source that has one."""
-    paths = [p for p in blobs if p.startswith(f"{PART}:")]
-    known = ownership(blobs, paths)
+    paths = (p for p in blobs if p.startswith(f"{PART}:"))
     owned = known.owned
     found = dict.fromkeys(known.records.keys() - {path for path, _ in known.faults}, "")
     for path in paths:

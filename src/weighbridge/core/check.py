@@ -15,6 +15,7 @@ from weighbridge.core.format import Loading
 from weighbridge.core.listing import IndexAnswers
 from weighbridge.core.location import Location, within
 from weighbridge.core.origin import Origin
+from weighbridge.core.ownership import Ownership
 from weighbridge.core.report import FileRecord
 from weighbridge.core.tree import Blob, Link, Reference
 from weighbridge.core.trust import Lock, Publisher
@@ -65,7 +66,8 @@ class Audit:
     `publishers` are those of the policy whose signatures count for this target, `known_names` the
     owners that the policy knows; `lock` is what an earlier audit let in. `advisories` is where the
     index of advisories lies (None: `missing` says why there is none), `index` what the indexes of
-    packages said (None: they were not asked, as nobody wished it).
+    packages said (None: they were not asked, as nobody wished it), `records` what the records of
+    the installed environment say (None: they were not read before).
     """
 
     files: tuple[FileRecord, ...]
@@ -84,6 +86,7 @@ class Audit:
     repository: bool = False
     advisories: str | None = None
     index: IndexAnswers | None = None
+    records: Ownership | None = None
 
     @property
     def built(self) -> bool:

@@ -15,7 +15,7 @@ import msgspec
 
 from weighbridge.analysis.integrity import concerned
 from weighbridge.analysis.lineage import declared_bases
-from weighbridge.analysis.ownership import PART, holds_model, is_plain, vouched
+from weighbridge.analysis.ownership import PART, holds_model, is_plain, of_environment, vouched
 from weighbridge.analysis.references import resolve
 from weighbridge.analysis.repository import is_repository
 from weighbridge.analysis.signature import prepare
@@ -26,6 +26,7 @@ from weighbridge.core.finding import Finding, Gap, GapKind, Related
 from weighbridge.core.format import Limits
 from weighbridge.core.location import Location
 from weighbridge.core.origin import Origin, Transfer
+from weighbridge.core.ownership import Ownership
 from weighbridge.core.report import (
     ArtifactCoverage,
     Coverage,
@@ -188,6 +189,7 @@ class _Part:
     transfer: Transfer
     repository: bool = False
     reused: int = 0
+    records: Ownership | None = None
 
     def audit(self, ruleset: Ruleset) -> Audit:
         """What the checks across files see of it."""
@@ -199,6 +201,7 @@ class _Part:
             facts=tuple(f for e in self.examined for f in e.facts),
             links=tuple(sorted(self.source.links, key=lambda link: link.path)),
             repository=self.repository,
+            records=self.records,
         )
 
 
@@ -229,7 +232,7 @@ def _examined(
     results = earlier.known(once) if earlier is not None else {}
     reused = len(results)
     new = [number for number in range(len(once)) if number not in results]
-    held = _vouched(source, once, settings)
+    records, held = _vouched(source, once, settings)
     waiting = [_held(once[n], held) for n in new]
     supervisor = Supervisor(waiting, source.readable, examine_one, settings)
     with supervisor:
@@ -247,15 +250,20 @@ def _examined(
         supervisor.transfer,
         repository,
         reused,
+        records,
     )
 
 
-def _vouched(source: Joined, blobs: list[Blob], settings: Settings) -> dict[str, str]:
-    """The files of an installed environment whose digests need only be computed. A target that has
-    none cannot pretend to by the names of its files."""
+def _vouched(
+    source: Joined, blobs: list[Blob], settings: Settings
+) -> tuple[Ownership | None, dict[str, str]]:
+    """What the records of an installed environment say, and its files whose digests need only be
+    computed. A target that has none cannot pretend to by the names of its files."""
     if not settings.digest or PART not in source.parts:
-        return {}
-    return vouched({b.path: b for b in blobs}, _head)
+        return None, {}
+    of_path = {b.path: b for b in blobs}
+    records = of_environment(of_path)
+    return records, vouched(records, of_path, _head)
 
 
 def _head(blob: Blob) -> bytes:

@@ -30,7 +30,6 @@ RECORD_LIMIT: Final = 64 << 20
 ROWS: Final = 500_000
 _NAME: Final = re.compile(r"[A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?")
 _EXTRA: Final = re.compile(r"\bextra\b")
-_URL_SAFE: Final = str.maketrans("-_", "+/")
 _STRONG: Final = {"sha256": 32, "sha384": 48, "sha512": 64}
 
 
@@ -66,7 +65,8 @@ def _recorded(path: str, said: str) -> Recorded:
         return Recorded(path, "", "", False)
     algorithm, _, value = said.partition("=")
     try:
-        raw = binascii.a2b_base64(value.translate(_URL_SAFE) + "=" * (-len(value) % 4))
+        plain = value.replace("-", "+").replace("_", "/")
+        raw = binascii.a2b_base64(plain + "=" * (-len(value) % 4))
     except ValueError:  # binascii.Error is one
         raw = b""
     weak = _STRONG.get(algorithm) != len(raw)

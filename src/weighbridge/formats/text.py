@@ -394,6 +394,8 @@ def _is_workflow(sample: Sample) -> bool:
 
 def is_workflow_path(path: str) -> bool:
     """Whether GitHub would take a file of this path for a workflow, wherever the root is."""
+    if path[-4:].lower() not in (".yml", "yaml"):
+        return False  # nearly all of them
     part, inner = within(path)
     return part != "env" and _WORKFLOW.fullmatch(inner) is not None
 

@@ -57,6 +57,8 @@ def schema(of: str = "report") -> dict[str, Any]:
 
 def legible(text: str) -> str:
     """JSON text in which only what can be seen stands unescaped."""
+    if text.isascii() and text.isprintable():
+        return text  # nearly always
     return re.sub(r"[^\x20-\x7e]", lambda match: _shown(match[0]), text)
 
 

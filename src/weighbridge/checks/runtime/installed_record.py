@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Set
 from typing import Final
 
-from weighbridge.analysis.ownership import PART, Ownership, made_from, ownership, source_of
+from weighbridge.analysis.ownership import PART, made_from, recorded, source_of
 from weighbridge.core.check import Audit, check
 from weighbridge.core.document import Malformed
 from weighbridge.core.evidence import Table
 from weighbridge.core.finding import Action, Finding, Gap, GapKind
-from weighbridge.core.location import Location, within
+from weighbridge.core.location import Location, joined, within
+from weighbridge.core.ownership import Ownership
 from weighbridge.core.report import FileRecord
 
 SHOWN: Final = 100
@@ -49,7 +50,7 @@ def installed_record(audit: Audit) -> Iterator[Finding | Gap]:
     - https://attack.mitre.org/techniques/T1554/
     """
     files = {file.path: file for file in audit.files}
-    found = ownership(audit.blobs, files)
+    found = recorded(audit)
     if not found.records and not found.conda and not found.faults:
         if PART in audit.joined:
             why = "no package with a record was found in the environment"
@@ -135,14 +136,13 @@ def _first(found: Ownership) -> str:
     return next(iter((*found.records, *found.conda)))
 
 
-def _home(path: str, folders: Mapping[str, int]) -> str | None:
+def _home(path: str, folders: Set[str]) -> str | None:
     """The nearest folder above a file that packages were installed into."""
     part, inner = within(path)
-    prefix = f"{part}:" if part else ""
     while inner:
         inner = inner.rpartition("/")[0]
-        if prefix + inner in folders:
-            return prefix + inner
+        if joined(part, inner) in folders:
+            return joined(part, inner)
     return None
 
 
