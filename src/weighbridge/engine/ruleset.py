@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import os
 import pkgutil
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
 from types import ModuleType
 from typing import TypeVar, get_args, get_type_hints
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 import weighbridge.checks
 import weighbridge.formats
@@ -25,8 +28,7 @@ from weighbridge.core.report import Intel
 JUDGING_ROOMS = ("analysis", "checks", "formats", "intel")
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+class Scope(Struct, frozen=True):
     """What an audit is confined to: only what answers these `controls` is asked, and the target is
     taken for something of that `domain`, whatever is in it. `hears` are the facts of documents
     that the checks across files need; what is packed into a file is not asked."""
@@ -36,8 +38,7 @@ class Scope:
     hears: frozenset[type[Fact]]
 
 
-@dataclass(frozen=True)
-class Ruleset:
+class Ruleset(Struct, dict=True, frozen=True):
     """What this Weighbridge can recognise, parse and judge, sorted by name.
 
     `digest` is the sha256 over every source and data file that takes part in a judgement: two
@@ -177,11 +178,21 @@ def _digest() -> str:
     root = Path(__file__).parent.parent
     digest = hashlib.sha256(__version__.encode())
     for room in JUDGING_ROOMS:
-        for path in sorted((root / room).rglob("*")):
-            if path.suffix in (".py", ".json"):
-                digest.update(path.relative_to(root).as_posix().encode() + b"\0")
-                digest.update(hashlib.sha256(path.read_bytes()).digest())
+        for path in sorted(_sources(f"{root}/{room}")):
+            with open(path, "rb", buffering=0) as file:
+                digest.update(path[len(f"{root}/") :].encode() + b"\0")
+                digest.update(hashlib.sha256(file.readall()).digest())
     return digest.hexdigest()
+
+
+def _sources(folder: str) -> Iterator[str]:
+    """Every source and data file below a folder. (`pathlib` takes as long as the digest itself.)"""
+    with os.scandir(folder) as scan:
+        for entry in scan:
+            if entry.is_dir():
+                yield from _sources(entry.path)
+            elif entry.name.endswith((".py", ".json")):
+                yield entry.path
 
 
 @cache

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 import msgspec
 import numpy as np
+from msgspec import Struct, field
 
 from weighbridge.analysis.computation_graph import ABSENT, ComputationGraph
 from weighbridge.analysis.graph_flow import Flow, Meeting, analyse
@@ -43,8 +43,7 @@ class NotRun(Exception):
     """The model cannot be tried; the message says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class Switch:
+class Switch(Struct, frozen=True):
     """A switch as the trial knows it: the place where it acts, and the value that is its state."""
 
     label: str
@@ -142,8 +141,7 @@ def _between(graph: ComputationGraph, meeting: Meeting) -> list[int]:
     return sorted((reached & back) | {meeting.switch})
 
 
-@dataclass(slots=True)
-class Bench:
+class Bench(Struct):
     """A model on the bench."""
 
     model: Opened
