@@ -177,18 +177,14 @@ def holds_model(formats: Iterable[str]) -> bool:
     return not _SOURCES.issuperset(formats)
 
 
-def of_environment(blobs: Mapping[str, Blob]) -> Ownership:
-    """What the records of the environment say."""
-    return ownership(blobs, [p for p in blobs if p.startswith(f"{PART}:")])
-
-
 def vouched(
-    known: Ownership, blobs: Mapping[str, Blob], head: Callable[[Blob], bytes]
-) -> dict[str, str]:
-    """The files of an installed environment that its packages vouch for, with the sha256 that each
-    must have; empty for what has none: a record, which was read, and a compiled module beside a
-    source that has one."""
-    paths = (p for p in blobs if p.startswith(f"{PART}:"))
+    blobs: Mapping[str, Blob], head: Callable[[Blob], bytes]
+) -> tuple[Ownership, dict[str, str]]:
+    """What the records of an installed environment say, and the files that its packages vouch for
+    with the sha256 that each must have; empty for what has none: a record, which was read, and a
+    compiled module beside a source that has one."""
+    paths = [p for p in blobs if p.startswith(f"{PART}:")]
+    known = ownership(blobs, paths)
     owned = known.owned
     found = dict.fromkeys(known.records.keys() - {path for path, _ in known.faults}, "")
     for path in paths:
@@ -203,4 +199,5 @@ def vouched(
             made_from(head(blobs[path]), blobs[source].size)
         ):  # fmt: skip
             found[path] = ""
-    return found
+            known.compiled.add(path)
+    return known, found

@@ -19,7 +19,8 @@ class Ownership(msgspec.Struct):
     """The files that packages own, by path. `folders` are those that packages were installed into,
     `records` the RECORD files, `faults` those that could not be read, `outside` the rows that lead
     out of what was handed over, `unrecorded` the packages that came without a RECORD. `conda` are
-    the records of packages that conda has installed."""
+    the records of packages that conda has installed, `compiled` the compiled modules that fit the
+    sources beside them, which packages own."""
 
     owned: dict[str, Owned] = {}
     folders: set[str] = set()
@@ -28,6 +29,7 @@ class Ownership(msgspec.Struct):
     outside: list[tuple[str, str]] = []
     unrecorded: list[str] = []
     conda: dict[str, str] = {}
+    compiled: set[str] = set()
 
     def beside(self, other: Ownership) -> Ownership:
         """This and what another says of other files."""
@@ -41,4 +43,5 @@ class Ownership(msgspec.Struct):
             self.outside + other.outside,
             self.unrecorded + other.unrecorded,
             self.conda | other.conda,
+            self.compiled | other.compiled,
         )

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from weighbridge.analysis.integrity import concerned
 from weighbridge.analysis.lineage import declared_bases
-from weighbridge.analysis.ownership import PART, holds_model, is_plain, of_environment, vouched
+from weighbridge.analysis.ownership import PART, holds_model, is_plain, vouched
 from weighbridge.analysis.references import resolve
 from weighbridge.analysis.repository import is_repository
 from weighbridge.analysis.signature import prepare
@@ -260,9 +260,7 @@ def _vouched(
     computed. A target that has none cannot pretend to by the names of its files."""
     if not settings.digest or PART not in source.parts:
         return None, {}
-    of_path = {b.path: b for b in blobs}
-    records = of_environment(of_path)
-    return records, vouched(records, of_path, _head)
+    return vouched({b.path: b for b in blobs}, _head)
 
 
 def _head(blob: Blob) -> bytes:

@@ -539,7 +539,7 @@ class Supervisor(Struct, dict=True):
 
     def _examine(self, blob: Blob) -> Examined:
         if isinstance(blob, Vouched):
-            found = _hash(blob)
+            found = _hash(blob, git=False)
             if blob.sha256 in ("", found.sha256):
                 return _with_digest(self.examine(blob), found)
             blob = blob.whole
@@ -595,17 +595,18 @@ def _with_digest(examined: Examined, digest: Digest | None) -> Examined:
     return msgspec.structs.replace(examined, record=record)
 
 
-def _hash(blob: Blob) -> Digest:
+def _hash(blob: Blob, git: bool = True) -> Digest:
+    """The digests of a blob; that of git where it is asked for and the file is small."""
     digest = hashlib.sha256()
-    git = None
-    if blob.size <= GIT_LIMIT:
-        git = hashlib.sha1(b"blob %d\0" % blob.size, usedforsecurity=False)
+    named = None
+    if git and blob.size <= GIT_LIMIT:
+        named = hashlib.sha1(b"blob %d\0" % blob.size, usedforsecurity=False)
     for offset in range(0, blob.size, CHUNK):
         data = blob.read(offset, CHUNK)
         digest.update(data)
-        if git is not None:
-            git.update(data)
-    return Digest(digest.hexdigest(), git.hexdigest() if git is not None else None)
+        if named is not None:
+            named.update(data)
+    return Digest(digest.hexdigest(), named.hexdigest() if named is not None else None)
 
 
 def _messages(received: bytearray) -> Iterator[bytes | None]:

@@ -112,7 +112,8 @@ def _strays(
             continue
         source = source_of(path) if path.endswith(".pyc") else None
         if source is not None and source in files:
-            if not made_from(_head(audit, path), files[source].size):
+            fits = path in found.compiled
+            if not fits and not made_from(_head(audit, path), files[source].size):
                 stale.append(path)
             derived += 1
             continue
