@@ -29,12 +29,18 @@ DPKG = (
 Files = dict[str, bytes]
 
 
+LINKS = {b"->": tarfile.SYMTYPE, b"=>": tarfile.LNKTYPE, b"!": tarfile.CHRTYPE}
+
+
 def layer(files: Files) -> bytes:
     made = io.BytesIO()
     with tarfile.open(fileobj=made, mode="w") as archive:
         for path, data in files.items():
             info = tarfile.TarInfo(path)
-            info.size = len(data)
+            for mark, kind in LINKS.items():
+                if data.startswith(mark):
+                    info.type, info.linkname = kind, data.removeprefix(mark).decode()
+            info.size = len(data) if info.isreg() else 0
             archive.addfile(info, io.BytesIO(data))
     return made.getvalue()
 
@@ -203,17 +209,74 @@ def found(data: bytes, check: str, name: str = "image.tar") -> list[Finding]:
     return [f for f in examined.findings if f.check == check]
 
 
-def test_files_of_packages_against_their_records() -> None:
-    made = {f"{SITE}/{path}": data for path, data in package(FILES).items()}
-    image = layer(layout([gzip.compress(layer(made))]))
-    assert found(image, "layer-record") == []
-    made[f"{SITE}/demo/__init__.py"] = b"import os\n"
-    (finding,) = found(layer(layout([gzip.compress(layer(made))])), "layer-record")
-    assert finding.at.inside[-1] == f"{SITE}/demo/__init__.py"
-    assert finding.action is Action.REVIEW
-    made[f"{SITE}/demo-1.0.dist-info/RECORD"] = b"one,two,three,four\n"
-    examined = examine(Held("a.tar", layer(made)), load(), Limits())
-    assert any("no path, digest and size" in g.message for g in examined.gaps)
+MADE = {f"{SITE}/{path}": data for path, data in package(FILES).items()}
+NEXT = {f"{SITE}/{path}": data for path, data in package({**FILES, "demo/__init__.py": b"x = 2\n"},
+                                                         "demo-1.1").items()}  # fmt: skip
+INIT = f"{SITE}/demo/__init__.py"
+RECORD = f"{SITE}/demo-1.0.dist-info/RECORD"
+EVIL = b"import os\n"
+HERE, LATER = "changed in its layer", "changed in a later layer"
+GONE = {f"{SITE}/.wh.demo-1.0.dist-info": b"", f"{SITE}/.wh.demo": b""}
+RECORDS: list[tuple[str, list[Files], list[tuple[str, str]]]] = [
+    ("as installed", [MADE], []),
+    ("in its own layer", [{**MADE, INIT: EVIL}], [(HERE, INIT)]),
+    ("in a later layer", [MADE, {"etc/x": b""}, {INIT: EVIL}], [(LATER, INIT)]),
+    ("twice", [MADE, {INIT: EVIL}, {INIT: b"pass\n"}], [(LATER, INIT)]),
+    ("written anew as it was", [MADE, {INIT: MADE[INIT]}], []),
+    ("and changed back", [MADE, {INIT: EVIL}, {INIT: MADE[INIT]}], []),
+    ("mended above its own layer", [{**MADE, INIT: EVIL}, {INIT: MADE[INIT]}], []),
+    ("removed", [MADE, {f"{SITE}/demo/.wh.__init__.py": b""}], []),
+    ("changed and removed", [MADE, {INIT: EVIL}, {f"{SITE}/demo/.wh.__init__.py": b""}], []),
+    ("changed and removed with its folder", [MADE, {INIT: EVIL}, {f"{SITE}/.wh.demo": b""}], []),
+    ("its package is removed", [MADE, GONE, {INIT: EVIL}], []),
+    ("an opaque folder between", [MADE, {"usr/lib/.wh..wh..opq": b""}, {INIT: EVIL}], []),
+    ("a whiteout that leads up hides nothing",
+     [MADE, {INIT: EVIL}, {f"{SITE}/.wh..": b"", f"{SITE}/demo/.wh...": b""}], [(LATER, INIT)]),
+    ("absolute names and dots", [MADE, {f"/usr/./lib/../{INIT[4:]}": EVIL}], [(LATER, INIT)]),
+    ("upgraded", [MADE, {**GONE, **NEXT}], []),
+    ("upgraded, then changed", [MADE, {**GONE, **NEXT}, {INIT: MADE[INIT]}], [(LATER, INIT)]),
+    ("the record alone is another", [MADE, {RECORD: NEXT[RECORD.replace("1.0", "1.1")]}],
+     [(HERE, INIT)]),
+    ("a file of no package", [MADE, {f"{SITE}/other.py": EVIL, "bin/x": b"#!x\n"}], []),
+    ("a link in place of the folder", [MADE, {f"{SITE}/demo": b"->/opt/demo"}],
+     [(LATER, f"{SITE}/demo")]),
+    ("a link in place of the file", [MADE, {INIT: b"->/opt/demo.py"}], [(LATER, INIT)]),
+    ("a hard link", [MADE, {f"{SITE}/a.py": EVIL, INIT: b"=>" + f"{SITE}/a.py".encode()}],
+     [(LATER, INIT)]),
+    ("a device", [MADE, {INIT: b"!"}], []),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("writer", WRITERS, ids=lambda w: w.__name__)
+@pytest.mark.parametrize(
+    ("layers", "expected"), [c[1:] for c in RECORDS], ids=[c[0] for c in RECORDS]
+)
+def test_files_of_packages_against_records_over_layers(
+    writer: Any, layers: list[Files], expected: list[tuple[str, str]], tmp_path: Path
+) -> None:
+    said = run(writer([layer(files) for files in layers], tmp_path))
+    told = [f for f in said.findings if f.check == "layer-record"]
+    assert [(f.symbol, f.at.inside[-1]) for f in told] == expected
+    assert all(f.action is Action.REVIEW for f in told)
+    assert [g for g in said.gaps if g.kind.value == "crashed"] == []
+
+
+def test_an_archive_that_is_no_layer_and_records_that_are_none(tmp_path: Path) -> None:
+    (tmp_path / "a.tar").write_bytes(layer({**MADE, INIT: EVIL}))
+    (tmp_path / "b.tar").write_bytes(layer({**MADE, RECORD: b"one,two,three,four\n"}))
+    said = run(tmp_path)
+    assert [f.symbol for f in said.findings if f.check == "layer-record"] == [HERE]
+    assert any("no path, digest and size" in g.message for g in said.gaps)
+
+
+def test_the_last_of_two_members_of_one_name_counts(tmp_path: Path) -> None:
+    (tmp_path / "a.tar").write_bytes(layer(MADE))
+    with tarfile.open(tmp_path / "a.tar", "a") as archive:
+        again = tarfile.TarInfo(INIT)
+        again.size = len(EVIL)
+        archive.addfile(again, io.BytesIO(EVIL))
+    said = [f.symbol for f in run(tmp_path).findings if f.check == "layer-record"]
+    assert said == [HERE]
 
 
 @pytest.mark.parametrize("packed", ["layer", "tar", "zip"])

@@ -23,28 +23,35 @@ _STREAMS: Final = (".tar", "data")
 def installed_now(said: Iterable[Installs], audit: Audit) -> list[Installs]:
     """What is said to be installed, without what upper layers hide in every image that holds it."""
     said = list(said)
-    listed = [fact for fact in audit.facts if isinstance(fact, ImageLayers)][:IMAGES]
-    if not listed:
+    known = images(audit)
+    if not known:
         return said
-    facts: dict[str, list[Installs | Whiteouts]] = defaultdict(list)
-    for fact in audit.facts:
-        if isinstance(fact, Whiteouts):
-            facts[fact.at.path].append(fact)
+    facts: dict[str, list[Installs]] = defaultdict(list)
     for installed in said:
         if installed.place == "installed":
             facts[installed.at.path].append(installed)
-    digests = {f.sha256: f.path for f in audit.files if f.sha256}
-    images: dict[str, list[_Image]] = defaultdict(list)
-    for one in listed:
-        image = _Image(one, digests)
+    by_path: dict[str, list[Image]] = defaultdict(list)
+    for image in known:
         for path in image.paths:
-            images[path].append(image)
+            by_path[path].append(image)
             for fact in facts[path]:
                 image.add(fact)
-    return [f for f in said if f.place != "installed" or _is_seen(f, images[f.at.path])]
+    return [f for f in said if f.place != "installed" or _is_seen(f, by_path[f.at.path])]
 
 
-def _is_seen(fact: Installs, images: list[_Image]) -> bool:
+def images(audit: Audit) -> list[Image]:
+    """The images of a target, with what their layers take away."""
+    listed = [fact for fact in audit.facts if isinstance(fact, ImageLayers)][:IMAGES]
+    digests = {f.sha256: f.path for f in audit.files if f.sha256} if listed else {}
+    found = [Image(one, digests) for one in listed]
+    taken = [fact for fact in audit.facts if isinstance(fact, Whiteouts)] if found else []
+    for image in found:
+        for fact in taken:
+            image.take(fact)
+    return found
+
+
+def _is_seen(fact: Installs, images: list[Image]) -> bool:
     holding = [image for image in images if image.place(fact.at) is not None]
     return not holding or any(image.shows(fact) for image in holding)
 
@@ -63,7 +70,7 @@ class _Layer(Struct):
         return any(f in self.removed or f in self.opaque for f in folders)
 
 
-class _Image:
+class Image:
     """An image by its list of layers."""
 
     def __init__(self, listed: ImageLayers, digests: dict[str, str]) -> None:
@@ -84,22 +91,27 @@ class _Image:
         self.layers = [_Layer() for _ in listed.layers]
         self.paths = {place[0] for place in self.order}
 
-    def add(self, fact: Installs | Whiteouts) -> None:
-        """Note what a layer takes away, or where something is said to be installed."""
-        if isinstance(fact, Whiteouts):
-            for number in self.order.get((fact.at.path, *fact.at.inside)[: self.depth], ()):
-                self.layers[number].removed.update(fact.removed)
-                self.layers[number].opaque.update(fact.opaque)
-        elif (found := self.place(fact.at)) is not None:
+    def numbers(self, at: Location) -> list[int]:
+        """The layers that a place is in or is, by their numbers from the lowest on."""
+        return self.order.get((at.path, *at.inside)[: self.depth], [])
+
+    def take(self, fact: Whiteouts) -> None:
+        """Note what a layer takes away."""
+        for number in self.numbers(fact.at):
+            self.layers[number].removed.update(fact.removed)
+            self.layers[number].opaque.update(fact.opaque)
+
+    def add(self, fact: Installs) -> None:
+        """Note where something is said to be installed."""
+        if (found := self.place(fact.at)) is not None:
             for number in found[0]:
                 self.layers[number].holds.add(found[1])
 
     def place(self, at: Location) -> tuple[list[int], str] | None:
         """The layers that a place is in, and its path within the image; None where it is in none
         of this image."""
-        whole = (at.path, *at.inside)
-        numbers = self.order.get(whole[: self.depth])
-        rest = whole[self.depth :]
+        numbers = self.numbers(at)
+        rest = (at.path, *at.inside)[self.depth :]
         if not numbers or not rest:
             return None
         if len(rest) > 1 and rest[0].endswith(_STREAMS):
@@ -112,8 +124,12 @@ class _Image:
         if found is None:
             return False
         numbers, path = found
+        return not self.hides(path, max(numbers))
+
+    def hides(self, path: str, number: int) -> bool:
+        """Whether a path of a layer, by its number, is not seen through those above it."""
         parts = path.split("/")
         if len(parts) > FOLDERS:
-            return True  # deeper than files lie: nothing is looked for that could hide it
+            return False  # deeper than files lie: nothing is looked for that could hide it
         folders = ["/".join(parts[:n]) for n in range(len(parts))]
-        return not any(layer.hides(path, folders) for layer in self.layers[max(numbers) + 1 :])
+        return any(layer.hides(path, folders) for layer in self.layers[number + 1 :])

@@ -12,7 +12,7 @@ from typing import Any
 from msgspec import Struct
 
 from weighbridge.core.evidence import TriggerInput
-from weighbridge.core.finding import GapKind
+from weighbridge.core.finding import Gap, GapKind
 from weighbridge.core.image import ImageReference, Stage
 from weighbridge.core.location import Location
 from weighbridge.core.workflow import Job, Trigger
@@ -309,6 +309,22 @@ class Whiteouts(Fact, frozen=True, tag="whiteouts"):
     opaque: tuple[str, ...]
 
 
+class LayerPackages(Fact, frozen=True, tag="layer-packages"):
+    """The packages of Python in one layer of an image, or in another tar archive, by paths from its
+    root.
+
+    `records` are the RECORD files, each with the sha256 of the files that it lists; of those,
+    `absent` are not in this layer. `files` are what may belong to a package and is not as a record
+    in this layer says, with the sha256 (empty: a link that leads out of the layer). `gaps` are what
+    of it could not be read.
+    """
+
+    records: dict[str, dict[str, bytes]]
+    files: dict[str, bytes]
+    absent: tuple[str, ...] = ()
+    gaps: tuple[Gap, ...] = ()
+
+
 class TrialRow(Struct, frozen=True, array_like=True):
     """One input: the output as it is, with the trigger and the switch held as it was, and with the
     trigger, as text; how far the switch moves the output, and how far it does without the trigger
@@ -375,6 +391,7 @@ AnyFact = (
     | ImageLayers
     | ImageReferences
     | Installs
+    | LayerPackages
     | ModelTrial
     | OperatingSystem
     | Practice

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Iterator
 from typing import Final
 
@@ -46,7 +47,7 @@ class Tar(Document, frozen=True, kw_only=True, eq=False):
         opaque: list[str] = []
         for member in self.members:
             if "/.wh." in f"/{member.name}":
-                folder, _, name = member.name.removeprefix("./").rpartition("/")
+                folder, _, name = from_root(member.name).rpartition("/")
                 if name == ".wh..wh..opq":
                     opaque.append(folder)
                 elif name.startswith(".wh.") and not name.startswith(".wh..wh."):
@@ -71,6 +72,11 @@ class Tar(Document, frozen=True, kw_only=True, eq=False):
                 yield Gap(kind=GapKind.UNSUPPORTED, message=why, at=self.where.into(name))
             elif member.type in FILE:
                 yield Piece(name, self.blob, member.offset, member.size)
+
+
+def from_root(name: str) -> str:
+    """The path that a member is unpacked to, from the root of a layer on."""
+    return posixpath.normpath(f"/{name}").lstrip("/")
 
 
 def _number(field: bytes) -> int:

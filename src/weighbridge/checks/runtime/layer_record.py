@@ -2,96 +2,67 @@
 
 from __future__ import annotations
 
-import hashlib
-import posixpath
+from collections import defaultdict
 from collections.abc import Iterator
 from typing import Final
 
-from weighbridge.core.check import check
-from weighbridge.core.document import Malformed
+from weighbridge.analysis.image_records import Differing, differing
+from weighbridge.core.check import Audit, check
 from weighbridge.core.evidence import Table
-from weighbridge.core.finding import Action, Finding, Gap, GapKind
-from weighbridge.core.regex import regex
-from weighbridge.core.tree import Blob
-from weighbridge.formats.installed import RECORD_LIMIT, Recorded, read_record
-from weighbridge.formats.tar import Tar
+from weighbridge.core.fact import LayerPackages
+from weighbridge.core.finding import Action, Finding, Gap
+from weighbridge.core.location import Location
 
-COMPARED: Final = 2 << 30
-"""How many bytes of one layer are hashed."""
 SHOWN: Final = 100
-CHUNK: Final = 1 << 20
-_RECORD: Final = regex(r"(?:\./)?((?:.*/)?(?:site|dist)-packages/)[^/]+\.dist-info/RECORD")
 
 
-@check("layer-record", control="dependencies", reads=Tar)
-def layer_record(archive: Tar) -> Iterator[Finding | Gap]:
-    """A file of an installed package is not what the package's record says, in one layer.
+@check("layer-record", control="dependencies", reads=Audit)
+def layer_record(audit: Audit) -> Iterator[Finding | Gap]:
+    """A file of an installed package is not what the package's record says, in an image.
 
     ## Why it matters
-    An installer writes a list of all files of a package with their digests. A file that differs in
-    the very layer that the list came with was changed after the install, in the same step of the
-    build: patched by whoever built the image, or by what ran there.
+    An installer writes a list of all files of a package with their digests. A file that differs
+    was changed after the install: patched by whoever built the image, or by what ran there. One
+    that a later layer changes is a step of the build of its own.
 
     ## What to do
     Compare the file with the wheel on the index. If the change is meant, ship it as a patch that
     can be read; otherwise build the image again from what is pinned.
 
     ## Limits
-    A layer is compared with the records in it. Files that other layers change or add, files of no
-    package and compiled modules are told for an unpacked environment (`--env`) alone. The record
-    lies beside the files, and whoever changes them can write a new one.
+    Files and records count as the image shows them: what a later layer takes away accuses nobody.
+    Layers are joined by the image's manifest; one that no manifest names is held against its own
+    records. Files of no package and compiled modules are told for an unpacked environment
+    (`--env`) alone. The record lies beside the files, and whoever changes them can write a new one.
 
     ## References
     - https://packaging.python.org/en/latest/specifications/recording-installed-packages/
     - https://github.com/opencontainers/image-spec/blob/main/layer.md
     - https://cwe.mitre.org/data/definitions/353.html
     """
-    if not any(_RECORD.fullmatch(m.name) for m in archive.members):
-        return
-    members = [m for m in archive.walk() if not isinstance(m, Gap)]
-    listed: dict[str, Recorded] = {}
-    for member in members:
-        found = _RECORD.fullmatch(member.path)
-        if found is None:
-            continue
-        try:
-            for row in _rows(member):
-                listed[posixpath.normpath(found[1] + row.path)] = row
-        except Malformed as error:
-            at = archive.where.into(member.path)
-            yield Gap(kind=GapKind.MALFORMED, message=error.why, at=at)
-    changed: list[str] = []
-    left = COMPARED
-    for member in members:
-        known = listed.get(posixpath.normpath(member.path))
-        if known is None or not known.digest or known.weak:
-            continue
-        left -= member.size
-        if left < 0:
-            why = f"more than {COMPARED:,} bytes of packages: the rest was not compared"
-            yield Gap(kind=GapKind.TOO_LARGE, message=why, at=archive.where)
-            break
-        if _digest(member, known) != known.digest:
-            changed.append(member.path)
-    if changed:
-        more = f" and {len(changed) - 1:,} more" if len(changed) > 1 else ""
+    for fact in audit.facts:
+        if isinstance(fact, LayerPackages):
+            yield from fact.gaps
+    groups: dict[tuple[Location, bool], list[Differing]] = defaultdict(list)
+    for one in differing(audit):
+        groups[one.at, one.later].append(one)
+    for (at, later), those in groups.items():
+        those.sort(key=lambda one: one.path)
+        first = those[0].path
+        many = f"{len(those):,} files ({first[:160]}, …) are" if len(those) > 1 else (
+            f"{first[:200]} is"
+        )  # fmt: skip
+        where = "in a layer above the one that" if later else "in the layer that"
         yield Finding(
-            message=f"{changed[0][:160]}{more} is not what its package's record says",
-            at=archive.where.into(changed[0]),
+            message=f"{many} not what the package's record says, {where} the package is in",
+            at=at.into(first),
             action=Action.REVIEW,
-            symbol="changed in its layer",
-            evidence=(Table("The files", ("file",), tuple((n[:300],) for n in changed[:SHOWN])),),
+            symbol="changed in a later layer" if later else "changed in its layer",
+            evidence=(
+                Table(
+                    "The files",
+                    ("file", "record"),
+                    tuple((one.path[:300], one.record[:300]) for one in those[:SHOWN]),
+                ),
+            ),
         )
-
-
-def _rows(record: Blob) -> list[Recorded]:
-    if record.size > RECORD_LIMIT:
-        raise Malformed(f"a RECORD of more than {RECORD_LIMIT:,} bytes")
-    return read_record(record.read(0, record.size).decode("utf-8", "replace"))
-
-
-def _digest(blob: Blob, row: Recorded) -> str:
-    digest = hashlib.new(row.algorithm)
-    for offset in range(0, blob.size, CHUNK):
-        digest.update(blob.read(offset, CHUNK))
-    return digest.hexdigest()
