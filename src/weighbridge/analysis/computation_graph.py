@@ -115,7 +115,8 @@ class Value(Struct):
 
 class Operation(Struct, frozen=True):
     """A step. `inputs` and `outputs` are numbers of values; `origin` names the functions and the
-    bodies that it stands in, the outermost first."""
+    bodies that it stands in, the outermost first. `rough` names what the format has here where the
+    step says of it what depends on what, but does not compute the same numbers."""
 
     op: str
     name: str
@@ -123,6 +124,7 @@ class Operation(Struct, frozen=True):
     outputs: tuple[int, ...]
     attributes: Mapping[str, Any]
     origin: tuple[str, ...] = ()
+    rough: str = ""
 
 
 class ComputationGraph(Struct):

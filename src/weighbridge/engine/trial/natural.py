@@ -15,7 +15,7 @@ from weighbridge.engine.trial.running import TYPES, Array, Feeds, Session
 
 LENGTHS: Final = (16, 7, 32, 64)
 """How long a sequence is tried to be."""
-SIDES: Final = (32, 64, 224, 128)
+SIDES: Final = (32, 64, 224, 128, 16, 28)
 PICTURES: Final = ((0.0, 1.0), (-1.0, 1.0), (-2.64, 2.64), (0.0, 255.0))
 """Between what numbers a picture lies: as it is, centred, normalised, as bytes."""
 STATES: Final = (-8.0, 8.0)

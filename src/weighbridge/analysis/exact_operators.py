@@ -1,0 +1,50 @@
+"""Operators of each format that are written in ONNX's so that they compute the same numbers.
+
+Each was compared with what its own framework computes (`tests/benign/make_graph_outputs.py`). What
+is not here is followed by the analysis all the same, but a graph that needs it is not run.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+_TORCH: Final = """
+abs neg relu sigmoid tanh exp log sqrt erf sin cos tan asin acos atan sinh cosh asinh acosh atanh
+floor ceil round sign sgn reciprocal isnan isinf mish softsign hardswish hardsigmoid selu negative
+absolute arctan special_erf expit special_expit celu gelu
+add sub mul div true_divide pow maximum minimum eq ne lt le gt ge remainder fmod subtract multiply
+divide greater less floor_divide floordiv rsub logical_and logical_or logical_xor logical_not
+bitwise_and bitwise_or bitwise_xor bitwise_not __and__ __or__ __xor__ __not__ bitwise_left_shift
+bitwise_right_shift __lshift__ __rshift__ silu swish softplus glu leaky_relu elu prelu _prelu_kernel
+threshold clamp clip clamp_min clamp_max relu6 hardtanh log1p expm1 exp2 log2 log10 rsqrt square
+addcmul addcdiv lerp where masked_fill isfinite
+sum mean prod amax amin logsumexp any all std var norm linalg_norm linalg_vector_norm max min argmax
+argmin softmax _softmax log_softmax _log_softmax cumsum topk sort argsort cosine_similarity cdist
+clone contiguous detach alias lift_fresh lift_fresh_copy dropout feature_dropout alpha_dropout
+positive detach_copy lift
+size sym_size dim numel sym_numel len view reshape _unsafe_view view_copy _reshape_alias view_as
+reshape_as unflatten flatten ravel permute transpose permute_copy swapaxes swapdims t numpy_T mT
+movedim moveaxis squeeze squeeze_copy unsqueeze unsqueeze_copy expand expand_copy broadcast_to
+expand_as repeat tile repeat_interleave cat concat concatenate stack split chunk split_with_sizes
+unsafe_split unsafe_chunk split_copy split_with_sizes_copy unbind select select_copy slice
+slice_copy narrow index_select gather take_along_dim take index _unsafe_index index_put
+_index_put_impl scatter scatter_add slice_scatter select_scatter index_add index_copy fill zero copy
+roll flip tril triu pad constant_pad_nd reflection_pad1d reflection_pad2d replication_pad1d
+replication_pad2d
+zeros ones full new_zeros new_ones new_full zeros_like ones_like full_like arange linspace
+scalar_tensor tensor as_tensor ScalarImplicit eye one_hot nonzero argwhere to _to_copy type_as item
+_local_scalar_dense float long half double Bool Int Float IntImplicit FloatImplicit bucketize dtype
+meshgrid
+linear matmul mm bmm mv dot outer addmm baddbmm einsum conv1d conv2d conv3d conv_transpose1d
+conv_transpose2d conv_transpose3d convolution _convolution _convolution_mode embedding layer_norm
+native_layer_norm rms_norm _fused_rms_norm batch_norm native_batch_norm
+_native_batch_norm_legit_no_training _weight_norm group_norm native_group_norm instance_norm
+scaled_dot_product_attention _scaled_dot_product_flash_attention_for_cpu
+max_pool1d max_pool2d max_pool3d max_pool2d_with_indices max_pool3d_with_indices avg_pool1d
+avg_pool2d avg_pool3d adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d
+_adaptive_avg_pool2d _adaptive_avg_pool3d adaptive_max_pool1d adaptive_max_pool2d
+upsample_nearest1d upsample_nearest2d upsample_nearest3d upsample_linear1d upsample_bilinear2d
+upsample_bicubic2d pixel_shuffle
+"""
+EXACT: Final = {"aten": frozenset(_TORCH.split())}
+"""By the family of the operators."""
