@@ -1,8 +1,8 @@
 """Names of packages that can be taken for well-known ones.
 
-The deletion neighbourhood (every name with one character left out) finds what is one edit away in
-constant time; a neighbouring pair swapped, two slips to neighbouring keys, digits for letters,
-words in another order and words put on (`-gpu`, `py`) are looked for apart.
+What is one edit away is found in constant time: among all names with one character less or two
+swapped, and among the well-known ones that share a half. Two slips to neighbouring keys, digits for
+letters, words in another order and words put on (`-gpu`, `py`) are looked for apart.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Names(Struct, dict=True):
 
     known: tuple[str, ...]
     affixed: int = 300
-    _near: dict[str, list[str]] = field(default_factory=dict)
+    _halves: dict[tuple[int, bool, str], list[str]] = field(default_factory=dict)
     _plain: dict[str, str] = field(default_factory=dict)
     _tokens: dict[tuple[str, ...], str] = field(default_factory=dict)
     _glyphs: dict[str, str] = field(default_factory=dict)
@@ -51,8 +51,8 @@ class Names(Struct, dict=True):
             self._rank[name] = rank
             if len(name) < LEAST:
                 continue
-            for key in {name, *_deletions(name)}:
-                self._near.setdefault(key, []).append(name)
+            for half in _halves(name):
+                self._halves.setdefault(half, []).append(name)
             self._plain.setdefault(name.replace("-", ""), name)
             self._tokens.setdefault(tuple(sorted(name.split("-"))), name)
             self._glyphs.setdefault(_seen(name), name)
@@ -85,9 +85,10 @@ class Names(Struct, dict=True):
                 yield "a word put on", stem
 
     def _edits(self, name: str) -> Iterator[tuple[str, str | None]]:
-        found: set[str] = set()
-        for key in (name, *_deletions(name)):
-            found.update(self._near.get(key, ()))
+        near = _swaps(name) | (_deletions(name) if len(name) > LEAST else set())
+        found = {known for known in near if known in self._rank}
+        for half in (*_halves(name), *_halves_of_longer(name)):
+            found.update(self._halves.get(half, ()))
         for target in sorted(found, key=self._rank.__getitem__):
             how = one_edit(name, target)
             if how:
@@ -121,6 +122,19 @@ def beside(one: str, other: str) -> bool:
     return one + other in _BESIDE
 
 
+def _halves(name: str) -> tuple[tuple[int, bool, str], ...]:
+    """The two parts of a name, each with the length of the whole: exchanging a character leaves
+    one of them as it was."""
+    size = len(name)
+    return (size, False, name[: size // 2]), (size, True, name[size // 2 :])
+
+
+def _halves_of_longer(name: str) -> tuple[tuple[int, bool, str], ...]:
+    """The parts that a name would have in common with one that has a character more."""
+    size = len(name) + 1
+    return (size, False, name[: size // 2]), (size, True, name[size // 2 - 1 :])
+
+
 def _thirds(name: str) -> Iterator[tuple[int, int, str]]:
     """The three parts of a name, each with its place and the length of the whole."""
     size = len(name)
@@ -150,6 +164,10 @@ def one_edit(name: str, target: str) -> str:
 
 def _deletions(name: str) -> set[str]:
     return {name[:i] + name[i + 1 :] for i in range(len(name))}
+
+
+def _swaps(name: str) -> set[str]:
+    return {name[:i] + name[i + 1] + name[i] + name[i + 2 :] for i in range(len(name) - 1)}
 
 
 def _seen(name: str) -> str:
