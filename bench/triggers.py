@@ -2,14 +2,15 @@
 claimed of gates that belong there.
 
 python bench/triggers.py implants [host,host …] [share]
-python bench/triggers.py files /a/folder
+python bench/triggers.py files /a/folder [seconds]
 python bench/triggers.py forced [name,name …]
 
 `implants` puts every predicate with every payload into the hosts and tries each model; `files`
-tries what is in a folder, counted by the form that a name ends with (`name.form.onnx`: implants
-after what `tests/benign/make_graph_forms.py` does to a folder of them); `forced`
-takes places in benign exports where values from the input meet the trunk or are compared, as if
-the analysis had called them switches.
+tries what is in a folder, of whichever format, counted by its format and by the folder that it is
+in, or by the form that a name ends with (`name.form.onnx`: implants after what
+`tests/benign/make_graph_forms.py` does to a folder of them); `forced` takes
+places in benign exports where values from the input meet the trunk or are compared, as if the
+analysis had called them switches.
 """
 
 from __future__ import annotations
@@ -31,8 +32,15 @@ from graph_hosts import FLOAT, Host  # noqa: E402
 from graph_implants import IMAGES, PAYLOADS, TOKENS  # noqa: E402
 from weighbridge.analysis.computation_graph import ABSENT, ComputationGraph  # noqa: E402
 from weighbridge.analysis.graph_flow import Flow, Meeting, Way  # noqa: E402
+from weighbridge.analysis.graph_fronts import formats_with_graph  # noqa: E402
 from weighbridge.analysis.graph_kinds import COMPARING  # noqa: E402
+from weighbridge.analysis.graph_written import Unwritable  # noqa: E402
+from weighbridge.core.document import Malformed  # noqa: E402
 from weighbridge.core.fact import SwitchTrial  # noqa: E402
+from weighbridge.core.finding import Gap  # noqa: E402
+from weighbridge.core.format import Limits, Sample  # noqa: E402
+from weighbridge.core.location import Location  # noqa: E402
+from weighbridge.engine.trial.reading import as_onnx  # noqa: E402
 from weighbridge.engine.trial.running import Budget, OutOfTime  # noqa: E402
 from weighbridge.engine.trial.trial import (  # noqa: E402
     NotRun,
@@ -42,6 +50,9 @@ from weighbridge.engine.trial.trial import (  # noqa: E402
     switches_on,
     trial,
 )
+from weighbridge.engine.trials import Model  # noqa: E402
+from weighbridge.formats.zip import ZIP, Zip  # noqa: E402
+from weighbridge.sources.folder import File  # noqa: E402
 
 HOSTS = ("resnet-script", "vit-script", "bert-script", "llama-script")
 SECONDS = 40.0
@@ -76,25 +87,48 @@ def implants(hosts: list[str], share: float) -> None:
     print(f"flipped {flipped / count:.1%}, override demonstrated {totals['override'] / count:.1%}")
 
 
-def files(folder: Path) -> None:
+def files(folder: Path, seconds: float) -> None:
     totals: dict[str, Counter[str]] = {}
-    for path in sorted(folder.glob("*.onnx")):
-        start = time.process_time()
-        what, why = _tried(path.read_bytes())
-        totals.setdefault(Path(path.stem).suffix[1:] or "raw", Counter())[what] += 1
-        took = time.process_time() - start
-        print(f"{path.stem} | {what}: {why} ({took:.1f} s)", flush=True)
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        for model in _models(path, folder):
+            start = time.process_time()
+            try:
+                what, why = _tried(as_onnx(model), seconds)
+            except (Unwritable, Malformed) as error:
+                what, why = "not written", str(error)
+            form = Path(path.stem).suffix[1:] or "raw"
+            if model.format != "onnx":
+                form = f"{model.format} {path.relative_to(folder).parts[0]}"
+            totals.setdefault(form, Counter())[what] += 1
+            took = time.process_time() - start
+            print(f"{path.relative_to(folder)} | {what}: {why} ({took:.1f} s)", flush=True)
     for form, counts in totals.items():
         print(f"{form}: {dict(counts)}")
 
 
-def _tried(data: bytes) -> tuple[str, str]:
+def _models(path: Path, root: Path) -> Iterator[Model]:
+    """The models in a file, or in the members of an archive."""
+    name = str(path.relative_to(root))
+    waiting = [(File(name, str(path), path.stat().st_size), Location(name))]
+    while waiting:
+        blob, where = waiting.pop(0)
+        sample = Sample(blob)
+        kinds = [n for n, f in formats_with_graph().items() if f.sniff(sample)]
+        for kind in kinds[:1]:
+            yield Model(str(path), kind, name, where.inside, str(root))
+        if not kinds and ZIP.sniff(sample) and len(where.inside) < 2:
+            archive = ZIP.parse(blob, where, Limits())  # type: ignore[misc]
+            assert isinstance(archive, Zip)
+            waiting += [(m, where.into(m.path)) for m in archive.walk() if not isinstance(m, Gap)]
+
+
+def _tried(data: bytes, seconds: float = SECONDS) -> tuple[str, str]:
     try:
         ort.InferenceSession(data, providers=["CPUExecutionProvider"])
     except Exception:
         return "no model", "the runtime does not load it"
     try:
-        bench = on_bench(data, Path("/"), Budget(SECONDS))
+        bench = on_bench(data, Path("/"), Budget(seconds))
         switches, held = switches_on(bench)
         said: list[SwitchTrial] = []
         for switch in switches:
@@ -165,6 +199,6 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["forced"]:
         forced(given)
     elif sys.argv[1:2] == ["files"]:
-        files(Path(sys.argv[2]))
+        files(Path(sys.argv[2]), float(sys.argv[3]) if len(sys.argv) > 3 else SECONDS)
     else:
         implants(given or list(HOSTS), float(sys.argv[3]) if len(sys.argv) > 3 else 1.0)

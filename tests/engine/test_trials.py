@@ -319,7 +319,7 @@ def test_what_never_ends_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     model = tmp_path / "model.onnx"
     model.write_bytes(implanted("resnet-script", with_endless_loop, class_bias))
     began = time.process_time()
-    said = trials.run(model, [tmp_path], 2.0)
+    said = trials.run(trials.Model(str(model)), [tmp_path], 2.0)
     assert said.kind is GapKind.TIMEOUT
     assert said.switches == ()
     assert time.process_time() - began < 30
@@ -336,7 +336,7 @@ def test_what_takes_all_memory_is_stopped(tmp_path: Path, monkeypatch: pytest.Mo
 
     model = tmp_path / "model.onnx"
     model.write_bytes(implanted("resnet-script", large, class_bias))
-    said = trials.run(model, [tmp_path], 20.0)
+    said = trials.run(trials.Model(str(model)), [tmp_path], 20.0)
     assert said.failed
     assert said.switches == ()
 
@@ -360,7 +360,7 @@ def test_a_trial_sees_the_target_only(tmp_path: Path, monkeypatch: pytest.Monkey
         "os.write(1, b'{\"failed\": \"%s\"}' % ''.join(map(str, said)).encode())\n"
     )
     monkeypatch.setattr(trials, "_START", probe)
-    assert trials.run(target / "model.onnx", [target], 5.0).failed == "00001"
+    assert trials.run(trials.Model(str(target / "model.onnx")), [target], 5.0).failed == "00001"
 
 
 def test_tensors_outside_the_target_are_not_read(tmp_path: Path) -> None:
@@ -373,7 +373,7 @@ def test_tensors_outside_the_target_are_not_read(tmp_path: Path) -> None:
              11: [{1: "x", 2: {1: {1: 1, 2: {1: [{1: 1}, {1: 64}]}}}}], 12: [{1: "y"}]}  # fmt: skip
     model = target / "model.onnx"
     model.write_bytes(message({1: 8, 7: graph, 8: {1: "", 2: 17}}))
-    said = trials.run(model, [target], 10.0)
+    said = trials.run(trials.Model(str(model)), [target], 10.0)
     assert said.kind is GapKind.UNSUPPORTED
     assert said.failed
 
@@ -396,7 +396,7 @@ def test_tensors_beside_the_model_are_read(tmp_path: Path) -> None:
     (tmp_path / "model.data").write_bytes(data)
     (tmp_path / "model.onnx").write_bytes(host.bytes())
     assert len(data) > 1000
-    said = trials.run(tmp_path / "model.onnx", [tmp_path], 60.0)
+    said = trials.run(trials.Model(str(tmp_path / "model.onnx")), [tmp_path], 60.0)
     assert [made.outcome for made in said.switches] == ["override"]
 
 

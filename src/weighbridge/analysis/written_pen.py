@@ -46,6 +46,7 @@ class Pen:
         self.label = ""
         self._names: dict[int, str] = {}
         self._taken: set[str] = set()
+        self._labels: set[str] = set()
         self._types: dict[int, str] = {}
         self._written: dict[tuple[int, str], str] = {}
         self._plain: dict[tuple[Any, ...], str] = {}
@@ -199,7 +200,10 @@ class Pen:
         while names and not names[-1]:
             names.pop()
         try:
-            label = next(filter(None, outputs), "")  # two nodes may not have one
+            label = next(filter(None, outputs), "")  # two nodes may not have the same
+            if self.label not in self._labels:
+                label = self.label
+            self._labels.add(label)
             self.nodes.append(wire.node(op, names, outputs, label, kept))
         except (TypeError, OverflowError) as error:
             raise Unwritable(f"{op} has arguments that are not written") from error

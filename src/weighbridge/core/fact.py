@@ -357,9 +357,11 @@ class SwitchTrial(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class ModelTrial(Fact, frozen=True, tag="model-trial", omit_defaults=True):
     """What came of running a model with and without triggers: for each switch that was tried;
     `left` were not. `failed` says why nothing was tried, `kind` what gap that is; `runtime` names
-    what ran it."""
+    what ran it, `written_from` the format where that was not the model itself, but an ONNX model
+    that was written from its graph."""
 
     runtime: str = ""
+    written_from: str = ""
     switches: tuple[SwitchTrial, ...] = ()
     left: int = 0
     failed: str = ""

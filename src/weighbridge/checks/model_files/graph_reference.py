@@ -15,8 +15,7 @@ from weighbridge.core.finding import Action, Confidence, Finding, Gap, GapKind
 from weighbridge.core.format import Limits
 from weighbridge.core.later import Later
 from weighbridge.core.location import Location
-from weighbridge.core.tree import Blob
-from weighbridge.formats.zip import ZIP, Zip
+from weighbridge.formats.zip import opened
 
 if TYPE_CHECKING:
     from weighbridge.analysis import graph_alignment
@@ -107,24 +106,11 @@ def _graph(audit: Audit, artifact: Artifact) -> ComputationGraph:
     known = formats_with_graph()
     format = next(known[name] for name in artifact.formats if name in known)
     assert format.parse is not None
-    document = format.parse(_opened(audit, artifact.where), artifact.where, Limits())
+    blob = opened(audit.blobs[artifact.where.path], artifact.where)
+    document = format.parse(blob, artifact.where, Limits())
     if not isinstance(document, GraphDocument):
         raise Malformed("there is no graph in it", 0)
     return graph_of(document)
-
-
-def _opened(audit: Audit, where: Location) -> Blob:
-    """The bytes of a file, or of a member of archives. Raises `Malformed` where they cannot be
-    had."""
-    blob = audit.blobs[where.path]
-    assert ZIP.parse is not None
-    for name in where.inside:
-        archive = ZIP.parse(blob, where, Limits())
-        found = archive.sibling(name) if isinstance(archive, Zip) else None
-        if found is None:
-            raise Malformed(f"{name} cannot be read again")
-        blob = found
-    return blob
 
 
 def _told(
