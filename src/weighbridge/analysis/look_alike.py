@@ -1,8 +1,8 @@
 """Names of packages that can be taken for well-known ones.
 
-What is one edit away is found in constant time: among all names with one character less or two
-swapped, and among the well-known ones that share a half. Two slips to neighbouring keys, digits for
-letters, words in another order and words put on (`-gpu`, `py`) are looked for apart.
+What is one edit away is found in constant time, among the well-known names that share a half. Two
+slips to neighbouring keys, digits for letters, words in another order and words put on (`-gpu`,
+`py`) are looked for apart.
 """
 
 from __future__ import annotations
@@ -85,9 +85,8 @@ class Names(Struct, dict=True):
                 yield "a word put on", stem
 
     def _edits(self, name: str) -> Iterator[tuple[str, str | None]]:
-        near = _swaps(name) | (_deletions(name) if len(name) > LEAST else set())
-        found = {known for known in near if known in self._rank}
-        for half in (*_halves(name), *_halves_of_longer(name)):
+        found: set[str] = set()
+        for half in _halves_left(name):
             found.update(self._halves.get(half, ()))
         for target in sorted(found, key=self._rank.__getitem__):
             how = one_edit(name, target)
@@ -123,16 +122,21 @@ def beside(one: str, other: str) -> bool:
 
 
 def _halves(name: str) -> tuple[tuple[int, bool, str], ...]:
-    """The two parts of a name, each with the length of the whole: exchanging a character leaves
-    one of them as it was."""
+    """The two parts of a name, each with the length of the whole."""
     size = len(name)
     return (size, False, name[: size // 2]), (size, True, name[size // 2 :])
 
 
-def _halves_of_longer(name: str) -> tuple[tuple[int, bool, str], ...]:
-    """The parts that a name would have in common with one that has a character more."""
-    size = len(name) + 1
-    return (size, False, name[: size // 2]), (size, True, name[size // 2 - 1 :])
+def _halves_left(name: str) -> Iterator[tuple[int, bool, str]]:
+    """The halves of the names that one edit makes `name` from. An edit leaves one half as it was,
+    but for two characters swapped across the middle: these are swapped back."""
+    middle = len(name) // 2
+    swapped = name[: middle - 1] + name[middle] + name[middle - 1] + name[middle + 1 :]
+    yield from _halves(name)
+    yield len(name), False, swapped[:middle]
+    for size in (len(name) - 1, len(name) + 1):
+        yield size, False, name[: size // 2]
+        yield size, True, name[len(name) - (size - size // 2) :]
 
 
 def _thirds(name: str) -> Iterator[tuple[int, int, str]]:
@@ -164,10 +168,6 @@ def one_edit(name: str, target: str) -> str:
 
 def _deletions(name: str) -> set[str]:
     return {name[:i] + name[i + 1 :] for i in range(len(name))}
-
-
-def _swaps(name: str) -> set[str]:
-    return {name[:i] + name[i + 1] + name[i] + name[i + 2 :] for i in range(len(name) - 1)}
 
 
 def _seen(name: str) -> str:

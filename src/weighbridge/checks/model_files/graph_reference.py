@@ -54,14 +54,13 @@ def graph_reference(audit: Audit) -> Iterator[Finding | Gap]:
     - https://hiddenlayer.com/innovation-hub/shadowlogic/
     - https://atlas.mitre.org/techniques/AML.T0018.001
     """
-    ours = [a for a in audit.artifacts if _is_graph(a)]
-    if "reference" in audit.missing:
-        for artifact in ours[:1]:
-            why = audit.missing["reference"]
-            yield _gap(artifact, GapKind.NOT_GIVEN, f"the reference cannot be had: {why}")
+    part, why = audit.parts.get("reference"), audit.missing.get("reference")
+    if part is None and why is None:
         return
-    part = audit.parts.get("reference")
+    ours = [a for a in audit.artifacts if _is_graph(a)]
     if part is None:
+        for artifact in ours[:1]:
+            yield _gap(artifact, GapKind.NOT_GIVEN, f"the reference cannot be had: {why}")
         return
     theirs = [a for a in part.artifacts if _is_graph(a)]
     for artifact in ours:
