@@ -40,6 +40,7 @@ from weighbridge.core.fact import SwitchTrial  # noqa: E402
 from weighbridge.core.finding import Gap  # noqa: E402
 from weighbridge.core.format import Limits, Sample  # noqa: E402
 from weighbridge.core.location import Location  # noqa: E402
+from weighbridge.core.tree import Blob  # noqa: E402
 from weighbridge.engine.trial.reading import as_onnx  # noqa: E402
 from weighbridge.engine.trial.running import Budget, OutOfTime  # noqa: E402
 from weighbridge.engine.trial.trial import (  # noqa: E402
@@ -52,7 +53,7 @@ from weighbridge.engine.trial.trial import (  # noqa: E402
 )
 from weighbridge.engine.trials import Model  # noqa: E402
 from weighbridge.formats.zip import ZIP, Zip  # noqa: E402
-from weighbridge.sources.folder import File  # noqa: E402
+from weighbridge.sources.folder import File, Folder  # noqa: E402
 
 HOSTS = ("resnet-script", "vit-script", "bert-script", "llama-script")
 SECONDS = 40.0
@@ -109,7 +110,8 @@ def files(folder: Path, seconds: float) -> None:
 def _models(path: Path, root: Path) -> Iterator[Model]:
     """The models in a file, or in the members of an archive."""
     name = str(path.relative_to(root))
-    waiting = [(File(name, str(path), path.stat().st_size), Location(name))]
+    file: Blob = File(name, str(path), path.stat().st_size, siblings=Folder(root))
+    waiting = [(file, Location(name))]
     while waiting:
         blob, where = waiting.pop(0)
         sample = Sample(blob)

@@ -62,6 +62,8 @@ class Constant(Struct, frozen=True):
         read."""
         if self.elements > limit:
             return None
+        if not self.elements:
+            return ()
         if self.held is not None:
             return self.held if len(self.held) == self.elements else None
         if self.place is None or self.blob is None:

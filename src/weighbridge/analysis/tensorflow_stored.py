@@ -164,6 +164,7 @@ class Stored:
         """What a table says of keys. One that numbers them is a vocabulary: it says as much of a
         key as the key itself. Any other compares them with those that it has."""
         w, values = self.w, self.tables.get(self.w.graph.values[table].name)
+        w.rough = "a lookup table"
         if values is None:
             return None
         if values == ABSENT:

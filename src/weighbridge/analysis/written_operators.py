@@ -214,7 +214,7 @@ def _where(pen: Pen, o: Operation, given: Given) -> None:
 
 def _chosen(pen: Pen, o: Operation, test: Operand, pair: list[Operand]) -> None:
     type = pair[0].type
-    if type in ("int8", "int16", "uint16"):
+    if type in NARROW - {"uint8"}:
         wide = [_calculable(pen, x) for x in pair]
         pen.result(o, pen.node("Where", [test, *wide], "int32"), type)
     else:

@@ -200,9 +200,9 @@ class Pen:
         while names and not names[-1]:
             names.pop()
         try:
-            label = next(filter(None, outputs), "")  # two nodes may not have the same
-            if self.label not in self._labels:
-                label = self.label
+            label = self.label  # no other node may have the same
+            if not label or label in self._labels:
+                label = f"{next(filter(None, outputs), op)}/{len(self.nodes)}"
             self._labels.add(label)
             self.nodes.append(wire.node(op, names, outputs, label, kept))
         except (TypeError, OverflowError) as error:

@@ -232,6 +232,7 @@ class _Builder(Stored):
             attributes[key] = self.texts(attributes[key])
         count = max(1, scope.body.wanted.get(node.name, 1))
         made = self.special(scope, node, inputs, attributes, count)
+        w.rough = ""
         if made is None:
             made = apply(w, node.op, attributes, inputs)
         if made is None:

@@ -20,6 +20,7 @@ from weighbridge.analysis.computation_graph import (
     Numbers,
     Shape,
 )
+from weighbridge.analysis.exact_operators import EXACT
 from weighbridge.analysis.tensorflow_writer import SMALL
 from weighbridge.analysis.tflite_operators import CUSTOM, RULES, Spelling
 from weighbridge.analysis.tflite_ranges import Range, cut_off, range_of
@@ -106,7 +107,11 @@ class _Builder(Spelling):
             scale = self.w.constant("scale", Constant("float32", (tensor.scales[1],),
                                     self.model.blob, _extent(tensor.scales, 4)))  # fmt: skip
             whole = self.w.constant(tensor.name, stored)
+            outer = self.w.rough
+            if any(self.listed(tensor.zeros, "q")):
+                self.w.roughly("a tensor whose zero is another number")
             made = self.w.op("DequantizeLinear", whole, scale, axis=tensor.axis)
+            self.w.rough = outer
             self.w.declare(made, "float32", shape)
         self.kept[key] = made
         return made
@@ -161,6 +166,9 @@ class _Builder(Spelling):
         )
         made: Sequence[int] | None = None
         before = len(w.graph.operations)
+        w.rough = "" if name in EXACT["tflite"] and not operator.custom else name
+        if name not in _MOVING and any(t is not None and _quantised(t) for t in tensors):
+            w.rough = f"{name} in whole numbers"
         if rule is not None:
             try:
                 made = rule(self, operator, inputs)
@@ -178,6 +186,7 @@ class _Builder(Spelling):
                 value = self.held_within(graph, operator, inputs, tensor, value)
             w.declare(value, _type(tensor), _shape(tensor))
             values[number] = value
+        w.rough = ""
 
     def held_within(
         self, graph: Subgraph, operator: Operator, inputs: list[int], tensor: Tensor, value: int
@@ -208,6 +217,11 @@ class _Builder(Spelling):
         return made
 
 
+_MOVING: Final = frozenset({
+    "GATHER", "RESHAPE", "TRANSPOSE", "SQUEEZE", "EXPAND_DIMS", "SLICE", "STRIDED_SLICE", "SPLIT",
+    "SPLIT_V", "UNPACK", "TILE", "GATHER_ND", "BROADCAST_TO", "EMBEDDING_LOOKUP",
+})  # fmt: skip
+"""What gives numbers on as they are: quantised ones mean the same before and after."""
 _Rule = Callable[[_Builder, Operator, list[int]], "Sequence[int] | None"]
 
 
