@@ -15,7 +15,7 @@ from typing import Final
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from weighbridge.analysis.expressions import expressions
+from weighbridge.analysis.expressions import expressions, flowing
 from weighbridge.analysis.shell_acts import acts
 from weighbridge.analysis.shell_kinds import Act, Kind
 from weighbridge.analysis.workflow_owners import lies_within, owners_of, root_of
@@ -235,9 +235,11 @@ class _Reader(Struct, dict=True):
             return {}
         found: dict[str, Location] = {}
         path, job = view.path, view.job
-        for name, value in view.workflow.env.items():
-            self._named(found, value, Location(path, line=1, symbol=name))
-        for value in (*job.env.values(), *job.secrets.values(), *job.inputs.values()):
+        for holder, otherwise in ((view.workflow, 1), (job, job.line)):
+            for name, value in holder.env.items():
+                line = holder.lines.get(f"env.{name}", otherwise)
+                self._named(found, value, Location(path, line=line, symbol=name))
+        for value in (*job.secrets.values(), *job.inputs.values()):
             self._named(found, value, Location(path, line=job.line))
         if job.secrets.get("*") == "inherit":
             found["all that there are"] = Location(path, line=job.lines.get("secrets", job.line))
@@ -256,7 +258,7 @@ class _Reader(Struct, dict=True):
         if "secrets" not in value:
             return
         for expression in expressions(value):
-            for path in expression.tree.paths():
+            for path in flowing(expression.tree):
                 name = _SECRET.fullmatch(path)
                 if path == "secrets":
                     found.setdefault("all that there are", at)

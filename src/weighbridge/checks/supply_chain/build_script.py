@@ -22,7 +22,7 @@ BUDGET: Final = 32 << 20
 DEEP: Final = "shells within shells lie too deep to be read"
 SAID: Final = {
     Kind.REMOTE_SCRIPT: "what was just downloaded is run unchecked, from",
-    Kind.INSTALL_GIT: "a package is installed from git, from no fixed commit:",
+    Kind.INSTALL_GIT: "a package is installed from git, by no full commit:",
     Kind.INSTALL_PLAIN: "packages are installed without the protection of TLS:",
     Kind.INSTALL_INDEX: "a second index is asked for the same names:",
     Kind.INSTALL_UNPINNED: "packages are installed in whatever version is the newest:",
