@@ -42,7 +42,7 @@ from weighbridge.core.location import Location
 from weighbridge.core.regex import regex
 from weighbridge.core.tree import Blob, read_whole
 from weighbridge.core.workflow import Job, Step
-from weighbridge.formats.shell import Script, read
+from weighbridge.formats.shell import CMD, POSIX, POWERSHELL, Script, read
 from weighbridge.formats.text import is_workflow_path
 from weighbridge.intel.actions import actions
 
@@ -338,7 +338,7 @@ class _Reader(Struct, dict=True):
                 self.texts[key] = (Script(()), done)
             else:
                 other = _other_shell(text, shell)
-                script = read(text, line, escapes=not other)
+                script = read(text, line, _ESCAPES.get(other, POSIX))
                 if script.broken:
                     why = f"a script for {other} could not be read to its end: its language is not"
                     self._gap(
@@ -424,8 +424,9 @@ def _places(uses: str, before: list[StepView]) -> Iterator[str]:
             yield place.removeprefix(f"{folder}/")
 
 
+_ESCAPES: Final = {"PowerShell": POWERSHELL, "cmd": CMD}
 _POWERSHELL: Final = regex(
-    r"\$env:\w|-ErrorAction\b|\b(?:Write-(?:Host|Output|Error)|New-Item|Test-Path|Join-Path|Out-File"
+    r"\$env:\w|\$ErrorActionPreference\b|-ErrorAction\b|\b(?:Write-(?:Host|Output|Error)|New-Item|Test-Path|Join-Path|Out-File"
     r"|(?:Get|Set|Remove|Copy|Move)-(?:Item|Content|Location|Command|ChildItem)"
     r"|Invoke-(?:WebRequest|RestMethod|Expression)|Expand-Archive|Start-Process)\b",
     re.IGNORECASE,
