@@ -27,6 +27,8 @@ Dimension = int | str
 Shape = tuple[Dimension, ...]
 ABSENT: Final = -1
 """Stands for an input that is left out."""
+NOT_HERE: Final = "small numbers that it needs are in a file that is not here"
+"""Why a part of a graph is left out, where the fault is not the file's own."""
 INLINED: Final = frozenset({"Carried", "Repeated", "Step"})
 """Operators that stand for what a loop hands to its body and takes from it."""
 WHOLE: Final = 64 << 10

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from weighbridge.analysis.computation_graph import (
     ABSENT,
+    NOT_HERE,
     ComputationGraph,
     Constant,
     Operation,
@@ -20,7 +21,6 @@ OPERATIONS: Final = 200_000
 """How many operations, calls and bodies are laid out; a model with more is not analysed whole."""
 DEPTH: Final = 60
 TOO_MUCH: Final = f"more than {OPERATIONS:,} operations, or nested more than {DEPTH} deep"
-NOT_HERE: Final = "small numbers that it needs are in a file that is not here"
 ONNX_TYPES: Final = {
     "float32": 1, "uint8": 2, "int8": 3, "uint16": 4, "int16": 5, "int32": 6, "int64": 7,
     "bool": 9, "float16": 10, "float64": 11, "uint32": 12, "uint64": 13, "bfloat16": 16,

@@ -1,8 +1,8 @@
 """Names of packages that can be taken for well-known ones.
 
-The deletion neighbourhood (every name with one character left out) finds what is one edit away in
-constant time; a neighbouring pair swapped, two slips to neighbouring keys, digits for letters,
-words in another order and words put on (`-gpu`, `py`) are looked for apart.
+What is one edit away is found in constant time, among the well-known names that share a half. Two
+slips to neighbouring keys, digits for letters, words in another order and words put on (`-gpu`,
+`py`) are looked for apart.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Names(Struct, dict=True):
 
     known: tuple[str, ...]
     affixed: int = 300
-    _near: dict[str, list[str]] = field(default_factory=dict)
+    _halves: dict[tuple[int, bool, str], list[str]] = field(default_factory=dict)
     _plain: dict[str, str] = field(default_factory=dict)
     _tokens: dict[tuple[str, ...], str] = field(default_factory=dict)
     _glyphs: dict[str, str] = field(default_factory=dict)
@@ -51,8 +51,8 @@ class Names(Struct, dict=True):
             self._rank[name] = rank
             if len(name) < LEAST:
                 continue
-            for key in {name, *_deletions(name)}:
-                self._near.setdefault(key, []).append(name)
+            for half in _halves(name):
+                self._halves.setdefault(half, []).append(name)
             self._plain.setdefault(name.replace("-", ""), name)
             self._tokens.setdefault(tuple(sorted(name.split("-"))), name)
             self._glyphs.setdefault(_seen(name), name)
@@ -86,8 +86,8 @@ class Names(Struct, dict=True):
 
     def _edits(self, name: str) -> Iterator[tuple[str, str | None]]:
         found: set[str] = set()
-        for key in (name, *_deletions(name)):
-            found.update(self._near.get(key, ()))
+        for half in _halves_left(name):
+            found.update(self._halves.get(half, ()))
         for target in sorted(found, key=self._rank.__getitem__):
             how = one_edit(name, target)
             if how:
@@ -119,6 +119,24 @@ _BESIDE: Final = _neighbours()
 def beside(one: str, other: str) -> bool:
     """Whether two characters are neighbours on the keyboard."""
     return one + other in _BESIDE
+
+
+def _halves(name: str) -> tuple[tuple[int, bool, str], ...]:
+    """The two parts of a name, each with the length of the whole."""
+    size = len(name)
+    return (size, False, name[: size // 2]), (size, True, name[size // 2 :])
+
+
+def _halves_left(name: str) -> Iterator[tuple[int, bool, str]]:
+    """The halves of the names that one edit makes `name` from. An edit leaves one half as it was,
+    but for two characters swapped across the middle: these are swapped back."""
+    middle = len(name) // 2
+    swapped = name[: middle - 1] + name[middle] + name[middle - 1] + name[middle + 1 :]
+    yield from _halves(name)
+    yield len(name), False, swapped[:middle]
+    for size in (len(name) - 1, len(name) + 1):
+        yield size, False, name[: size // 2]
+        yield size, True, name[len(name) - (size - size // 2) :]
 
 
 def _thirds(name: str) -> Iterator[tuple[int, int, str]]:

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from functools import cache
-from importlib import resources
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct, field
@@ -102,10 +102,7 @@ def public_root() -> bytes:
     `ImportError` without the library."""
     import sigstore._store
 
-    file = resources.files(sigstore._store)
-    for part in _STORE:
-        file = file / part
-    return file.read_bytes()
+    return Path(sigstore._store.__path__[0], *_STORE).read_bytes()
 
 
 def root_date(root: bytes) -> str:

@@ -232,7 +232,7 @@ def _examined(
     waiting = [_held(once[n], held) for n in new]
     supervisor = Supervisor(waiting, source.readable, examine_one, settings)
     with supervisor:
-        for number, examined in supervisor.run(progress):
+        for number, examined in supervisor.run(progress, lambda: ruleset.digest):
             results[new[number]] = examined
             if earlier is not None and once[new[number]].path not in held:
                 earlier.keep(once[new[number]], examined)

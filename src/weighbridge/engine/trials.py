@@ -15,7 +15,6 @@ import sysconfig
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import Final
 
@@ -66,6 +65,8 @@ class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
 
 def runtime() -> str | None:
     """What would run a model, with its version; None where it is not installed with us."""
+    from importlib import metadata  # only where a model is tried: it is slow to load
+
     try:
         versions = [f"{name} {metadata.version(name)}" for name in reversed(_NEEDED)]
     except metadata.PackageNotFoundError:

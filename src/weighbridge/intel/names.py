@@ -41,7 +41,7 @@ class _Needed(msgspec.Struct):
     reviewed: str
     library: str
     why: str
-    names: dict[str, list[str]]
+    names: dict[str, frozenset[str]]
 
 
 class _Acting(msgspec.Struct):
@@ -56,7 +56,8 @@ class _Judged(msgspec.Struct):
 
 
 class _Lists(msgspec.Struct):
-    needed: dict[tuple[str, str], str]
+    needed: dict[str, list[tuple[str, frozenset[str]]]]
+    """The names of each module and the library that needs them; a later library comes first."""
     judged: dict[str, str]
     acting: dict[str, dict[str, str]]
     reviewed: str
@@ -76,7 +77,7 @@ REACHES_OUT: Final = frozenset(
 
 @cache
 def _lists() -> _Lists:
-    needed: dict[tuple[str, str], str] = {}
+    needed: dict[str, list[tuple[str, frozenset[str]]]] = {}
     acting: dict[str, dict[str, str]] = {}
     judged = msgspec.json.decode((FOLDER / "judged.json").read_bytes(), type=_Judged)
     dates = [judged.reviewed]
@@ -84,8 +85,7 @@ def _lists() -> _Lists:
         entry = msgspec.json.decode(path.read_bytes(), type=_Needed)
         dates.append(entry.reviewed)
         for module, names in entry.names.items():
-            for name in names:
-                needed[module, name] = entry.library
+            needed.setdefault(module, []).insert(0, (entry.library, names))
     for path in sorted(FOLDER.glob("acting/*.json")):
         known = msgspec.json.decode(path.read_bytes(), type=_Acting)
         dates.append(known.reviewed)
@@ -110,8 +110,9 @@ def classify(module: str, name: str) -> Name:
         return Name(Standing.NEEDED, "torch")
     lists = _lists()
     for spelling in dict.fromkeys(((module, name), _python3(module, name))):
-        if spelling in lists.needed:
-            return Name(Standing.NEEDED, lists.needed[spelling])
+        for library, names in lists.needed.get(spelling[0], ()):
+            if spelling[1] in names:
+                return Name(Standing.NEEDED, library)
         judged = lists.judged.get(".".join(spelling))
         if judged is not None:
             return Name(Standing.JUDGED, judged)

@@ -27,7 +27,6 @@ from weighbridge.core.tree import Blob, beside
 from weighbridge.formats.coreml import HEADER, KINDS, MODEL_PATH, SENTINEL, CoreMl
 from weighbridge.formats.protobuf import Kind, Message, Schema, Wire, many
 
-READS: Final = CoreMl
 HELD: Final = 4_096
 """Up to how many numbers are decoded that stand in the program itself."""
 _TYPES: Final = {

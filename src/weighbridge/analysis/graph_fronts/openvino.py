@@ -6,14 +6,11 @@ Shapes are those that the file declares; constants are in the file beside it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final
 
 from weighbridge.analysis.computation_graph import ABSENT, ComputationGraph, Constant, Shape
 from weighbridge.analysis.graph_writer import DEPTH, Full, Writer
 from weighbridge.analysis.openvino_operators import TYPES, spelt
 from weighbridge.formats.openvino import Layer, Net, OpenVino, Port
-
-READS: Final = OpenVino
 
 
 def graph_of(model: OpenVino) -> ComputationGraph:

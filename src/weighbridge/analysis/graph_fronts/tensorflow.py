@@ -34,7 +34,6 @@ from weighbridge.formats import tensorflow as tf
 from weighbridge.formats.tensorflow import MetaGraph, Node, TensorFlow
 from weighbridge.formats.tensorflow_files import INITIALISERS
 
-READS: Final = TensorFlow
 _CALLS: Final = frozenset({"PartitionedCall", "StatefulPartitionedCall", "TPUPartitionedCall"})
 _FILLING: Final = frozenset({
     "LookupTableImportV2", "InitializeTableV2", "InitializeTableFromTextFileV2",

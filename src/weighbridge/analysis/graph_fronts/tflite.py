@@ -26,8 +26,6 @@ from weighbridge.analysis.tflite_ranges import Range, cut_off, range_of
 from weighbridge.core.document import Malformed
 from weighbridge.formats.tflite import Operator, Subgraph, Tensor, Tflite
 
-READS: Final = Tflite
-
 
 def graph_of(model: Tflite) -> ComputationGraph:
     """The graph that the model runs: its first subgraph and every other that none calls."""

@@ -7,6 +7,8 @@ import gc
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
+from typing import NoReturn
 
 from weighbridge import __version__
 from weighbridge.apps.cli import (
@@ -79,5 +81,14 @@ def _failed(why: str, code: int) -> int:
     return code
 
 
+def run() -> NoReturn:
+    """The program: `main`, and an end at once. Taking a thousand modules apart, which is how Python
+    ends, takes as long as reading a small model; what was written has been flushed."""
+    code = main()
+    with suppress(OSError, ValueError):
+        sys.stderr.flush()
+    os._exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    run()
