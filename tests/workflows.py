@@ -1165,7 +1165,7 @@ case(
     "fixed",
     workflow(
         TAG,
-        f"uses: docker/build-push-action@{SHA}\nwith:\n  outputs: type=local,dest=out\n  push: false",
+        f"uses: docker/build-push-action@{SHA}\nwith:\n  outputs: type=local,dest=out/${{{{ matrix.os }}}}\n  push: false",
     ),
 )
 case(

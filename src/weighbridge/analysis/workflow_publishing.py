@@ -13,6 +13,10 @@ from weighbridge.analysis.workflow_views import StepView
 from weighbridge.intel.actions import actions
 
 
+PUSH: Final = "push="
+"""The part of the outputs of a build that says whether they are pushed."""
+
+
 def published(view: StepView) -> Iterator[str]:
     """What a step writes where others take it from."""
     for _, act in view.every(Kind.PUBLISH):
@@ -28,7 +32,8 @@ def published(view: StepView) -> Iterator[str]:
         yield what if files is None or any(inputs.get(f) for f in files) else "notes"
     for wanted, values, what in known.publishes_if.get(name, ()):
         given = {part.strip() for part in re.split(r"[,\n]", inputs.get(wanted, ""))}
-        if not wanted or given & set(values.split("|")) or any("${{" in part for part in given):
+        open_ended = any(part.startswith(("${{", f"{PUSH}${{{{")) for part in given)
+        if not wanted or given & set(values.split("|")) or open_ended:
             yield what
             return
 
