@@ -12,7 +12,6 @@ from weighbridge.analysis.shell_publishing import HUB
 from weighbridge.analysis.workflow_views import StepView
 from weighbridge.intel.actions import actions
 
-
 PUSH: Final = "push="
 """The part of the outputs of a build that says whether they are pushed."""
 
