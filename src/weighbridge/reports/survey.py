@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
+from weighbridge.core.regex import regex
 from weighbridge.core.survey import Observation, Share, Survey, Tally
 from weighbridge.reports.json import legible
 from weighbridge.reports.markdown import code, prose
@@ -179,7 +180,7 @@ def as_markdown(survey: Survey) -> bytes:
         right = ("|---" if n in left else "|--:" for n in range(len(sheet.columns)))
         parts.append(f"### {sheet.title}\n")
         parts.append(f"| {' | '.join(sheet.columns)} |\n{''.join(right)}|")
-        parts += [f"| {' | '.join(prose(c, 200) if c else '' for c in r)} |" for r in sheet.rows]
+        parts += [f"| {' | '.join(map(_cell_of_page, r))} |" for r in sheet.rows]
         parts.append("")
     blocked = list(_blocked(survey))
     if blocked:
@@ -196,6 +197,14 @@ def as_markdown(survey: Survey) -> bytes:
         rest = f", and {more:,} more" if more else ""
         parts.append(f"- {prose(name)}: {', '.join(map(code, those))}{rest}")
     return ("\n".join(parts).rstrip() + "\n").encode("utf-8", "backslashreplace")
+
+
+_PLAIN: Final = regex(r"[A-Za-z0-9 ,.%()/-]*")
+
+
+def _cell_of_page(text: str) -> str:
+    """A cell: as it is where nothing in it can be markup."""
+    return text if _PLAIN.fullmatch(text) else prose(text, 200)
 
 
 def as_csv(survey: Survey) -> bytes:
