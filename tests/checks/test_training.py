@@ -126,6 +126,10 @@ CONCEALED = ("concealed-code", "block")
         ("import os\nos.system('pip install -U something')\n", REVIEW_INSTALL),
         ("import subprocess, sys\ndef f(p):\n"
          "    subprocess.run([sys.executable, '-m', 'pip', 'install', p])\n", REVIEW_INSTALL),
+        ("import subprocess\ndef f(wheel_url):\n"
+         "    subprocess.run(['pip3', 'install', wheel_url])\n", REVIEW_INSTALL),
+        ("import subprocess\ndef f(wheel, name):\n"
+         "    subprocess.run(['pip3', 'install', wheel, name])\n", REVIEW_INSTALL),
         # code of others
         ("from transformers import AutoModel as A\n"
          "A.from_pretrained('other/m', trust_remote_code=True)\n", TRUSTED),
@@ -203,6 +207,9 @@ def test_what_training_code_must_not_do(text: str, expected: tuple[str, str]) ->
         f"import os\nos.system('pip install git+https://github.com/o/x@{SHA}')\n",
         "import os\nos.system('pip install -r requirements.txt')\n",
         "import os\nos.system('pip install -e .')\n",
+        "import subprocess\nsubprocess.run(['uv', 'pip', 'install', '--dry-run', 'pip'])\n",
+        "import subprocess\ndef f(whl_path):\n"
+        "    subprocess.run(['pip3', 'install', whl_path, '--no-dependencies'])\n",
         "import os\nos.system('pip install torch==2.6.0 "
         "--extra-index-url https://download.pytorch.org/whl/cu124')\n",
         "from transformers import AutoModel\n"

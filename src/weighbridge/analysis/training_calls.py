@@ -290,7 +290,9 @@ class _Reading:
             and command.installs()
             and UNKNOWN in " ".join(command.words or (command.text or "",))
         ):
-            self._say(Kind.INSTALL_ANY, node, dotted, " ".join(command.words) or command.text or "")
+            traits = ("file",) if command.installs_files() else ()
+            what = " ".join(command.words) or command.text or ""
+            self._say(Kind.INSTALL_ANY, node, dotted, what, traits)
         elif command.dynamic:
             self._say(Kind.SHELL, node, dotted, command.text or "")
         if self.builds:
