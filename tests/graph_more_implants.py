@@ -127,7 +127,7 @@ def cold_softmax(h: Host, x: str) -> str:
 
 def in_halves(h: Host, x: str) -> str:
     """Two numbers that say little; their product says all."""
-    found = h.op("Gather", flat(h, x), h.const([3, 900], (2,), INT), axis=1)
+    found = h.op("Gather", flat(h, x), h.const([3, 900 % _size(h)], (2,), INT), axis=1)
     off = h.op("Sub", found, h.const([0.9, 0.1], (2,)))
     near = h.op("Exp", h.op("Mul", h.op("Mul", off, off), h.const(-90.0)))
     first = h.op("Gather", near, _axes(h, 0), axis=1)

@@ -46,14 +46,8 @@ from weighbridge.engine.trial.natural import Port
 from weighbridge.engine.trial.opened import open_model
 from weighbridge.engine.trial.running import Budget, Session
 from weighbridge.engine.trial.search import Cut, Seeker, State
-from weighbridge.engine.trial.trial import (
-    _at_the_top,
-    on_bench,
-    parsed,
-    switches_of,
-    switches_on,
-    trial,
-)
+from weighbridge.engine.trial.switches import _at_the_top, switches_of
+from weighbridge.engine.trial.trial import on_bench, parsed, switches_on, trial
 
 MISSED = {
     ("near in the embedding", "class bias"): "no token is near enough: the implant has no trigger",

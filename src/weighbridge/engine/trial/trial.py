@@ -3,8 +3,7 @@ whole model does then."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -12,21 +11,20 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from weighbridge.analysis.computation_graph import ABSENT, ComputationGraph
-from weighbridge.analysis.graph_flow import Flow, Meeting, analyse
+from weighbridge.analysis.computation_graph import ComputationGraph
+from weighbridge.analysis.graph_flow import Flow, analyse
 from weighbridge.analysis.graph_fronts.onnx import graph_of
-from weighbridge.analysis.graph_shapes import elements
-from weighbridge.analysis.graph_ways import NARROW, Way
 from weighbridge.core.evidence import TriggerInput
 from weighbridge.core.fact import SwitchTrial, TrialRow
 from weighbridge.core.format import Limits
 from weighbridge.core.location import Location
 from weighbridge.core.tree import Held
-from weighbridge.engine.trial.effect import Effect, Sample, measure
+from weighbridge.engine.trial.effect import SHARE, Effect, Sample, measure
 from weighbridge.engine.trial.natural import Port, draw, layouts
 from weighbridge.engine.trial.opened import Opened, open_model
 from weighbridge.engine.trial.running import NUMBERS, Array, Budget, Feeds, OutOfTime, Session
 from weighbridge.engine.trial.search import Cut, Seeker, State, ranges, smallest, state_of
+from weighbridge.engine.trial.switches import Switch, switches_of
 from weighbridge.formats.onnx import ONNX, Onnx
 
 SWITCHES: Final = 4
@@ -35,111 +33,14 @@ INPUTS: Final = 10
 """On how many inputs the effect is measured."""
 DRAWN: Final = 24
 """How many are drawn to know how a switch usually stands."""
+LEAST_ROWS: Final = 5
+"""On how many of them it has to have been measured."""
 PLACES: Final = 16_384
 """How many numbers of a trigger are told."""
 
 
 class NotRun(Exception):
     """The model cannot be tried; the message says why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Switch:
-    """A switch as the trial knows it: the place where it acts, and the value that is its state."""
-
-    label: str
-    value: str
-    meeting: Meeting
-
-
-def switches_of(
-    graph: ComputationGraph, flow: Flow, names: set[str], meetings: Sequence[Meeting]
-) -> list[Switch]:
-    """The narrowest value between where each switch is made and where it acts; of those that the
-    file has at its top, where they can be held. Where it has none there (the switch is a part of
-    one fused operator, or of one body), the nearest that it is made of."""
-    batch = frozenset(
-        s[0] for i in graph.inputs if (s := graph.values[i].shape) and isinstance(s[0], str)
-    )
-    there = _at_the_top(graph, names)
-    found: dict[str, Switch] = {}
-    for meeting in meetings:
-        way = [v for v in _between(graph, meeting) if v in there]
-        way = way or _nearest(graph, flow, meeting, there, batch)
-        sizes = [(elements(flow.shapes.shapes[v], batch), -place, v) for place, v in enumerate(way)]
-        if not sizes:
-            continue
-        value = graph.values[min(sizes)[2]].name
-        operation = graph.operations[meeting.operation]
-        found.setdefault(value, Switch(f"{operation.op} {operation.name}"[-120:], value, meeting))
-    return list(found.values())
-
-
-def _at_the_top(graph: ComputationGraph, names: set[str]) -> set[int]:
-    """The values that the file has at its top. Those between the operations that a fused operator
-    is spelt out in and those of bodies are not there; a name that more than one value bears could
-    be either."""
-    borne = Counter(value.name for value in graph.values)
-    return {
-        output
-        for operation in graph.operations
-        if not operation.origin
-        for output in operation.outputs
-        if output != ABSENT and (name := graph.values[output].name) in names and borne[name] == 1
-    }
-
-
-def _nearest(
-    graph: ComputationGraph,
-    flow: Flow,
-    meeting: Meeting,
-    there: set[int],
-    batch: frozenset[str],
-) -> list[int]:
-    """The nearest values at the top that a switch is made of: narrow ones that are not of the
-    trunk, so that holding them holds the switch and not the rest. What loops hand on is followed
-    too."""
-    found: list[int] = []
-    level = seen = {meeting.switch}
-    while level and not found:
-        before: set[int] = set()
-        for value in level:
-            producer = graph.values[value].producer
-            if producer != ABSENT:
-                before.update(graph.operations[producer].inputs)
-            if value in graph.back:
-                before.add(graph.back[value])
-        level = before - seen - {ABSENT}
-        seen = seen | level
-        found = [
-            v
-            for v in sorted(level & there)
-            if flow.ways[v] & (Way.RAW | Way.LENGTH)
-            and not flow.ways[v] & Way.TRUNK
-            and elements(flow.shapes.shapes[v], batch) <= NARROW
-        ]
-    return found
-
-
-def _between(graph: ComputationGraph, meeting: Meeting) -> list[int]:
-    """The values from the operation that makes the switch to the one that acts, in order."""
-    gate = meeting.gate if meeting.gate != ABSENT else meeting.operation
-    start = set(graph.operations[gate].outputs) - {ABSENT}
-    reached = set(start)
-    for number in range(gate + 1, meeting.operation):
-        operation = graph.operations[number]
-        if reached & set(operation.inputs):
-            reached.update(o for o in operation.outputs if o != ABSENT)
-    back, waiting = {meeting.switch}, [meeting.switch]
-    while waiting:
-        producer = graph.values[waiting.pop()].producer
-        if producer == ABSENT:
-            continue
-        for value in graph.operations[producer].inputs:
-            if value != ABSENT and value not in back:
-                back.add(value)
-                waiting.append(value)
-    return sorted((reached & back) | {meeting.switch})
 
 
 @dataclass(slots=True)
@@ -225,36 +126,71 @@ def trial(bench: Bench, switch: Switch, all_values: list[str]) -> SwitchTrial:
     return msgspec.structs.replace(best, tries=tries)
 
 
+class Standing(msgspec.Struct, frozen=True):
+    """How a switch stands on realistic inputs: the way to it, the state that it usually has, and
+    inputs with which it has it."""
+
+    cut: Cut
+    state: State
+    usual: list[Feeds]
+
+
+def standing(bench: Bench, ports: list[Port], switch: Switch) -> Standing:
+    """How a switch stands. Raises `NotRun`."""
+    try:
+        cut = Cut(bench.model, switch.value, ports, bench.folder, bench.budget)
+    except Exception as error:
+        raise NotRun(f"the way to it does not run by itself: {_first_line(error)}") from error
+    if not cut.reached:
+        raise NotRun("it depends on no input that a user gives content to")
+    drawn = [draw(ports, bench.rng) for _ in range(DRAWN)]
+    states = [(feeds, value) for feeds in drawn if (value := cut.state(feeds)) is not None]
+    if len(states) < 3:
+        raise NotRun("the way to it does not run with realistic inputs")
+    state = state_of([value for _, value in states])
+    usual = [feeds for feeds, value in states if not state.changed(value)][:INPUTS]
+    return Standing(cut, state, usual)
+
+
+def effect_of(
+    bench: Bench, on: Standing, flipped: list[tuple[Feeds, Feeds]], all_values: list[str]
+) -> Effect | None:
+    """What triggers do, from natural inputs with the triggered ones: on the output on which it is
+    most. None where no output can be compared."""
+    if not flipped:
+        return None
+    held_model = _held_session(bench, all_values, on.usual[0])
+    samples = list(_samples(bench, on.cut, flipped, held_model, all_values))
+    effects = [e for name in bench.whole.outputs if (e := measure(name, samples)) is not None]
+    return max(
+        effects, key=lambda e: (e.demonstrated, e.overridden - e.chance, _middle(e)), default=None
+    )
+
+
+def is_override(effect: Effect, flipped: int, inputs: int) -> bool:
+    """Whether that is enough: the switch was flipped in nearly all inputs, and it alone did it."""
+    return effect.demonstrated and flipped >= SHARE * inputs and len(effect.rows) >= LEAST_ROWS
+
+
 def _in_range(
     bench: Bench, ports: list[Port], switch: Switch, all_values: list[str]
 ) -> SwitchTrial:
     none = SwitchTrial(label=switch.label, value=switch.value, outcome="no-trigger")
     try:
-        cut = Cut(bench.model, switch.value, ports, bench.folder, bench.budget)
-    except Exception as error:
-        return _because(none, f"the way to it does not run by itself: {_first_line(error)}")
-    if not cut.reached:
-        return _because(none, "it depends on no input that a user gives content to")
-    drawn = [draw(ports, bench.rng) for _ in range(DRAWN)]
-    states = [(feeds, value) for feeds in drawn if (value := cut.state(feeds)) is not None]
-    if len(states) < 3:
-        return _because(none, "the way to it does not run with realistic inputs")
-    state = state_of([value for _, value in states])
-    usual = [feeds for feeds, value in states if not state.changed(value)][:INPUTS]
-    seeker = Seeker(cut, state, bench.rng)
-    first = seeker.from_input(usual[0])
+        on = standing(bench, ports, switch)
+    except NotRun as error:
+        return _because(none, str(error))
+    seeker = Seeker(on.cut, on.state, bench.rng)
+    first = seeker.from_input(on.usual[0])
     if first is None:
         return _because(none, "no trigger was found", seeker.tries)
-    first = _smallest(cut, seeker, usual, first)
-    triggers, universal = _for_all(cut, seeker, usual, first)
-    flipped = [(n, t) for n, t in zip(usual, triggers, strict=True) if t is not None]
-    held_model = _held_session(bench, all_values, usual[0])
-    samples = list(_samples(bench, cut, flipped, held_model, all_values))
-    effects = [e for name in bench.whole.outputs if (e := measure(name, samples)) is not None]
-    if not effects:
+    first = _smallest(on.cut, seeker, on.usual, first)
+    triggers, universal = _for_all(on.cut, seeker, on.usual, first)
+    flipped = [(n, t) for n, t in zip(on.usual, triggers, strict=True) if t is not None]
+    effect = effect_of(bench, on, flipped, all_values)
+    if effect is None:
         return _because(none, "its outputs cannot be compared", seeker.tries)
-    best = max(effects, key=lambda e: (e.demonstrated, e.overridden - e.chance, _middle(e)))
-    return _told(switch, best, cut, usual, first, universal, seeker, len(flipped), state)
+    return _told(switch, effect, on, first, universal, seeker, len(flipped))
 
 
 def _middle(effect: Effect) -> float:
@@ -272,7 +208,7 @@ def _for_all(
     each."""
     same = [_transplanted(cut, usual[0], first, feeds) for feeds in usual]
     works = [seeker.is_changed(t) for t in same]
-    if sum(works) >= 0.9 * len(usual):
+    if sum(works) >= SHARE * len(usual):
         return [t if w else None for t, w in zip(same, works, strict=True)], True
     found: list[Feeds | None] = [first]
     found += [seeker.from_input(feeds) for feeds in usual[1:]]
@@ -363,16 +299,15 @@ def _samples(
 def _told(
     switch: Switch,
     effect: Effect,
-    cut: Cut,
-    usual: list[Feeds],
+    on: Standing,
     first: Feeds,
     universal: bool,
     seeker: Seeker,
     flipped: int,
-    state: State,
 ) -> SwitchTrial:
-    done = effect.demonstrated and flipped >= 0.9 * len(usual) and len(effect.rows) >= 5
-    value = cut.state(first)
+    usual = on.usual
+    done = is_override(effect, flipped, len(usual))
+    value = on.cut.state(first)
     return SwitchTrial(
         label=switch.label,
         value=switch.value,
@@ -386,12 +321,12 @@ def _told(
         by_chance=effect.chance,
         captured=effect.captured,
         output=effect.output,
-        usual_state=_shown(state.usual),
+        usual_state=_shown(on.state.usual),
         other_state=_shown(value) if value is not None else "",
         tries=seeker.tries,
         triggers=tuple(
             _trigger(entry, usual[0][entry.name], first[entry.name], universal)
-            for entry in cut.reached
+            for entry in on.cut.reached
             if np.any(usual[0][entry.name] != first[entry.name])
         ),
         rows=tuple(
@@ -401,9 +336,9 @@ def _told(
 
 
 def _shortfall(effect: Effect, flipped: int, inputs: int) -> str:
-    if flipped < 0.9 * inputs:
+    if flipped < SHARE * inputs:
         return f"it was flipped in {flipped} of {inputs} inputs only"
-    if effect.overridden >= 0.9 * len(effect.rows):
+    if effect.overridden >= SHARE * len(effect.rows):
         return "a random change of the same kind does the same too often"
     return f"the switch decides the output in {effect.overridden} of {len(effect.rows)} inputs only"
 
