@@ -5,12 +5,12 @@ from __future__ import annotations
 import importlib.util
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from weighbridge.checks.provenance.conversion_equivalence import conversion_equivalence
 from weighbridge.checks.provenance.lineage_adapter import lineage_adapter

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -34,7 +33,7 @@ def look(target: Path, store: Path | None) -> Audited:
 def said(audited: Audited) -> dict[str, object]:
     """All of it, but for how it was come by."""
     coverage = msgspec.structs.replace(audited.coverage, reused=0, jail=())
-    return {**dataclasses.asdict(audited), "coverage": coverage}
+    return {**msgspec.structs.asdict(audited), "coverage": coverage}
 
 
 def test_what_has_not_changed_is_not_examined_again(tmp_path: Path) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from weighbridge.analysis.dependencies import Wanted
 from weighbridge.intel.advisories.index import Index, Known, Merged, merged
@@ -26,8 +27,7 @@ class Hold(StrEnum):
     """It cannot be compared with."""
 
 
-@dataclass(frozen=True, slots=True)
-class Advised:
+class Advised(Struct, frozen=True):
     """A weakness (or a hostile package) that is known, and how far it holds for a requirement."""
 
     wanted: Wanted

@@ -8,8 +8,9 @@ arguments by the names of that schema, or in its order. What has no translation 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
+
+from msgspec import Struct
 
 from weighbridge.analysis.computation_graph import ABSENT, Shape
 from weighbridge.analysis.graph_writer import Writer
@@ -22,8 +23,7 @@ CODES: Final = {
 FURTHEST: Final = (1 << 63) - 1
 
 
-@dataclass(slots=True, eq=False)
-class Ref:
+class Ref(Struct, eq=False):
     """A tensor, or a number that is only known when the model runs. What changes it in place gives
     it another `number`; `base` is what it is a view of, `back` puts a changed view back into it."""
 
@@ -45,8 +45,7 @@ class Unknown:
 UNKNOWN: Final = Unknown()
 
 
-@dataclass(slots=True)
-class Type:
+class Type(Struct):
     """An element type."""
 
     name: str
@@ -56,8 +55,7 @@ class Untranslated(Exception):
     """These arguments have no translation."""
 
 
-@dataclass(slots=True)
-class Call:
+class Call(Struct):
     """A call of an operator: the writer, the arguments by name, what is declared of the results;
     `order` are the arguments that came in order, `all` every one."""
 
@@ -239,8 +237,7 @@ def _refs(result: Any) -> Any:
     return result
 
 
-@dataclass(slots=True)
-class Plain:
+class Plain(Struct):
     """A result that is known already: a number, a list, nothing."""
 
     value: Any

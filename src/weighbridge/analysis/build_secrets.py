@@ -5,17 +5,19 @@ from __future__ import annotations
 import re
 from typing import Final
 
-_SECRET: Final = re.compile(
+from weighbridge.core.regex import regex
+
+_SECRET: Final = regex(
     r"(?:.*_)?(?:API_?KEY|ACCESS_KEY|SECRET(?:_KEY|_ACCESS_KEY)?|(?<!PUBLIC_)TOKEN|AUTH_?TOKEN"
     r"|PASSWORD|PASSWD|PRIVATE_KEY|CREDENTIALS)",
     re.IGNORECASE,
 )
-_NO_SECRET: Final = re.compile(
+_NO_SECRET: Final = regex(
     r"|\$.*|.*\$\{?\w+\}?|none|null|true|false|\d{1,4}|changeme|dummy|empty|xxx+|[<{\[].*|/.*"
     r"|your.*|placeholder|example.*|test|fake.*",
     re.IGNORECASE | re.DOTALL,
 )
-_SECRET_FILE: Final = re.compile(
+_SECRET_FILE: Final = regex(
     r"(?:.*/)?(?:id_(?:rsa|dsa|ecdsa|ed25519)|\.netrc|_netrc|\.git-credentials|\.pypirc"
     r"|\.aws/credentials|\.aws|\.ssh|\.kube/config|\.docker/config\.json|\.env(?:\.(?:prod|local"
     r"|production))?|\.huggingface/token|service[-_]account[\w-]*\.json)/?"

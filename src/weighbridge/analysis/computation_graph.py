@@ -15,8 +15,9 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final
+
+from msgspec import Struct, field
 
 from weighbridge.core.document import Malformed
 from weighbridge.core.tree import Blob
@@ -39,8 +40,7 @@ _CODES: Final = {
 Numbers = tuple[float, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Constant:
+class Constant(Struct, frozen=True):
     """Numbers that stand in the model. `place` is where their bytes are in `blob`, in bytes; None
     where they stand elsewhere. `held` are the numbers themselves, where they are not stored raw."""
 
@@ -102,8 +102,7 @@ class Constant:
         return struct.unpack(f"<{count}{code}", data[: count * width])
 
 
-@dataclass(slots=True)
-class Value:
+class Value(Struct):
     """What flows along an edge. `type` is empty and `shape` None where nothing says them;
     `producer` is the operation it comes from (`ABSENT`: none)."""
 
@@ -114,8 +113,7 @@ class Value:
     producer: int = ABSENT
 
 
-@dataclass(frozen=True, slots=True)
-class Operation:
+class Operation(Struct, frozen=True):
     """A step. `inputs` and `outputs` are numbers of values; `origin` names the functions and the
     bodies that it stands in, the outermost first."""
 
@@ -127,8 +125,7 @@ class Operation:
     origin: tuple[str, ...] = ()
 
 
-@dataclass(slots=True)
-class ComputationGraph:
+class ComputationGraph(Struct):
     """The whole. Values are referred to by their number; operations stand in the order in which
     they can be run. `left_out` says what of the model is not in it. `back` is what loops hand on:
     from the value that a body begins with to the one that its next turn is given in its place.

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any, Final
 
+from msgspec import Struct
+
+from weighbridge.core.regex import regex
 from weighbridge.formats.text import Configuration
 from weighbridge.formats.yaml import Yaml
 from weighbridge.intel.configured import LOOKUPS, Trust, judge
 
-_DOTTED: Final = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*){1,20}")
-_HYPER: Final = re.compile(r"!(?:new|name|apply|module|applyref):([\w.]+)")
-_YAML_OBJECT: Final = re.compile(
+_DOTTED: Final = regex(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*){1,20}")
+_HYPER: Final = regex(r"!(?:new|name|apply|module|applyref):([\w.]+)")
+_YAML_OBJECT: Final = regex(
     r"tag:yaml\.org,2002:python/(?:object/apply|object/new|object|name|module)[:]([\w.]+)"
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Named:
+class Named(Struct, frozen=True):
     """A name and what says it: `key` (`_target_`, a tag), the line where known, what goes with
     it (shortened), and how it is judged."""
 

@@ -11,18 +11,19 @@ from weighbridge.analysis.fetched import Scope
 from weighbridge.analysis.python_spelling import UNKNOWN, argument, spelled
 from weighbridge.analysis.python_values import Names
 from weighbridge.analysis.training_kinds import Kind, Met, Reached
+from weighbridge.core.regex import regex
 from weighbridge.formats.python_source import Nodes
 from weighbridge.intel.source_calls import effects, place
 from weighbridge.intel.training_calls import lists, stands_in
 
-URL: Final = re.compile(r"\b(https?|wss?|ftp|tcp)://([^\s'\"<>\\`|)\]}{/?#,;]+)([^\s'\"<>\\`|)]*)")
-_RESERVED: Final = re.compile(
+URL: Final = regex(r"\b(https?|wss?|ftp|tcp)://([^\s'\"<>\\`|)\]}{/?#,;]+)([^\s'\"<>\\`|)]*)")
+_RESERVED: Final = regex(
     r"localhost|(?:.*\.)?(?:example\.(?:com|org|net)|localhost|invalid|test|example|local|internal)"
 )
-_SECRET: Final = re.compile(r"token|secret|passw|api_?key|credential|private_?key", re.IGNORECASE)
+_SECRET: Final = regex(r"token|secret|passw|api_?key|credential|private_?key", re.IGNORECASE)
 SENDS: Final = frozenset({"post", "put", "patch", "sendall", "sendto", "sendmail"})
 """Methods that send something."""
-_ADDRESS: Final = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}")
+_ADDRESS: Final = regex(r"\d{1,3}(?:\.\d{1,3}){3}")
 
 
 class Connections:

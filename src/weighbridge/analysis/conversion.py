@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Final
+
+from msgspec import Struct, field
 
 from weighbridge.analysis.counterparts import Counterpart, Pairing
 from weighbridge.analysis.lineage_weights import natural
@@ -23,8 +24,7 @@ FAR_PIECE: Final = 1 << 15
 ROWS_KEPT: Final = 5
 
 
-@dataclass(slots=True)
-class Outcome:
+class Outcome(Struct):
     """What came of a tensor. `rows` and `read` count rows, `blocks` those read, `beyond` those that
     are not the original's rounding, `unsuited` the rows whose scales do not suit them, `first` the
     first rows that differ; `worst` is the largest error in the units of `rounding.Rows`, `error`
@@ -49,8 +49,7 @@ class Outcome:
         return float((self.error / self.energy) ** 0.5) if self.energy else 0.0
 
 
-@dataclass(slots=True)
-class Conversion:
+class Conversion(Struct):
     """What came of two models: an `Outcome` for each tensor that was compared, and how many of the
     bytes of those that could be were read."""
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from typing import Any, Final
+
+from msgspec import Struct, field
 
 from weighbridge.analysis.element_types import ElementType, Floats
 from weighbridge.analysis.rounding import DETOUR
@@ -27,8 +28,7 @@ HEAD_LIMIT: Final = 1 << 23
 """Elements of the largest attention head."""
 
 
-@dataclass(frozen=True, slots=True)
-class Counterpart:
+class Counterpart(Struct, frozen=True):
     """What a tensor was made from, so that its rows come in the order and the form of the made one:
     `parts` one below the other, reordered for rotary embeddings in `heads` heads (0: not), with
     `added` added to every element, `transposed` on the way."""
@@ -111,8 +111,7 @@ class Counterpart:
         return np.concatenate([part.values(int(row), 1) for row in source])
 
 
-@dataclass(slots=True)
-class Pairing:
+class Pairing(Struct):
     """The tensors of one model with what each may have been made from: `pairs` holds every form
     that is known for a tensor, the usual one first; one of them has to fit. `added` are tensors
     that the other model does not have, `absent` the other's that have no place here, `shapes` those

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
+
+from msgspec import Struct
 
 from weighbridge.core.document import Document
 from weighbridge.formats.catboost import CatBoost
@@ -16,8 +17,7 @@ from weighbridge.formats.xgboost import XgboostBinary
 LEAF: Final = -1
 
 
-@dataclass(frozen=True, slots=True)
-class Tree:
+class Tree(Struct, frozen=True):
     """Nodes by number, the first is the root. `left` and `right` are children; what is below
     `nodes` counts is none, `LEAF` says that there is none. `features` is what each node asks about,
     out of `known` (0: not said)."""
@@ -28,8 +28,7 @@ class Tree:
     known: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Flaw:
+class Flaw(Struct, frozen=True):
     """Something wrong with a tree: `kind` names the rule."""
 
     kind: str

@@ -9,38 +9,37 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-import msgspec
+from msgspec import Struct
 
 from weighbridge.core.document import Malformed
 from weighbridge.core.location import within
+from weighbridge.core.regex import regex
 from weighbridge.core.tree import Blob
 
 SAFE_TORCH: Final = (2, 6)
 """The version from which on `torch.load` takes only weights unless it is told otherwise."""
 READ: Final = 1 << 20
-_FILES: Final = re.compile(
+_FILES: Final = regex(
     r"pyproject\.toml|setup\.(?:py|cfg)|environment\.ya?ml|[\w.-]*requirements[\w.-]*\.txt"
     r"|requirements/[\w.-]+\.txt"
 )
-_OWN: Final = re.compile(r"pyproject\.toml|setup\.(?:py|cfg)|CITATION\.cff")
-_TORCH: Final = re.compile(
+_OWN: Final = regex(r"pyproject\.toml|setup\.(?:py|cfg)|CITATION\.cff")
+_TORCH: Final = regex(
     r"(?<![\w./-])torch(?:\[[^\]]*\])?[\"']?\s*(?:=\s*[\"'])?\s*((?:[\^~<>=!]=?=?\s*\d[\w.*+]*\s*,?\s*)+)"
 )
-_CLAUSE: Final = re.compile(r"([\^~<>=!]=?=?)\s*(\d+(?:\.\d+)*)")
-_ADDRESS: Final = re.compile(
-    r"(?:github|gitlab)\.com[/:]([\w.-]+/[\w.-]+?)(?:\.git)?(?=[\"'\s/#?)@]|$)"
-)
-_SAYS_WHERE: Final = re.compile(
+_CLAUSE: Final = regex(r"([\^~<>=!]=?=?)\s*(\d+(?:\.\d+)*)")
+_ADDRESS: Final = regex(r"(?:github|gitlab)\.com[/:]([\w.-]+/[\w.-]+?)(?:\.git)?(?=[\"'\s/#?)@]|$)")
+_SAYS_WHERE: Final = regex(
     r"\s*[\"']?(?:urls?|home-?page|repository(?:-code)?|repo|source(?: code)?|github|issues"
     r"|bug ?tracker|documentation)\b",
     re.IGNORECASE,
 )
-_NAME: Final = re.compile(r"^\s*name\s*=\s*[\"']([\w.-]+)[\"']", re.MULTILINE)
+_NAME: Final = regex(r"^\s*name\s*=\s*[\"']([\w.-]+)[\"']", re.MULTILINE)
 
 Version = tuple[int, ...]
 
 
-class Torch(msgspec.Struct, frozen=True):
+class Torch(Struct, frozen=True):
     """Which versions of torch a repository admits: the oldest that it names, the first that it
     excludes (None: not said), and the place that says so."""
 

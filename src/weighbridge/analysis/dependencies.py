@@ -4,13 +4,13 @@ constraints and locks are applied. Nothing is resolved that no file resolves."""
 from __future__ import annotations
 
 import posixpath
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from typing import Final
 
 import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
 
 from weighbridge.analysis.image_installs import installs as image_installs
 from weighbridge.analysis.image_layers import installed_now
@@ -28,6 +28,7 @@ from weighbridge.core.fact import (
 )
 from weighbridge.core.finding import Action, Gap, GapKind
 from weighbridge.core.location import Location, joined, within
+from weighbridge.core.regex import regex
 from weighbridge.core.tree import Blob
 from weighbridge.formats.requirements import SIZE_LIMIT, installs, read_lines
 from weighbridge.intel.advisories.osv import normalised
@@ -39,7 +40,7 @@ FILES: Final = 2_000
 LOOKED_UP: Final = frozenset({"PyPI", "conda"})
 """The ecosystems whose packages advisories are kept for."""
 _LOWER: Final = {Action.BLOCK: Action.REVIEW, Action.REVIEW: Action.NOTE, Action.NOTE: Action.NOTE}
-_CI_FOLDER: Final = re.compile(
+_CI_FOLDER: Final = regex(
     r"(?:.*/)?(?:\.github|\.gitlab|\.circleci|\.buildkite|\.azure[\w-]*|\.jenkins|\.?ci)/"
 )
 _ASIDE_GROUPS: Final = frozenset({
@@ -52,8 +53,7 @@ _RUN_ELSEWHERE: Final = frozenset({"image", "script", "ci", "notebook"})
 """Places whose commands name files from a folder that is not told."""
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(Struct, frozen=True):
     """A requirement as it is judged.
 
     `key` is the name that advisories know it by (normalised; empty where it has none), `assumed`
@@ -80,8 +80,7 @@ class Wanted:
         return f"{name} {self.version[:60]}" if self.version else f"{name}{self.specifier[:80]}"
 
 
-@dataclass(frozen=True, slots=True)
-class Dependencies:
+class Dependencies(Struct, frozen=True):
     """All that is wanted, the files that say so, and what of them could not be read."""
 
     wanted: tuple[Wanted, ...]

@@ -8,8 +8,9 @@ read alike, the listing is not shown.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Final
+
+from msgspec import Struct
 
 from weighbridge.core.evidence import Text
 from weighbridge.formats.marshalled import Code, Group, Word
@@ -32,8 +33,7 @@ _VERSIONS: Final = {
 _ENDS: Final = ("RETURN_", "RAISE_", "RERAISE", "JUMP_", "INTERPRETER_EXIT")
 
 
-@dataclass(frozen=True, slots=True)
-class Instruction:
+class Instruction(Struct, frozen=True):
     """One instruction: its offset, the argument as a number and as it reads, where it jumps to."""
 
     offset: int
@@ -43,8 +43,7 @@ class Instruction:
     target: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Body:
+class _Body(Struct, frozen=True):
     code: Code
     instructions: tuple[Instruction, ...]
     sound: bool

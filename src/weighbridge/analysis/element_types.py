@@ -10,10 +10,11 @@ from __future__ import annotations
 import importlib.util
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum, auto
 from functools import cache
 from typing import Any, Final, TypeAlias
+
+from msgspec import Struct
 
 Bytes: TypeAlias = Any
 """An array of unsigned bytes."""
@@ -39,8 +40,7 @@ def prepare() -> None:
         importlib.import_module("numpy")
 
 
-@dataclass(frozen=True, slots=True)
-class Codes:
+class Codes(Struct, frozen=True):
     """Blocks taken apart: an element is `scale × levels[code] + offset` of its sub-block.
 
     `code` has the shape (blocks, sub-blocks, elements), `scale` and `offset` (blocks, sub-blocks,
@@ -90,8 +90,7 @@ class Fit(Enum):
     """Some scale and offset: all that is sure is that the codes rise with the values."""
 
 
-@dataclass(frozen=True, slots=True)
-class ElementType:
+class ElementType(Struct, frozen=True):
     """A way to store elements: `block` of them in `width` bytes.
 
     `plain` turns bytes of shape (blocks, width) into numbers, `coded` takes them apart; one of the

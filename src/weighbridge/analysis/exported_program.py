@@ -13,10 +13,11 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
-import msgspec
+from msgspec import Struct
 
 from weighbridge.analysis.code_names import acting_names
 from weighbridge.core.finding import Action
+from weighbridge.core.regex import regex
 from weighbridge.intel import torch_operators
 from weighbridge.intel.names import REACHES_OUT, Standing, classify
 
@@ -24,14 +25,14 @@ TEXT_LIMIT: Final = 20_000
 DEPTH: Final = 100
 
 
-class Judged(msgspec.Struct, frozen=True):
+class Judged(Struct, frozen=True):
     """What is said of a name or a text."""
 
     action: Action
     why: str
 
 
-_SYMBOLIC: Final = re.compile(r"torch\._?sym_\w+")
+_SYMBOLIC: Final = regex(r"torch\._?sym_\w+")
 _ARITHMETIC: Final = frozenset(
     {"abs", "add", "and_", "contains", "eq", "floordiv", "ge", "getitem", "gt", "index", "inv",
      "invert", "is_", "is_not", "le", "lshift", "lt", "mod", "mul", "matmul", "ne", "neg", "not_",

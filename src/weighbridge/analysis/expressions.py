@@ -6,24 +6,25 @@ evaluated but comparisons of what is known with what is written.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
+
+from msgspec import Struct
+
+from weighbridge.core.regex import regex
 
 LIMIT: Final = 20_000
 """How many characters of one expression are read."""
 DEPTH: Final = 60
-_OPEN: Final = re.compile(r"\$\{\{")
-_TOKEN: Final = re.compile(
+_OPEN: Final = regex(r"\$\{\{")
+_TOKEN: Final = regex(
     r"\s*(?:(?P<string>'(?:[^']|'')*')|(?P<name>[A-Za-z_][\w-]*)|(?P<number>[-+]?\d[\w.]*)"
     r"|(?P<mark>&&|\|\||==|!=|<=|>=|[!<>().,\[\]*]))"
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
+class Node(Struct, frozen=True):
     """A node of the tree. `kind`: `path` (`text` in small letters, indices as `.name` or `.*`),
     `string`, `number`, `call` (`text` is the function), or an operator with its operands."""
 
@@ -49,8 +50,7 @@ class Node:
             waiting.extend(reversed(node.parts))
 
 
-@dataclass(frozen=True, slots=True)
-class Expression:
+class Expression(Struct, frozen=True):
     """An expression in a text: where it stands in it, and how it reads."""
 
     start: int
@@ -122,8 +122,7 @@ class _Unreadable(Exception):
     pass
 
 
-@dataclass
-class _Parser:
+class _Parser(Struct):
     tokens: list[tuple[str, str]]
     at: int = 0
 

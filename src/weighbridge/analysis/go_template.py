@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Final
+
+from msgspec import Struct, field
 
 from weighbridge.formats.ollama import Branch, GoTemplate, Node, Put, Said, Token
 
@@ -17,8 +18,7 @@ _JOINS: Final = frozenset({"and", "or", "not", "len", "print", "printf", "printl
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Dependent:
+class Dependent(Struct, frozen=True):
     """Text that a template puts out under a condition on what was said.
 
     `on` is what the condition looks for, `said` the text, `marked` whether the message must also
@@ -31,15 +31,13 @@ class Dependent:
     marked: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _Call:
+class _Call(Struct, frozen=True):
     """A function or a value with what it is given; a value alone has no arguments."""
 
     parts: tuple[Token | _Call, ...]
 
 
-@dataclass(slots=True)
-class _Reading:
+class _Reading(Struct):
     """Which variables hold what was said, and which hold the date."""
 
     content: set[str] = field(default_factory=set)

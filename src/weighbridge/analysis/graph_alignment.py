@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable
-from dataclasses import dataclass
 from typing import Any, Final
+
+from msgspec import Struct
 
 from weighbridge.analysis.computation_graph import ABSENT, ComputationGraph, Operation
 from weighbridge.analysis.graph_shapes import Shapes, infer
@@ -27,8 +28,7 @@ _MOOT: Final = frozenset({"allowzero", "seed", "training_mode"})
 """Attributes that make no difference to what is computed when a model runs."""
 
 
-@dataclass(frozen=True, slots=True)
-class Aligned:
+class Aligned(Struct, frozen=True):
     """`extra` are operations of the graph that the reference does not have, in order, `around`
     those that only stand beside them; `lacking` counts the operators that the reference has more
     of. `compared` are those of the graph, `expected` those of the reference."""

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Hashable
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
+
+from msgspec import Struct
 
 from weighbridge.analysis.computation_graph import ABSENT, ComputationGraph
 from weighbridge.analysis.graph_alignment import Aligned, Outline
@@ -26,8 +27,7 @@ KIND: Final = 3
 _SWITCHING: Final = COMPARING | {"Where", "If", "Clip", "Min", "Max", "Sign", "Mod", "And", "Or"}
 
 
-@dataclass(frozen=True, slots=True)
-class Odd:
+class Odd(Struct, frozen=True):
     """A block, counted from 1 among `blocks`, with operations (`extra`) that no sibling has;
     `switches`: they compare or choose, and no other block has an operator of that name."""
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final
+
+from msgspec import Struct, field
 
 from weighbridge.analysis.computation_graph import ABSENT, Dimension, Operation, Shape
 
@@ -22,8 +23,7 @@ Known = tuple[Any, ...]
 """Numbers, or names of dimensions, in row-major order."""
 
 
-@dataclass(slots=True)
-class Shapes:
+class Shapes(Struct):
     """For each value: its shape (None: not even its rank), and its numbers where they are known."""
 
     shapes: list[Shape | None]

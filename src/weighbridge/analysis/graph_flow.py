@@ -11,8 +11,9 @@ data: at a learned operator, at the trunk or at an output.
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from weighbridge.analysis.computation_graph import ABSENT, ComputationGraph, Operation
 from weighbridge.analysis.graph_kinds import (

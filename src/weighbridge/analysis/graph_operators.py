@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, Final
+
+from msgspec import Struct
 
 from weighbridge.core.document import Document
 from weighbridge.formats.caffe import CaffeModel, CaffeNet
@@ -23,8 +24,7 @@ _DIALECTS: Final = {"0": "builtin", "2": "control flow", "4": "distribution"}
 _OPERATORS, _CUSTOM = "1", "3"
 
 
-@dataclass(frozen=True, slots=True)
-class Operator:
+class Operator(Struct, frozen=True):
     """An operator where it stands: `node` names it, `attributes` are those that are text or
     numbers."""
 

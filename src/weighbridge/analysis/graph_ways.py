@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntFlag
 from typing import Final
+
+from msgspec import Struct
 
 from weighbridge.analysis.computation_graph import ABSENT, ComputationGraph
 from weighbridge.analysis.graph_constants import Constants
@@ -50,8 +51,7 @@ class Way(IntFlag):
     """It has passed a narrow place, and nothing wide has been added since."""
 
 
-@dataclass(frozen=True, slots=True)
-class Meeting:
+class Meeting(Struct, frozen=True):
     """A switch gets at the data: `operation` is where it does, `gate` where it became a switch,
     `switch` and `data` the values that meet there (`data` is `ABSENT` where a learned operator is
     fed by the switch). `kind` is a sentence about it."""
@@ -63,8 +63,7 @@ class Meeting:
     kind: str
 
 
-@dataclass(frozen=True, slots=True)
-class Flow:
+class Flow(Struct, frozen=True):
     """The result. `explained` counts the places where raw values meet the trunk in a known way,
     by what they do there; `learned` are the operators that were taken for learned."""
 

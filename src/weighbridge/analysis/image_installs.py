@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from weighbridge.analysis.image_names import parsed
@@ -17,8 +17,7 @@ from weighbridge.formats.shell import Script, read
 from weighbridge.intel.images import system
 
 
-@dataclass(frozen=True, slots=True)
-class BuildScript:
+class BuildScript(Struct, frozen=True):
     """A `RUN` instruction: its commands, and what stands in the environment while it runs."""
 
     stage: Stage

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import Final
+
+from msgspec import Struct, field
 
 from weighbridge.core.check import Audit
 from weighbridge.core.fact import ImageLayers, Installs, Whiteouts
@@ -48,8 +49,7 @@ def _is_seen(fact: Installs, images: list[_Image]) -> bool:
     return not holding or any(image.shows(fact) for image in holding)
 
 
-@dataclass
-class _Layer:
+class _Layer(Struct):
     """What one layer takes away, and the paths in it that say what is installed."""
 
     removed: set[str] = field(default_factory=set)

@@ -6,25 +6,26 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
+from msgspec import Struct
+
 from weighbridge.core.evidence import Table
 from weighbridge.core.finding import Action
+from weighbridge.core.regex import regex
 from weighbridge.intel.images import ends, listed
 
-_DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
-_MOVING: Final = re.compile(
+_DIGEST: Final = regex(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
+_MOVING: Final = regex(
     r"(?:.*[-_.])?(?:latest|nightly|main|master|dev|edge|devel-latest|stable|rolling|head|canary)"
     r"(?:[-_.].*)?",
     re.IGNORECASE,
 )
-_EXACT: Final = re.compile(r"v?\d+\.\d+\.\d+.*|.*\d{8}.*|.*\d\d\.\d\d\.\d+.*|[0-9a-f]{7,40}")
+_EXACT: Final = regex(r"v?\d+\.\d+\.\d+.*|.*\d{8}.*|.*\d\d\.\d\d\.\d+.*|[0-9a-f]{7,40}")
 
 
-@dataclass(frozen=True, slots=True)
-class Image:
+class Image(Struct, frozen=True):
     """The parts of an image's name; `registry` is `docker.io` where none is written."""
 
     registry: str

@@ -6,18 +6,19 @@ Distance: Damerau and Levenshtein's with adjacent transpositions (optimal string
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Iterable
 from functools import cache
 from typing import Final, NamedTuple
+
+from weighbridge.core.regex import regex
 
 _CONFUSED: Final = str.maketrans(
     {"0": "o", "1": "l", "i": "l", "|": "l", "5": "s", "а": "a", "е": "e", "о": "o", "р": "p",
      "с": "c", "х": "x", "у": "y", "к": "k", "м": "m", "т": "t", "н": "h", "в": "b", "і": "l",
      "ѕ": "s", "ј": "j", "ԁ": "d", "ɡ": "g", "α": "a", "ο": "o", "ν": "v", "ι": "l", "ρ": "p"}
 )  # fmt: skip
-_SEPARATORS: Final = re.compile(r"[\s._-]+")
+_SEPARATORS: Final = regex(r"[\s._-]+")
 _AFFIXES: Final = frozenset(
     {"official", "real", "original", "verified", "team", "models", "model", "org", "hub", "release",
      "releases", "inc", "corp", "group"}
@@ -30,7 +31,7 @@ TWO_EDITS: Final = 10
 SHINGLE: Final = 5
 FEWEST: Final = 60
 """Cards with fewer shingles are what a template leaves."""
-_WORD: Final = re.compile(r"\w+")
+_WORD: Final = regex(r"\w+")
 
 
 class Imitation(NamedTuple):

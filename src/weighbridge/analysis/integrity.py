@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Final
+
+from msgspec import Struct
 
 from weighbridge.analysis.signature import Proof, Standing, verify
 from weighbridge.core.check import Audit
 from weighbridge.core.fact import Signature
 from weighbridge.core.origin import Origin
+from weighbridge.core.regex import regex
 from weighbridge.core.report import FileRecord
 from weighbridge.core.tree import Blob
 from weighbridge.core.trust import Lock, LockedFile, Publisher, Trust
 from weighbridge.formats.signature_bundle import shard
 
 CHUNK: Final = 1 << 20
-_ALGORITHM: Final = re.compile(r"sha256(?:-sharded-\d{1,18})?")
+_ALGORITHM: Final = regex(r"sha256(?:-sharded-\d{1,18})?")
 GIT_OWN: Final = (".gitattributes", ".gitignore")
 """What git reads and no loader does: signers leave it out, and it is named apart."""
 
 
-@dataclass(frozen=True, slots=True)
-class Differing:
+class Differing(Struct, frozen=True):
     """A file that is not what was vouched for: the two digests."""
 
     path: str
@@ -33,8 +33,7 @@ class Differing:
     found: str
 
 
-@dataclass(frozen=True, slots=True)
-class Compared:
+class Compared(Struct, frozen=True):
     """Files against a list. `same` were computed, now and when they were listed, and are equal;
     `confirmed` were computed now and equal what was only declared then; `declared` are equal by
     what the source names now; `open` have no digest that can be compared."""
@@ -111,8 +110,7 @@ def concerned(
 # -- signatures -----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Signed:
+class Signed(Struct, frozen=True):
     """A signature, how it stands, and the files that it covers as they are here. `ignored` are
     files here that its signer left out. `unread` says why its list could not be compared."""
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
+
+from msgspec import Struct
 
 from weighbridge.analysis.computation_graph import Shape
 from weighbridge.analysis.tensorflow_writer import SMALL, TYPES
@@ -14,8 +15,7 @@ NESTED: Final = 20
 Config = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Ref:
+class Ref(Struct, frozen=True):
     """An output of a call of a layer, and what is said of its type and shape."""
 
     layer: str
@@ -25,8 +25,7 @@ class Ref:
     shape: Shape | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Cut:
+class Cut(Struct, frozen=True):
     """A slice."""
 
     start: Any
@@ -34,8 +33,7 @@ class Cut:
     step: Any
 
 
-@dataclass(frozen=True, slots=True)
-class Value:
+class Value(Struct, frozen=True):
     """A value among arguments, by its number."""
 
     number: int

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import msgspec
 
+from weighbridge.core.regex import regex
 from weighbridge.intel.names import Standing, classify, module_effect
 
 DEPTH: Final = 200
@@ -23,7 +24,7 @@ PACKAGES: Final = frozenset(
     {"keras", "tf_keras", "keras_core", "keras_hub", "keras_nlp", "keras_cv", "tensorflow",
      "tensorflow_addons", "tensorflow_hub", "tensorflow_probability", "kerashub"}
 )  # fmt: skip
-_BUILDING: Final = re.compile(
+_BUILDING: Final = regex(
     r"(?:tf_keras|keras|keras_core|keras_hub|keras_nlp|keras_cv|tensorflow\.keras)(?:\.src|\.api)?"
     r"(?:\.(?:_tf_keras\.keras|_v2\.keras|keras))?"
     r"\.(?:layers|models|initializers|regularizers|constraints|optimizers|losses|metrics"

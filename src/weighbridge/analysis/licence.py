@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from weighbridge.core.regex import regex
+
 _PHRASES: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
     ("agpl-3.0", ("gnu affero general public license version 3",)),
     ("lgpl-3.0", ("gnu lesser general public license version 3",)),
@@ -38,7 +40,7 @@ _PHRASES: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
     ("mit", ("permission is hereby granted, free of charge, to any person obtaining a copy",)),
 )
 """In the order in which they are tried: one that contains another's phrases goes before it."""
-NON_COMMERCIAL: Final = re.compile(r"-nc\b|-nc-|non-?commercial", re.IGNORECASE)
+NON_COMMERCIAL: Final = regex(r"-nc\b|-nc-|non-?commercial", re.IGNORECASE)
 _FAMILY: Final = {"gpl": "gpl", "agpl": "agpl", "lgpl": "lgpl", "bsd": "bsd", "cc-by": "cc-by-4.0"}
 
 

@@ -9,9 +9,10 @@ from typing import Any, Final, NamedTuple
 from weighbridge.core.check import Audit
 from weighbridge.core.fact import AnyFact, Card, Settings
 from weighbridge.core.location import Location
+from weighbridge.core.regex import regex
 
-_ADDRESS: Final = re.compile(r"https://huggingface\.co/([^/\s]+/[^/\s?#]+)/?")
-_NAME: Final = re.compile(r"[\w.-]{1,96}(?:/[\w.-]{1,96})?", re.ASCII)
+_ADDRESS: Final = regex(r"https://huggingface\.co/([^/\s]+/[^/\s?#]+)/?")
+_NAME: Final = regex(r"[\w.-]{1,96}(?:/[\w.-]{1,96})?", re.ASCII)
 
 
 class Base(NamedTuple):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import zlib
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
+
+from msgspec import Struct
 
 from weighbridge.analysis.counterparts import Counterpart, Pairing
 from weighbridge.analysis.stored_tensors import Stored, spread
@@ -34,8 +35,7 @@ class Said(StrEnum):
     NOT_TESTABLE = "not testable"
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(Struct, frozen=True):
     """A tensor on both sides: the correlation of what was read, the size of the difference
     relative to the base's, and of how many elements."""
 
@@ -45,8 +45,7 @@ class Sample:
     elements: int
 
 
-@dataclass(frozen=True, slots=True)
-class Likeness:
+class Likeness(Struct, frozen=True):
     """What the samples come to."""
 
     said: Said

@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import urlsplit
 
-import msgspec
+from msgspec import Struct
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from weighbridge.analysis.dependencies import Dependencies, Wanted, dependencies, shown
@@ -20,6 +19,7 @@ from weighbridge.core.document import Malformed
 from weighbridge.core.finding import Gap, GapKind, Related
 from weighbridge.core.listing import Key, ListedFile, Listing
 from weighbridge.core.location import Location
+from weighbridge.core.regex import regex
 from weighbridge.core.tree import read_whole
 from weighbridge.formats.default_index import is_default_index
 from weighbridge.intel.advisories.osv import canonical, normalised
@@ -27,11 +27,11 @@ from weighbridge.intel.advisories.osv import canonical, normalised
 METADATA_LIMIT: Final = 1 << 20
 PLACES: Final = 500
 """How many further places of one requirement are named."""
-_TAG: Final = re.compile(r"^Tag:\s*(\S+)\s*$", re.MULTILINE)
-_FOLDER: Final = re.compile(r"(?:.*/)?([^/]+)-([^/-]+)\.dist-info/RECORD")
+_TAG: Final = regex(r"^Tag:\s*(\S+)\s*$", re.MULTILINE)
+_FOLDER: Final = regex(r"(?:.*/)?([^/]+)-([^/-]+)\.dist-info/RECORD")
 
 
-class Installed(msgspec.Struct, frozen=True, array_like=True):
+class Installed(Struct, frozen=True, array_like=True):
     """A package of an installed environment: its record, name, version, the tags of the wheel that
     it came from, and why it cannot be held against an index (empty: it can)."""
 
@@ -42,15 +42,14 @@ class Installed(msgspec.Struct, frozen=True, array_like=True):
     why: str = ""
 
 
-class Wishes(msgspec.Struct, frozen=True):
+class Wishes(Struct, frozen=True):
     """What is to be asked: projects by their index, and installed packages whose wheels are."""
 
     projects: tuple[Key, ...] = ()
     installed: tuple[Installed, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Answered:
+class Answered(Struct, frozen=True):
     """A requirement and what its index says of the project."""
 
     wanted: Wanted

@@ -13,10 +13,11 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-import msgspec
+from msgspec import Struct
 
 from weighbridge.analysis.python_values import Names
 from weighbridge.analysis.secrets import is_placeholder
+from weighbridge.core.regex import regex
 
 _ARGUMENTS: Final = frozenset(
     {"api_key", "token", "hf_token", "use_auth_token", "auth_token", "access_token", "api_token",
@@ -24,21 +25,21 @@ _ARGUMENTS: Final = frozenset(
 )  # fmt: skip
 _LOGINS: Final = frozenset({"login", "notebook_login", "interpreter_login", "save_token",
                             "set_access_token"})  # fmt: skip
-_VARIABLE: Final = re.compile(
+_VARIABLE: Final = regex(
     r"(?:.*_)?(?:api_?key|token|secret|password|access_key|secret_key|auth)", re.IGNORECASE
 )
-_BEGINS: Final = re.compile(
+_BEGINS: Final = regex(
     r"(?:hf_|api_org_|sk-|gsk_|r8_|gh[pousr]_|github_pat_|glpat-|nvapi-|AKIA|AIza|xox[abpr]-|pplx-"
     r"|sk-lf-|pk-lf-|wandb_v1_|dop_v1_|npm_|pypi-)([\w.-]{16,})"
 )
-_HEX: Final = re.compile(r"[0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{64}", re.IGNORECASE)
-_LITERAL: Final = re.compile(r"[\w.+/=~-]{16,300}")
+_HEX: Final = regex(r"[0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{64}", re.IGNORECASE)
+_LITERAL: Final = regex(r"[\w.+/=~-]{16,300}")
 LONGEST: Final = 300
 _PUBLIC: Final = ("phc_", "pk_live_", "pk_test_")
 """Keys that are made to be read by everybody: PostHog's for sending events, Stripe's of a page."""
 
 
-class Literal(msgspec.Struct, frozen=True):
+class Literal(Struct, frozen=True):
     """A credential in the source: what it is given to, and how it begins."""
 
     node: ast.AST

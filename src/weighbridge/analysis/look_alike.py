@@ -8,9 +8,10 @@ words in another order and words put on (`-gpu`, `py`) are looked for apart.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final
+
+from msgspec import Struct, field
 
 LEAST: Final = 5
 """Shorter names have too many honest neighbours."""
@@ -23,16 +24,14 @@ _PAIRS: Final = (("rn", "m"), ("vv", "w"), ("cl", "d"))
 _AFFIXES: Final = ("gpu", "cuda", "py", "python", "python3", "py3", "lib", "ai", "official")
 
 
-@dataclass(frozen=True, slots=True)
-class LookAlike:
+class LookAlike(Struct, frozen=True):
     """Which name another one can be taken for, and how the two differ."""
 
     target: str
     how: str
 
 
-@dataclass
-class Names:
+class Names(Struct, dict=True):
     """Well-known names, the most used first; names are given as PEP 503 normalises them.
 
     `affixed` is how many of them are guarded against words that are put on.
@@ -40,14 +39,12 @@ class Names:
 
     known: tuple[str, ...]
     affixed: int = 300
-    _near: dict[str, list[str]] = field(default_factory=dict, init=False, repr=False)
-    _plain: dict[str, str] = field(default_factory=dict, init=False, repr=False)
-    _tokens: dict[tuple[str, ...], str] = field(default_factory=dict, init=False, repr=False)
-    _glyphs: dict[str, str] = field(default_factory=dict, init=False, repr=False)
-    _rank: dict[str, int] = field(default_factory=dict, init=False, repr=False)
-    _thirds: dict[tuple[int, int, str], list[str]] = field(
-        default_factory=dict, init=False, repr=False
-    )
+    _near: dict[str, list[str]] = field(default_factory=dict)
+    _plain: dict[str, str] = field(default_factory=dict)
+    _tokens: dict[tuple[str, ...], str] = field(default_factory=dict)
+    _glyphs: dict[str, str] = field(default_factory=dict)
+    _rank: dict[str, int] = field(default_factory=dict)
+    _thirds: dict[tuple[int, int, str], list[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for rank, name in enumerate(self.known):

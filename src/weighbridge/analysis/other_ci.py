@@ -6,11 +6,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, Final
+
+from msgspec import Struct
 
 from weighbridge.core.document import Malformed
 from weighbridge.core.location import within
+from weighbridge.core.regex import regex
 from weighbridge.formats.yaml import Marked, MarkedComposer
 
 LIMIT: Final = 1 << 20
@@ -18,18 +20,18 @@ LIMIT: Final = 1 << 20
 SCRIPTS: Final = 20_000
 
 _SYSTEMS: Final = (
-    ("GitLab CI", re.compile(r"\.gitlab-ci\.ya?ml|\.gitlab/(?:.*/)?[^/]+\.ya?ml")),
-    ("CircleCI", re.compile(r"\.circleci/[^/]+\.ya?ml")),
-    ("Azure Pipelines", re.compile(
+    ("GitLab CI", regex(r"\.gitlab-ci\.ya?ml|\.gitlab/(?:.*/)?[^/]+\.ya?ml")),
+    ("CircleCI", regex(r"\.circleci/[^/]+\.ya?ml")),
+    ("Azure Pipelines", regex(
         r"(?:.*/)?azure-pipelines[\w.-]*\.ya?ml|\.azure(?:-pipelines|devops)?/.*\.ya?ml")),
-    ("Buildkite", re.compile(r"\.buildkite/.*\.ya?ml")),
-    ("Bitbucket Pipelines", re.compile(r"bitbucket-pipelines\.ya?ml")),
-    ("Travis CI", re.compile(r"\.travis\.ya?ml")),
-    ("AppVeyor", re.compile(r"\.?appveyor\.ya?ml")),
-    ("Cirrus CI", re.compile(r"\.cirrus\.ya?ml")),
-    ("Drone", re.compile(r"\.drone\.ya?ml")),
-    ("Google Cloud Build", re.compile(r"cloudbuild\.ya?ml")),
-    ("Jenkins", re.compile(
+    ("Buildkite", regex(r"\.buildkite/.*\.ya?ml")),
+    ("Bitbucket Pipelines", regex(r"bitbucket-pipelines\.ya?ml")),
+    ("Travis CI", regex(r"\.travis\.ya?ml")),
+    ("AppVeyor", regex(r"\.?appveyor\.ya?ml")),
+    ("Cirrus CI", regex(r"\.cirrus\.ya?ml")),
+    ("Drone", regex(r"\.drone\.ya?ml")),
+    ("Google Cloud Build", regex(r"cloudbuild\.ya?ml")),
+    ("Jenkins", regex(
         r"(?:.*/)?Jenkinsfile(?:\.[\w-]+)?|(?:.*/)?[\w-]+\.jenkinsfile|\.jenkins/.*\.groovy")),
 )  # fmt: skip
 _SCRIPT_KEYS: Final = frozenset((
@@ -37,16 +39,15 @@ _SCRIPT_KEYS: Final = frozenset((
     "powershell", "install", "before_install", "before_deploy", "after_success", "deploy",
     "build_script", "test_script", "install_script", "setup_script", "inlinescript", "args",
 ))  # fmt: skip
-_MAKE: Final = re.compile(r"(?:.*/)?(?:GNU)?[Mm]akefile|.*\.mk")
-_SHELL: Final = re.compile(r".*\.(?:sh|bash|zsh|ksh)")
-_RECIPE: Final = re.compile(r"\t[@+-]*")
-_GROOVY: Final = re.compile(
+_MAKE: Final = regex(r"(?:.*/)?(?:GNU)?[Mm]akefile|.*\.mk")
+_SHELL: Final = regex(r".*\.(?:sh|bash|zsh|ksh)")
+_RECIPE: Final = regex(r"\t[@+-]*")
+_GROOVY: Final = regex(
     r"\b(?:sh|bat|powershell|pwsh)\b\s{0,9}\(?\s{0,9}(?:script\s{0,9}:\s{0,9})?('''|\"\"\"|'|\")"
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(Struct, frozen=True):
     """A script in a file: its text and the line on which it begins."""
 
     text: str

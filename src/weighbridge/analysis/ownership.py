@@ -5,22 +5,24 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Final, NamedTuple
+
+from msgspec import Struct, field
 
 from weighbridge.core.document import Malformed
 from weighbridge.core.location import within
+from weighbridge.core.regex import regex
 from weighbridge.core.tree import Blob, read_whole
 from weighbridge.formats.conda_installed import read_installed
 from weighbridge.formats.installed import RECORD_LIMIT, read_record
 
 PART: Final = "env"
 """The part of a target that is an installed environment."""
-_RECORD: Final = re.compile(r"(?:(.*)/)?([^/]+)\.dist-info/RECORD")
-_CONDA: Final = re.compile(r"(?:(.*)/)?conda-meta/[^/]+\.json")
-_CACHED: Final = re.compile(r"(?:(.*)/)?__pycache__/([^/]+?)\.[\w-]+?(?:\.opt-[12])?\.pyc")
-_STARTS: Final = re.compile(r"(?:.*/)?(?:site|user)customize\.py")
-_PLAIN: Final = re.compile(
+_RECORD: Final = regex(r"(?:(.*)/)?([^/]+)\.dist-info/RECORD")
+_CONDA: Final = regex(r"(?:(.*)/)?conda-meta/[^/]+\.json")
+_CACHED: Final = regex(r"(?:(.*)/)?__pycache__/([^/]+?)\.[\w-]+?(?:\.opt-[12])?\.pyc")
+_STARTS: Final = regex(r"(?:.*/)?(?:site|user)customize\.py")
+_PLAIN: Final = regex(
     r".*\.(?:pyi?|pyx|px[di]|pyc|pyd|so(?:\.[\w.]+)?|dylib|dll|exe|a|lib|o|[ch]|cc|cpp|cxx|cu|cuh|hpp"
     r"|hxx|inl|inc|cl|f90?|pyf|cmake|m?js|ts|css|scss|html?|map|txt|md|rst|typed|mo|po|svg|png|gif"
     r"|jpe?g|ico|ttf|otf|woff2?|eot|pem|tcl|sh|bat|ps1|fish|csh)|(?:bin|Scripts)/[^/]+"
@@ -35,7 +37,7 @@ _SOURCES: Final = frozenset({
     "wasm", "tensorflow-text", "lightgbm", "ncnn", "model-card",
 })  # fmt: skip
 """Formats of what a package is made of, whatever it is called."""
-_READ: Final = re.compile(r".*\.dist-info/(?:METADATA|entry_points\.txt)")
+_READ: Final = regex(r".*\.dist-info/(?:METADATA|entry_points\.txt)")
 _READ_ENDS: Final = (".pth", "customize.py", "/METADATA", "/entry_points.txt")
 _COMMON: Final = frozenset({"py", "pyi", "pyc", "so", "h", "hpp", "cuh"})
 """The endings of nearly all files of packages: all of them are plain."""
@@ -49,8 +51,7 @@ class Owned(NamedTuple):
     sha256: str
 
 
-@dataclass
-class Ownership:
+class Ownership(Struct):
     """The files that packages own, by path. `folders` are those that packages were installed into,
     `records` the RECORD files, `faults` those that could not be read, `outside` the rows that lead
     out of what was handed over, `unrecorded` the packages that came without a RECORD. `conda` are

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any, Final
 
-import msgspec
+from msgspec import Struct
 
 from weighbridge.core.evidence import CallNode
 from weighbridge.formats.pickle import Pickle
@@ -35,7 +35,7 @@ TEXT_LIMIT: Final = 4_096
 """Longest string that is put together, in characters: a name is short."""
 
 
-class Named(msgspec.Struct, frozen=True):
+class Named(Struct, frozen=True):
     """Something importable: `name` may be a dotted path, empty for the module itself."""
 
     module: str
@@ -47,34 +47,34 @@ class Named(msgspec.Struct, frozen=True):
         return f"{self.module}.{self.name}" if self.name else self.module
 
 
-class Partial(msgspec.Struct, frozen=True):
+class Partial(Struct, frozen=True):
     """`functools.partial` of something, and its kin."""
 
     function: Any
     args: tuple[Any, ...]
 
 
-class Getter(msgspec.Struct, frozen=True):
+class Getter(Struct, frozen=True):
     """`operator.attrgetter`."""
 
     names: tuple[Any, ...]
 
 
-class Caller(msgspec.Struct, frozen=True):
+class Caller(Struct, frozen=True):
     """`operator.methodcaller`."""
 
     name: Any
     args: tuple[Any, ...]
 
 
-class Method(msgspec.Struct, frozen=True):
+class Method(Struct, frozen=True):
     """A method of a constant, or of an object that is not known (`owner` is then None)."""
 
     owner: Any
     name: str
 
 
-class Unknown(msgspec.Struct, frozen=True):
+class Unknown(Struct, frozen=True):
     """Not known."""
 
 
@@ -83,7 +83,7 @@ _CONSTANTS: Final = frozenset({type(None), bool, int, float, str, bytes})
 _OPAQUE: Final = frozenset({Mutable, Long, PersistentId, Extension})
 
 
-class Use(msgspec.Struct, frozen=True):
+class Use(Struct, frozen=True):
     """A name that loading the file reaches.
 
     `source` is the import or call by which it does; `called` whether it is called, with the
@@ -97,14 +97,14 @@ class Use(msgspec.Struct, frozen=True):
     reached: bool = False
 
 
-class Unresolved(msgspec.Struct, frozen=True):
+class Unresolved(Struct, frozen=True):
     """A call that hands a name on which could not be worked out, or a callee that could not."""
 
     source: Call | Global
     why: str
 
 
-class _Evaluation(msgspec.Struct):
+class _Evaluation(Struct):
     uses: list[Use] = []
     unresolved: list[Unresolved] = []
     known: dict[int, Any] = {}
@@ -479,7 +479,7 @@ def _method(method: Method, args: tuple[Any, ...]) -> Any:
     return _constant(lambda first, *rest: getattr(owner, method.name)(*rest), (owner, *args))
 
 
-class Reading(msgspec.Struct, frozen=True):
+class Reading(Struct, frozen=True):
     """What loading a pickle comes to."""
 
     uses: tuple[Use, ...]

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import lru_cache
 
-import msgspec
+from msgspec import Struct
 
 from weighbridge.analysis.pickle_calls import Named, Use, read
 from weighbridge.formats.pickle import Pickle
 from weighbridge.intel.names import Name, Standing, classify, module_effect
 
 
-class Reached(msgspec.Struct, frozen=True):
+class Reached(Struct, frozen=True):
     """One distinct name with everything that reaches it; `first` is shown, `count` said."""
 
     target: Named

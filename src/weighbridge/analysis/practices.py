@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
-import msgspec
+from msgspec import Struct
 
 from weighbridge.analysis.literal_credentials import redacted
 from weighbridge.analysis.repository import is_aside
@@ -164,7 +164,7 @@ def of_notebook(notebook: Notebook) -> Iterator[Practice | Egress]:
             )
 
 
-class _Did(msgspec.Struct, frozen=True):
+class _Did(Struct, frozen=True):
     line: int
     detail: str
     traits: tuple[str, ...]

@@ -20,6 +20,7 @@ from weighbridge.analysis.python_values import DECODERS, STEPS, Names, Path
 from weighbridge.core.evidence import Text
 from weighbridge.core.finding import Action
 from weighbridge.core.location import Location
+from weighbridge.core.regex import regex
 from weighbridge.formats.payload import CONCEALED, EMBEDDED, is_code
 from weighbridge.formats.python_source import PythonSource, children, walk
 from weighbridge.intel.source_calls import collector, effects, place
@@ -432,8 +433,8 @@ _CALLERS: Final = frozenset(
 )  # fmt: skip
 """What calls what it is given, at once or later."""
 _EVALUATES: Final = frozenset({"builtins.exec", "builtins.eval", "builtins.execfile"})
-_REPOSITORY: Final = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.:-]*")
-_GUARDED: Final = re.compile(
+_REPOSITORY: Final = regex(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.:-]*")
+_GUARDED: Final = regex(
     r"builtins\.\w+|sys\.(?:excepthook|displayhook|breakpointhook|meta_path|path_hooks|unraisablehook)"
     r"|(?:os|subprocess|socket|ssl|pickle|marshal|importlib|json|safetensors|zipfile)\.\w+"
     r"|(?:\w+\.)+(?:from_pretrained|load|loads|load_file|safe_open|import_module|urlopen)"
@@ -446,8 +447,8 @@ def _is_guarded(name: str) -> bool:
     return bool(_GUARDED.fullmatch(name)) and name not in _ORDINARY
 
 
-_URL: Final = re.compile(r"(?:https?|ftp|wss?)://[\w.\-]+", re.ASCII)
-_COMMAND: Final = re.compile(
+_URL: Final = regex(r"(?:https?|ftp|wss?)://[\w.\-]+", re.ASCII)
+_COMMAND: Final = regex(
     r"(?:^|[;&|]\s*)(?:curl|wget|bash|sh|nc|ncat|powershell|cmd(?:\.exe)?|python3?|perl|chmod|nohup)"
     r"\s+[-/\w]|/dev/tcp/|/bin/(?:ba)?sh\b"
 )

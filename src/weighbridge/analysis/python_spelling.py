@@ -9,13 +9,14 @@ from collections.abc import Sequence
 from typing import Final
 
 from weighbridge.analysis.python_values import Names
+from weighbridge.core.regex import regex
 
 DEPTH: Final = 20
 """How deep an expression is spelled out."""
 UNKNOWN: Final = "{}"
 """Stands in a text for what only running the code tells."""
 SPELLED: Final = 2_000
-COMMIT: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}", re.IGNORECASE)
+COMMIT: Final = regex(r"[0-9a-f]{40}|[0-9a-f]{64}", re.IGNORECASE)
 _JOINS: Final = frozenset(
     {"os.path.join", "pathlib.Path", "builtins.str", "os.fspath", "os.path.abspath",
      "os.path.expanduser", "os.path.normpath"}

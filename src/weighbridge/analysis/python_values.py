@@ -14,13 +14,13 @@ import builtins
 import bz2
 import codecs
 import lzma
-import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
-import msgspec
+from msgspec import Struct
 
+from weighbridge.core.regex import regex
 from weighbridge.intel.source_calls import effects
 
 LONGEST: Final = 1 << 20
@@ -30,14 +30,14 @@ STEPS: Final = 2_000_000
 """Expressions looked at in one file: nested look-ups could otherwise double with each level."""
 FORMATTED: Final = 10_000
 """Longest template, and longest arguments, of `%` and `format`."""
-_WIDTH: Final = re.compile(r"\d{5,}|\*")
+_WIDTH: Final = regex(r"\d{5,}|\*")
 
 
 class Unfoldable(Exception):
     """The expression is no constant."""
 
 
-class Path(msgspec.Struct, frozen=True):
+class Path(Struct, frozen=True):
     """An importable name. `built`: the source does not spell it, it is put together or looked up.
 
     `made`: the expression is what calling the name gave, or an attribute of that.
@@ -131,7 +131,7 @@ _SPELLED: Final = frozenset({"format", "strip", "lstrip", "rstrip", "encode", "d
 _GLOBALS: Final = ("__globals__", "func_globals", "f_globals", "f_builtins")
 
 
-class Names(msgspec.Struct):
+class Names(Struct):
     """What a file's names stand for: `paths` importable things, `constants` expressions.
 
     `defined` are its functions and classes, `bound` the parameters of those, `stars` the modules

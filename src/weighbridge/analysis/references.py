@@ -6,9 +6,10 @@ import re
 from typing import Final
 
 from weighbridge.core.location import Location, joined, within
+from weighbridge.core.regex import regex
 from weighbridge.core.tree import Reference
 
-_ABSOLUTE: Final = re.compile(r"[/\\]|[A-Za-z]:|\w[\w+.-]*://|~")
+_ABSOLUTE: Final = regex(r"[/\\]|[A-Za-z]:|\w[\w+.-]*://|~")
 
 
 def leaves(reference: Reference) -> bool:

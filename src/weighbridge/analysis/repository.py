@@ -7,24 +7,25 @@ from collections.abc import Iterable
 from typing import Final
 
 from weighbridge.core.location import within
+from weighbridge.core.regex import regex
 
-_WEIGHTS: Final = re.compile(
+_WEIGHTS: Final = regex(
     r"\.(?:safetensors|bin|ckpt|pth?|gguf|ggml|onnx|h5|hdf5|keras|pb|tflite|pkl|pickle|joblib"
     r"|msgpack|npz|npy|nemo|mar|pdparams|params|mlmodel|mlpackage|engine|llamafile|pte|ot|t7"
     r"|caffemodel|model)$",
     re.IGNORECASE,
 )
-_DESCRIBES: Final = re.compile(
+_DESCRIBES: Final = regex(
     r"(?:config|model_index|adapter_config|tokenizer_config|modules|params|saved_model)\.(?:json|pb)"
     r"|MLmodel"
 )
 """What stands at the top of a model's folder."""
-_MARKS: Final = re.compile(
+_MARKS: Final = regex(
     r"pyproject\.toml|setup\.(?:py|cfg)|Pipfile|\.gitlab-ci\.yml|\.github/workflows/.+"
     r"|CMakeLists\.txt|train\w*\.py"
 )
 """What stands at the top of a repository of source code, and not of a model."""
-_ASIDE: Final = re.compile(
+_ASIDE: Final = regex(
     r"(?:.*/)?(?:tests?|testing|examples?|docs?|documentation|tutorials?|samples?|demos?|benchmarks?"
     r"|research_projects|playground|cookbooks?)/.*|(?:.*/)?(?:test_[^/]*|[^/]*_test|conftest)\.py"
     r"|(?:.*/)?tutorial[^/]*\.ipynb",

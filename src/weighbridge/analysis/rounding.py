@@ -11,8 +11,9 @@ nearest that there is.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from weighbridge.analysis.element_types import (
     HALF_ULP,
@@ -38,8 +39,7 @@ SINGLE: Final = 1e-3
 """What computing in single precision adds to a distance, in steps."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rows:
+class Rows(Struct, frozen=True):
     """What came of some rows. For each: how many of its `blocks` are not the rounding of the
     original, whether its scales do not suit it, the largest error (in steps; for plain types in
     units of what rounding explains), the mean squares of the error and of the original."""

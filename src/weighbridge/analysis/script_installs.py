@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Iterator
 from typing import Final
@@ -13,6 +12,7 @@ from weighbridge.core.document import Malformed
 from weighbridge.core.fact import ImageReferences, Installs
 from weighbridge.core.image import ImageReference
 from weighbridge.core.location import within
+from weighbridge.core.regex import regex
 from weighbridge.core.workflow import Job, Step
 from weighbridge.formats.notebook import Notebook
 from weighbridge.formats.shell import read
@@ -22,7 +22,7 @@ from weighbridge.formats.workflow import Workflow
 NOTEBOOK: Final = "notebook"
 CI: Final = "ci"
 SCRIPT: Final = "script"
-_SHELL_LINE: Final = re.compile(rb"#![^\n]*\b(?:ba|z|da|k|a)?sh\b")
+_SHELL_LINE: Final = regex(rb"#![^\n]*\b(?:ba|z|da|k|a)?sh\b")
 _OTHER_SHELLS: Final = ("python", "pwsh", "powershell", "cmd")
 
 

@@ -12,9 +12,11 @@ import hashlib
 import re
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Final
 
+from msgspec import Struct
+
+from weighbridge.core.regex import regex
 from weighbridge.core.tree import Blob
 
 CHUNK: Final = 1 << 20
@@ -26,8 +28,7 @@ SHOWN: Final = 4
 """How many characters behind the fixed beginning of a token are shown."""
 
 
-@dataclass(frozen=True, slots=True)
-class Secret:
+class Secret(Struct, frozen=True):
     """One secret: its kind, where it stands (bytes from the start, lines from 1), how it reads
     with its content removed, and a name for it that stays when it moves."""
 
@@ -38,8 +39,7 @@ class Secret:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Form:
+class Form(Struct, frozen=True):
     """A kind of credential. `mark` is a text that each of its kind contains: a quick look for it
     decides whether the pattern is tried. Group 1 of the pattern is the random part."""
 
@@ -50,7 +50,7 @@ class Form:
 
 
 _BASE62: Final = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-_PLACEHOLDER: Final = re.compile(
+_PLACEHOLDER: Final = regex(
     rb"example|(.)\1{4}|your|test_?key|fake|dummy|placeholder|redacted|abcdefg|1234567|7654321",
     re.IGNORECASE | re.DOTALL,
 )
@@ -105,8 +105,8 @@ def _aws(found: re.Match[bytes]) -> bool:
     ) and not found[1].endswith(b"EXAMPLE")  # fmt: skip
 
 
-_AWS_SECRET: Final = re.compile(rb"(?<![A-Za-z0-9/+=])[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+=])")
-_NOT_KEY: Final = re.compile(rb"\\[nrt]|[^A-Za-z0-9+/=]")
+_AWS_SECRET: Final = regex(rb"(?<![A-Za-z0-9/+=])[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+=])")
+_NOT_KEY: Final = regex(rb"\\[nrt]|[^A-Za-z0-9+/=]")
 
 
 def _private_key(found: re.Match[bytes]) -> bool:
@@ -141,7 +141,7 @@ def _decoded(text: bytes) -> bytes:
 def _form(
     kind: str, mark: str, pattern: str, holds: Callable[[re.Match[bytes]], bool] = _random
 ) -> Form:
-    return Form(kind, mark.encode(), re.compile(rf"{pattern}(?![A-Za-z0-9_-])".encode()), holds)
+    return Form(kind, mark.encode(), regex(rf"{pattern}(?![A-Za-z0-9_-])".encode()), holds)
 
 
 _SLACK: Final = r"-(\d{10,13}-\d{10,13}(?:-\d{10,13})?-[A-Za-z0-9]{24,34})"

@@ -13,11 +13,12 @@ from typing import Final
 from weighbridge.analysis.shell_kinds import Act, Kind
 from weighbridge.analysis.shell_programs import FETCHERS, of_program
 from weighbridge.analysis.shell_runs import INTERPRETERS, SHELLS, SHOWN, UNREAD, Run, runs
+from weighbridge.core.regex import regex
 from weighbridge.formats.shell import Script
 
 _THROUGH: Final = frozenset(("tee", "gunzip", "zcat", "xz", "base64", "cat", "tr", "dos2unix",
                              "bunzip2", "envsubst"))  # fmt: skip
-_URL: Final = re.compile(r"(?:https?|ftp)://[^\s'\"|)]+", re.IGNORECASE)
+_URL: Final = regex(r"(?:https?|ftp)://[^\s'\"|)]+", re.IGNORECASE)
 _CHECKING: Final = frozenset(("sha256sum", "sha512sum", "shasum", "gpg", "gpgv", "cosign",
                               "minisign",
                               "b2sum", "md5sum", "openssl", "slsa-verifier"))  # fmt: skip

@@ -9,13 +9,14 @@ from urllib.parse import urlsplit
 
 from weighbridge.analysis.shell_kinds import Act, Kind
 from weighbridge.analysis.shell_runs import Run
+from weighbridge.core.regex import regex
 from weighbridge.formats.default_index import is_default_index
 from weighbridge.intel.packages import VENDOR_INDEXES
 
-_SHA: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}", re.IGNORECASE)
-_GIT: Final = re.compile(r"\b(?:git|hg)\+[a-z+]{1,20}://\S+")
-_REQUIREMENT: Final = re.compile(r"[A-Za-z][\w.-]*(?:\[[\w,.-]*\])?\s*(?:[<>=!~]|$)")
-_PINNED: Final = re.compile(r"===?\s*[\w.]*\d[\w.+!-]*$|\.whl$|@\s*(?:https|file)|[0-9a-f]{40}")
+_SHA: Final = regex(r"[0-9a-f]{40}|[0-9a-f]{64}", re.IGNORECASE)
+_GIT: Final = regex(r"\b(?:git|hg)\+[a-z+]{1,20}://\S+")
+_REQUIREMENT: Final = regex(r"[A-Za-z][\w.-]*(?:\[[\w,.-]*\])?\s*(?:[<>=!~]|$)")
+_PINNED: Final = regex(r"===?\s*[\w.]*\d[\w.+!-]*$|\.whl$|@\s*(?:https|file)|[0-9a-f]{40}")
 _PIP_VALUE: Final = frozenset((
     "-r", "--requirement", "-c", "--constraint", "-i", "--index-url", "--extra-index-url", "-f",
     "--find-links", "--trusted-host", "-t", "--target", "--python", "-p", "--prefix", "--root",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 
 class Kind(StrEnum):
@@ -46,8 +47,7 @@ class Kind(StrEnum):
     """What is done lies within more shells than are opened."""
 
 
-@dataclass(frozen=True, slots=True)
-class Act:
+class Act(Struct, frozen=True):
     """One thing that is done: in which line, and how the command reads."""
 
     kind: Kind

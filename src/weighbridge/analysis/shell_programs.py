@@ -10,12 +10,13 @@ from weighbridge.analysis.shell_installs import installed
 from weighbridge.analysis.shell_kinds import Act, Kind
 from weighbridge.analysis.shell_publishing import published
 from weighbridge.analysis.shell_runs import INTERPRETERS, PYTHON, SHELLS, Run
+from weighbridge.core.regex import regex
 
 FETCHERS: Final = frozenset(("curl", "wget", "aria2c", "iwr", "irm", "invoke-webrequest",
                               "invoke-restmethod"))  # fmt: skip
-_SHA: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}", re.IGNORECASE)
-_PULL: Final = re.compile(r"\bpull/[^/]{1,200}/(?:head|merge)")
-_HUB: Final = re.compile(r"https?://(?:www\.)?(?:huggingface\.co|hf\.co)/", re.IGNORECASE)
+_SHA: Final = regex(r"[0-9a-f]{40}|[0-9a-f]{64}", re.IGNORECASE)
+_PULL: Final = regex(r"\bpull/[^/]{1,200}/(?:head|merge)")
+_HUB: Final = regex(r"https?://(?:www\.)?(?:huggingface\.co|hf\.co)/", re.IGNORECASE)
 _PROGRAMS: Final = frozenset(("make", "gmake", "cmake", "ninja", "tox", "nox", "pytest", "py.test",
     "npm", "yarn", "pnpm", "npx", "bun", "cargo", "gradle", "mvn", "gradlew", "bazel", "meson",
     "pre-commit", "poetry", "hatch", "pdm", "rake", "bundle", "composer", "just", "task",

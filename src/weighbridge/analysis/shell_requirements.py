@@ -7,14 +7,15 @@ import posixpath
 import re
 from collections import ChainMap
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Final
 
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from weighbridge.analysis.shell_runs import Run, runs
 from weighbridge.core.fact import Firmness, IncludedFile, Installs, PackageIndex, Requirement
 from weighbridge.core.location import Location
+from weighbridge.core.regex import regex
 from weighbridge.formats.conda import read_spec
 from weighbridge.formats.dockerfile import replaced
 from weighbridge.formats.requirements import Kind, as_fact, read_line
@@ -25,17 +26,15 @@ REQUIREMENTS: Final = 2_000
 EXPANDED: Final = 4 << 20
 """How many characters may come of the variables of one file."""
 SHOWN: Final = 10
-_PIP: Final = re.compile(r"(?:.*/)?pip[\d.]*")
-_PYTHON: Final = re.compile(r"(?:.*/)?python[\d.]*")
+_PIP: Final = regex(r"(?:.*/)?pip[\d.]*")
+_PYTHON: Final = regex(r"(?:.*/)?python[\d.]*")
 _CONDA: Final = frozenset(("conda", "mamba", "micromamba"))
 _SYSTEM: Final = {"apt-get": "Debian", "apt": "Debian", "aptitude": "Debian", "apk": "Alpine",
                   "dnf": "rpm", "yum": "rpm", "microdnf": "rpm", "zypper": "rpm"}  # fmt: skip
 SYSTEMS: Final = frozenset({"Debian", "Alpine"})
 """The kinds of packages whose lists say what a system has installed, and that advisories are kept
 for."""
-_SYSTEM_PACKAGE: Final = re.compile(
-    r"([a-zA-Z0-9][a-zA-Z0-9+._-]*)(?::[a-z0-9]+)?(?:=([^\s*$=]+))?"
-)
+_SYSTEM_PACKAGE: Final = regex(r"([a-zA-Z0-9][a-zA-Z0-9+._-]*)(?::[a-z0-9]+)?(?:=([^\s*$=]+))?")
 _SYSTEM_VALUE: Final = frozenset(("-t", "--target-release", "-o", "--option", "-c", "--repository",
                                   "-X", "--virtual"))  # fmt: skip
 _MODULES: Final = {("-m", "pip"): "pip", ("-m", "uv"): "uv"}
@@ -74,11 +73,10 @@ _SETTINGS: Final = {
     "index-url": "index", "extra-index-url": "extra", "trusted-host": "trusted-host",
     "find-links": "find-links",
 }  # fmt: skip
-_LOOSE: Final = re.compile(r"([A-Za-z][\w.-]*)(?:\[[^\]]*\])?\s*(?:[<>=!~@].*)?")
+_LOOSE: Final = regex(r"([A-Za-z][\w.-]*)(?:\[[^\]]*\])?\s*(?:[<>=!~@].*)?")
 
 
-@dataclass
-class ShellInstalls:
+class ShellInstalls(Struct):
     """What scripts install, gathered over those of one file. `copied` are the places of files that
     were brought to where the scripts run, by their last names."""
 

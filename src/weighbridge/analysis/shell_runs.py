@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
 
+from msgspec import Struct
+
 from weighbridge.analysis.shell_kinds import Act, Kind
+from weighbridge.core.regex import regex
 from weighbridge.formats.shell import Command, Script, Word, read
 
 DEPTH: Final = 12
@@ -16,8 +18,8 @@ UNREAD: Final = "\0"
 """Stands for the program of a shell that lies deeper."""
 SHOWN: Final = 160
 SHELLS: Final = frozenset(("sh", "bash", "zsh", "dash", "ksh", "ash", "pwsh", "powershell"))
-INTERPRETERS: Final = re.compile(r"python[\d.]*|pypy[\d.]*|perl|ruby|node|php|deno|bun")
-PYTHON: Final = re.compile(r"(?:python|pypy)[\d.]*(?:\.exe)?|py")
+INTERPRETERS: Final = regex(r"python[\d.]*|pypy[\d.]*|perl|ruby|node|php|deno|bun")
+PYTHON: Final = regex(r"(?:python|pypy)[\d.]*(?:\.exe)?|py")
 _WRAPPERS: Final = frozenset(("sudo", "doas", "exec", "command", "nohup", "builtin", "stdbuf",
                               "nice",
                               "ionice", "env", "timeout", "time", "retry", "xvfb-run", "setsid",
@@ -32,8 +34,7 @@ _WITH_VALUE: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(Struct, frozen=True):
     """A command without what only wraps it (`sudo`, `env`, `timeout`)."""
 
     program: str

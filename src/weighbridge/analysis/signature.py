@@ -12,13 +12,14 @@ import hashlib
 import importlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import Struct, field
 
 from weighbridge.core.fact import Signature
 from weighbridge.core.trust import Publisher
@@ -69,8 +70,7 @@ class Standing(StrEnum):
     """What is needed to verify it is not there."""
 
 
-@dataclass(frozen=True, slots=True)
-class Proof:
+class Proof(Struct, frozen=True):
     """The outcome: how it stands, by whom it is as far as that is proven, why, and what the
     certificate says beside."""
 
@@ -362,8 +362,7 @@ def _chain(
 # -- by Sigstore ----------------------------------------------------------------------------------
 
 
-@dataclass
-class _Reading:
+class _Reading(Struct):
     """Takes any identity and notes it: whose it must be is asked afterwards, of a certificate that
     has proven authentic."""
 

@@ -6,23 +6,24 @@ import math
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Final, TypeVar
+
+from msgspec import Struct
 
 from weighbridge.analysis.element_types import TYPES, ElementType, Floats
 from weighbridge.core.check import Audit
 from weighbridge.core.document import Malformed
 from weighbridge.core.fact import Settings, TensorEntry, Weights
+from weighbridge.core.regex import regex
 from weighbridge.core.tree import Blob
 
 Item = TypeVar("Item")
 ROW_LIMIT: Final = 1 << 22
 """Elements of the longest row that is read."""
-_SHARD: Final = re.compile(r"[-_.]?\d{2,6}[-_]of[-_]\d{2,6}", re.ASCII)
+_SHARD: Final = regex(r"[-_.]?\d{2,6}[-_]of[-_]\d{2,6}", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(Struct, frozen=True):
     """A tensor whose elements are read as `rows` of `columns` of them."""
 
     entry: TensorEntry
@@ -57,8 +58,7 @@ class Stored:
         return self.kind.decode(self.raw(first, count)).reshape(count, self.columns)
 
 
-@dataclass(frozen=True, slots=True)
-class Model:
+class Model(Struct, frozen=True):
     """The tensors of one model: of a file, or of the shards that it is stored in. `untestable` says
     of tensors that can't be read why not; `complete` is false for one part of several."""
 

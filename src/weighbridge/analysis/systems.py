@@ -3,27 +3,27 @@ which release's advisories they are to be judged."""
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from weighbridge.analysis.dependencies import installs_of, is_judged, lies_aside
 from weighbridge.core.check import Audit
 from weighbridge.core.fact import Installs, OperatingSystem, Requirement
 from weighbridge.core.location import Location, within
+from weighbridge.core.regex import regex
 from weighbridge.intel.images import release as numbered
 
-_PLACE: Final = re.compile(
+_PLACE: Final = regex(
     r"(?:var/lib/dpkg/status|(?:usr/)?lib/apk/db/installed|(?:etc|usr/lib)/os-release)$"
 )
-_UBUNTU: Final = re.compile(r"(\d\d)\.(\d\d)")
-_ALPINE: Final = re.compile(r"(\d+)\.(\d+)(?:\.\d+)?(?:_alpha\d+)?")
+_UBUNTU: Final = regex(r"(\d\d)\.(\d\d)")
+_ALPINE: Final = regex(r"(\d+)\.(\d+)(?:\.\d+)?(?:_alpha\d+)?")
 
 
-@dataclass(frozen=True, slots=True)
-class SystemPackage:
+class SystemPackage(Struct, frozen=True):
     """An installed package; `key` and `version` are the name and version of what it was built from,
     which advisories speak of. `assumed`: what it was built from is not told, and taken to be called
     as it is."""
@@ -34,8 +34,7 @@ class SystemPackage:
     assumed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class System:
+class System(Struct, frozen=True):
     """The list of packages of one system. `ecosystem` is the release as advisories call it
     (`Debian:12`), empty where `why` says that it is not known. `aside`: it serves tests or
     examples."""

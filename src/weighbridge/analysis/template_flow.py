@@ -10,13 +10,14 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from enum import Enum, StrEnum
 from typing import Final
 
 from jinja2 import nodes
+from msgspec import Struct
 
 from weighbridge.analysis.template_values import Values, spell
+from weighbridge.core.regex import regex
 
 PASSES: Final = 4
 """How often variables are gone over until what they depend on is settled."""
@@ -52,8 +53,7 @@ class When(Enum):
 _OPPOSITE: Final = {When.PRESENT: When.ABSENT, When.ABSENT: When.PRESENT, When.EITHER: When.EITHER}
 
 
-@dataclass(frozen=True, slots=True)
-class Trigger:
+class Trigger(Struct, frozen=True):
     """A condition on the conversation: what it looks at, and the text it looks for.
 
     Text for the case that something is *absent* is text that is nearly always there: a default.
@@ -64,8 +64,7 @@ class Trigger:
     when: When = When.PRESENT
 
 
-@dataclass(frozen=True, slots=True)
-class Dependent:
+class Dependent(Struct, frozen=True):
     """Text that is said only under a condition. `node` is the branch, `test` how it reads."""
 
     triggers: tuple[Trigger, ...]
@@ -74,8 +73,7 @@ class Dependent:
     test: str
 
 
-@dataclass(frozen=True, slots=True)
-class Rewritten:
+class Rewritten(Struct, frozen=True):
     """Words of the conversation that are replaced by others."""
 
     old: str
@@ -83,8 +81,7 @@ class Rewritten:
     node: nodes.Node
 
 
-@dataclass(frozen=True, slots=True)
-class Appended:
+class Appended(Struct, frozen=True):
     """Prose that is put behind what someone said, in the same turn."""
 
     said: str
@@ -103,15 +100,15 @@ _SPEAKERS: Final = frozenset({
 })  # fmt: skip
 """Words that stand for who speaks and what kind of thing is said."""
 
-_MARKUP: Final = re.compile(r"[<>\[\]{}|\\`#@$=_]|^\s*/|\n|^\W*$")
-_THINK: Final = re.compile(
+_MARKUP: Final = regex(r"[<>\[\]{}|\\`#@$=_]|^\s*/|\n|^\W*$")
+_THINK: Final = regex(
     r"^\W*(?:no_?|skip_?|detailed )?(?:think|reason)(?:ing)?(?: (?:on|off)|_budget)?\W*$",
     re.IGNORECASE,
 )
-_TAGS: Final = re.compile(r"<[^<>]{1,200}>|\[/?[A-Z_ ]{2,40}\]|<[|｜][^<>]{1,80}[|｜]>")
-_WORD: Final = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
-_IDEOGRAPHS: Final = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
-URL: Final = re.compile(r"(?i)\b(?:https?|ftp|wss?)://([\w.-]+\.[a-z]{2,}|\d{1,3}(?:\.\d{1,3}){3}|"
+_TAGS: Final = regex(r"<[^<>]{1,200}>|\[/?[A-Z_ ]{2,40}\]|<[|｜][^<>]{1,80}[|｜]>")
+_WORD: Final = regex(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
+_IDEOGRAPHS: Final = regex(r"[\u3040-\u30ff\u3400-\u9fff]")
+URL: Final = regex(r"(?i)\b(?:https?|ftp|wss?)://([\w.-]+\.[a-z]{2,}|\d{1,3}(?:\.\d{1,3}){3}|"
                         r"\[[0-9a-f:]+\])[^\s'\"<>)\]}]*")  # fmt: skip
 _SEEKS: Final = frozenset({
     "startswith", "endswith", "find", "rfind", "count", "index", "rindex", "__contains__",
@@ -545,7 +542,7 @@ class Flow:
                     yield from self._appended(arm.body)
 
 
-_TURN: Final = re.compile(r"<[|｜/]|\[/[A-Z]|</|<\w+_of_turn>|###|\n\s*\w+:\s*$|<end|<eo")
+_TURN: Final = regex(r"<[|｜/]|\[/[A-Z]|</|<\w+_of_turn>|###|\n\s*\w+:\s*$|<end|<eo")
 
 
 def _flat(node: nodes.Node) -> Iterator[nodes.Node]:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
 from jinja2 import nodes
+from msgspec import Struct
 
 from weighbridge.analysis.template_values import Values, spell
+from weighbridge.core.regex import regex
 
-_DUNDER: Final = re.compile(r"__[a-zA-Z]\w*?__")
+_DUNDER: Final = regex(r"__[a-zA-Z]\w*?__")
 _HARMLESS: Final = frozenset({"__class__", "__name__", "__len__", "__doc__", "__str__"})
 """By themselves they tell what something is; with any other one they are the way out."""
 
@@ -62,8 +63,7 @@ class Way(StrEnum):
 CERTAIN: Final = frozenset({Way.OBJECT, Way.CALL, Way.FILE})
 
 
-@dataclass(frozen=True, slots=True)
-class Reach:
+class Reach(Struct, frozen=True):
     """An expression that reaches out. `names` are what it reaches, in order; `node` the whole."""
 
     way: Way

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import base64
 import binascii
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 from typing import Final
 
 from jinja2 import nodes
+from msgspec import Struct
 
 from weighbridge.analysis.template_flow import URL, Flow
 from weighbridge.analysis.template_values import Values
 from weighbridge.core.evidence import Text
 from weighbridge.core.location import Location
+from weighbridge.core.regex import regex
 from weighbridge.formats.template import Template
 
 QUOTED: Final = 1_200
@@ -33,8 +33,7 @@ class Oddity(StrEnum):
     ENCODED = "an encoded text"
 
 
-@dataclass(frozen=True, slots=True)
-class Odd:
+class Odd(Struct, frozen=True):
     """A place in constant text. `shown` spells it so that it can be seen."""
 
     what: Oddity
@@ -42,17 +41,17 @@ class Odd:
     node: nodes.Node
 
 
-_TAGGED: Final = re.compile("[\U000e0000-\U000e007f]+")
-_FLAG: Final = re.compile("\U0001f3f4[\U000e0020-\U000e007e]{1,8}\U000e007f")
-_INVISIBLE: Final = re.compile(
+_TAGGED: Final = regex("[\U000e0000-\U000e007f]+")
+_FLAG: Final = regex("\U0001f3f4[\U000e0020-\U000e007e]{1,8}\U000e007f")
+_INVISIBLE: Final = regex(
     "(?:[\u200b\u2060-\u2064\u180e\u00ad\u034f\u115f\u1160\u3164\uffa0\U000e0100-\U000e01ef]"
     "|(?<![\u0900-\u0dff\u0600-\u06ff\u1000-\u109f\u200d\ufe0f\u2190-\u2bff\U0001f000-\U0001faff])"
     "[\u200c\u200d]|(?<!\\A)\ufeff)+"
 )
-_REORDERED: Final = re.compile("[\u202a-\u202e\u2066-\u2069]")
-_TERMINAL: Final = re.compile("\x1b[\\[\\]()]|\x9b|\x08{2,}")
-_ENCODED: Final = re.compile(r"(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{64,}={0,2}(?![A-Za-z0-9+/])")
-_KNOWN: Final = re.compile(
+_REORDERED: Final = regex("[\u202a-\u202e\u2066-\u2069]")
+_TERMINAL: Final = regex("\x1b[\\[\\]()]|\x9b|\x08{2,}")
+_ENCODED: Final = regex(r"(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{64,}={0,2}(?![A-Za-z0-9+/])")
+_KNOWN: Final = regex(
     r"(?i)(?:^|\.)(?:huggingface\.co|hf\.co|github\.com|json-schema\.org|schema\.org|w3\.org"
     r"|example\.(?:com|org|net)|python\.org|arxiv\.org|wikipedia\.org|localhost)$"
 )

@@ -14,6 +14,8 @@ from typing import Any, Final
 
 from jinja2 import nodes
 
+from weighbridge.core.regex import regex
+
 LENGTH: Final = 1 << 16
 """How long a folded string may become, in characters."""
 VARIANTS: Final = 8
@@ -21,8 +23,8 @@ VARIANTS: Final = 8
 STEPS: Final = 50_000
 """How many expressions are folded in one template; long values count for more than one."""
 
-_SIMPLE_PERCENT: Final = re.compile(r"(?:[^%]|%[sdcxo%])*", re.DOTALL)
-_SIMPLE_BRACES: Final = re.compile(r"(?:[^{}]|\{\{|\}\}|\{\w{0,40}(?::c)?\})*", re.DOTALL)
+_SIMPLE_PERCENT: Final = regex(r"(?:[^%]|%[sdcxo%])*", re.DOTALL)
+_SIMPLE_BRACES: Final = regex(r"(?:[^{}]|\{\{|\}\}|\{\w{0,40}(?::c)?\})*", re.DOTALL)
 
 _METHODS: Final = frozenset({
     "lower", "upper", "title", "capitalize", "swapcase", "casefold", "strip", "lstrip", "rstrip",

@@ -7,12 +7,13 @@ counterpart: its tensor is not testable, and that is said.
 
 from __future__ import annotations
 
-import re
 from typing import Final, NamedTuple
 
-_LAYER: Final = re.compile(r"(?:^|.*\.)(?:layers|layer|h|blocks)\.(\d{1,5})\.(.+)")
-_EXPERT: Final = re.compile(r"(?:mlp|block_sparse_moe)\.experts\.(\d{1,5})\.(\w+)")
-_OTHER_PARTS: Final = re.compile(
+from weighbridge.core.regex import regex
+
+_LAYER: Final = regex(r"(?:^|.*\.)(?:layers|layer|h|blocks)\.(\d{1,5})\.(.+)")
+_EXPERT: Final = regex(r"(?:mlp|block_sparse_moe)\.experts\.(\d{1,5})\.(\w+)")
+_OTHER_PARTS: Final = regex(
     r"(?:^|[._])(?:vision|visual|audio|image|img|speech|talker|multi_modal|mm|vit|mtp)(?:[._]|$)"
 )
 """What is beside the language model in one with several senses, and is converted to a file of its
@@ -52,7 +53,7 @@ _EXPERTS: Final = {
     "gate_proj": "ffn_gate_exps", "up_proj": "ffn_up_exps", "down_proj": "ffn_down_exps",
     "w1": "ffn_gate_exps", "w3": "ffn_up_exps", "w2": "ffn_down_exps",
 }  # fmt: skip
-MADE_BY_CONVERTERS: Final = re.compile(
+MADE_BY_CONVERTERS: Final = regex(
     r"(?:blk\.\d+\.)?(?:rope_freqs|rope_factors_long|rope_factors_short)\.weight"
 )
 """Tables that converters compute from the configuration."""
@@ -60,8 +61,8 @@ ONE_ADDED: Final = frozenset({"gemma", "gemma2", "gemma3", "gemma-embedding", "n
 """Architectures whose norms are stored as they differ from one, and converted with it added."""
 TRANSPOSED: Final = frozenset({"gpt2", "jais"})
 """Architectures whose checkpoints hold the transpose of their matrices (`Conv1D`)."""
-_MATRICES: Final = re.compile(r"blk\.\d+\.(?:attn_qkv|attn_output|ffn_up|ffn_down)\.weight")
-_ROTATED: Final = re.compile(r"blk\.\d+\.attn_([qk])\.(?:weight|bias)")
+_MATRICES: Final = regex(r"blk\.\d+\.(?:attn_qkv|attn_output|ffn_up|ffn_down)\.weight")
+_ROTATED: Final = regex(r"blk\.\d+\.attn_([qk])\.(?:weight|bias)")
 
 
 class GgmlName(NamedTuple):

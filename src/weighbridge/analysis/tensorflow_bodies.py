@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Final
+
+from msgspec import Struct, field
 
 from weighbridge.analysis.tensorflow_operators import OUTPUTS, SILENT
 from weighbridge.formats import tensorflow as tf
@@ -18,8 +19,7 @@ ASSIGNING: Final = frozenset({
 })  # fmt: skip
 
 
-@dataclass(slots=True)
-class Body:
+class Body(Struct):
     """The nodes of a graph or function by name, how many outputs of each are asked for, and what
     loops lead back."""
 

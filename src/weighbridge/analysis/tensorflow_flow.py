@@ -11,10 +11,11 @@ import base64
 import binascii
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 from typing import Final
+
+from msgspec import Struct, field
 
 from weighbridge.formats.tensorflow import (
     Function,
@@ -46,8 +47,7 @@ class Run(StrEnum):
     RESTORE = "restoring"
 
 
-@dataclass(frozen=True, slots=True)
-class Lead:
+class Lead(Struct, frozen=True):
     """One way to a step: when it is run, by what name, and through which functions."""
 
     run: Run
@@ -59,8 +59,7 @@ class Lead:
         return " → ".join((said[:120], *(f[:80] for f in self.through)))
 
 
-@dataclass(slots=True)
-class Origins:
+class Origins(Struct):
     """What feeds a value: texts of constants, assets, and whether a caller or something that is
     computed has a say in it. `whole` is False where not all was followed."""
 
@@ -89,8 +88,7 @@ def bare(name: str) -> str:
     return name.lstrip("^").partition(":")[0]
 
 
-@dataclass
-class Flow:
+class Flow(Struct, dict=True):
     """One graph of a document."""
 
     document: TensorFlow

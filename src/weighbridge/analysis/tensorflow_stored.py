@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from weighbridge.analysis.computation_graph import ABSENT, Constant, Numbers, Operation, Shape
 from weighbridge.analysis.graph_shapes import FOLDED
@@ -20,8 +21,7 @@ from weighbridge.formats.protobuf import Wire
 from weighbridge.formats.tensorflow import Node, TensorFlow
 
 
-@dataclass(frozen=True, slots=True)
-class Variable:
+class Variable(Struct, frozen=True):
     """A variable, and its key in the checkpoint (empty where it has none)."""
 
     name: str

@@ -4,9 +4,10 @@ it is run."""
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
+
+from msgspec import Struct
 
 from weighbridge.analysis.references import climbs
 from weighbridge.analysis.tensorflow_flow import Flow, Lead, Origins, Run
@@ -23,8 +24,7 @@ DETAILED: Final = 300
 SHOWN: Final = 50
 
 
-@dataclass(frozen=True, slots=True)
-class Use:
+class Use(Struct, frozen=True):
     """One such step. `scope` is the function that it stands in (empty: the graph itself), `paths`
     the constant texts that it is given for a path or an address, `content` for what it writes;
     `run` is False where nothing in the model leads to it."""

@@ -10,17 +10,18 @@ import base64
 import binascii
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
+from msgspec import Struct
+
+from weighbridge.core.regex import regex
 from weighbridge.formats.text import Json
 
 STEPS: Final = 10_000
 """How many steps of a pipeline are read."""
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(Struct, frozen=True):
     """A token. `added` beside the vocabulary; `special` ones are left out of shown text."""
 
     text: str
@@ -29,8 +30,7 @@ class Token:
     special: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Rewrite:
+class Rewrite(Struct, frozen=True):
     """A step that turns text into other text: where it stands, what it replaces, by what."""
 
     step: str
@@ -38,11 +38,11 @@ class Rewrite:
     new: str
 
 
-_ADDRESS: Final = re.compile(
+_ADDRESS: Final = regex(
     r"(?i)(?:https?|ftps?|wss?|file)://(?:[\w-]+\.)+[a-z]{2,}|(?:https?|ftp)://\d{1,3}(?:\.\d{1,3}){3}"
     r"|\bwww\.[\w-]+\.[a-z]{2,}|\b[\w-]+\.(?:com|net|org|io|top|xyz|ru|cn|sh|onion)/\w"
 )
-_COMMAND: Final = re.compile(
+_COMMAND: Final = regex(
     r"\brm\s+-[rf]{1,2}\s|\b(?:curl|wget)\s+(?:-\w+\s+)*\S*[/.]\S|\|\s*(?:ba|z|da)?sh\b"
     r"|/bin/(?:ba|z|da)?sh\b|/dev/tcp/|\bchmod\s+[+0-7]\S*\s|\bsudo\s+\w+\s|\bnc\s+-\w*e\b"
     r"|\bpowershell(?:\.exe)?\s+-|\bcmd(?:\.exe)?\s+/c\b|\b__import__\s*\(|\bos\.system\s*\("
@@ -51,13 +51,13 @@ _COMMAND: Final = re.compile(
     re.IGNORECASE,
 )
 _SPACES: Final = str.maketrans({"Ġ": " ", "▁": " ", "Ċ": "\n", "ĉ": "\t"})
-_TAGS: Final = re.compile(
+_TAGS: Final = regex(
     r"<[^<>\s]{1,60}>|\[[A-Z_]{1,40}\]|\\[pP]\{[^{}]*\}|\[:\^?\w+:\]|\\u[0-9a-fA-F]{4}"
     r"|\\x[0-9a-fA-F]{2}|\\[a-zA-Z]|\(\?[a-zA-Z]*|\[[^\[\]]*\]"
 )
-_LETTERS: Final = re.compile(r"[^\W\d_]{3,}")
-_WORD: Final = re.compile(r"[^\W\d_]{3,}")
-_LONG_ASCII: Final = re.compile(r"[A-Za-z]{6,}|://")
+_LETTERS: Final = regex(r"[^\W\d_]{3,}")
+_WORD: Final = regex(r"[^\W\d_]{3,}")
+_LONG_ASCII: Final = regex(r"[A-Za-z]{6,}|://")
 _NAMES: Final = frozenset({
     "pad", "unk", "mask", "eos", "bos", "sep", "cls", "eot", "eod", "eop", "sot", "start", "end",
     "stop", "user", "assistant", "system", "human", "tool", "function", "model", "null", "none",

@@ -11,8 +11,9 @@ from __future__ import annotations
 import ast
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
+
+from msgspec import Struct
 
 from weighbridge.analysis.aten import UNKNOWN, Ref, run
 from weighbridge.analysis.aten_layers import LAYERS
@@ -29,21 +30,18 @@ ROUNDS: Final = 2_000
 """How many rounds of loops are unrolled in all."""
 
 
-@dataclass(slots=True)
-class _Name:
+class _Name(Struct):
     """A dotted name that is no value: a function, a class, an operator."""
 
     dotted: str
 
 
-@dataclass(slots=True)
-class _Method:
+class _Method(Struct):
     owner: Module
     name: str
 
 
-@dataclass(slots=True)
-class _Returned:
+class _Returned(Struct):
     value: Any
 
 

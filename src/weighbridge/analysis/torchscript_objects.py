@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ast
-from dataclasses import dataclass, field
 from typing import Any, Final
+
+from msgspec import Struct, field
 
 from weighbridge.analysis.aten import UNKNOWN, Ref
 from weighbridge.analysis.computation_graph import Constant
@@ -28,8 +29,7 @@ _REBUILT: Final = frozenset(
 )
 
 
-@dataclass(slots=True, eq=False)
-class Module:
+class Module(Struct, eq=False):
     """An object: the name of its class, and its attributes."""
 
     kind: str

@@ -7,7 +7,6 @@ on the rest of the repository, and the checks say it.
 from __future__ import annotations
 
 import ast
-import re
 from typing import Final
 
 from weighbridge.analysis.commands import started
@@ -18,6 +17,7 @@ from weighbridge.analysis.python_spelling import UNKNOWN, argument, is_commit, k
 from weighbridge.analysis.python_values import STEPS, Names
 from weighbridge.analysis.training_kinds import COMMANDS, Kind, Met, Reached, Training
 from weighbridge.analysis.training_reach import ACCUSABLE, within_reach
+from weighbridge.core.regex import regex
 from weighbridge.formats.python_source import Nodes
 from weighbridge.intel.source_calls import effects, known
 from weighbridge.intel.training_calls import lists
@@ -39,14 +39,14 @@ _ACTS: Final = (
     "boto3", "from_single_file", "spawn", "invoke", "modelscope",
 )  # fmt: skip
 """Without any of these nothing is loaded, started or connected to."""
-_REPOSITORY: Final = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
-_NAME: Final = re.compile(r"[A-Za-z0-9][\w.-]*")
+_REPOSITORY: Final = regex(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+_NAME: Final = regex(r"[A-Za-z0-9][\w.-]*")
 _EXTRAS: Final = frozenset({"json", "csv", "text", "parquet", "arrow", "imagefolder", "audiofolder",
                             "generator", "pandas", "webdataset", "xml"})  # fmt: skip
 """Builders of `load_dataset` that come with the library."""
 _LOADS: Final = frozenset({"from_pretrained", "load_dataset", "hf_hub_download",
                            "snapshot_download", "from_single_file"})  # fmt: skip
-_BUILDS: Final = re.compile(r"(?:.*/)?(?:setup|hatch_build|build_hook|_build_backend)\.py")
+_BUILDS: Final = regex(r"(?:.*/)?(?:setup|hatch_build|build_hook|_build_backend)\.py")
 
 
 def read(text: str, tree: ast.Module, nodes: Nodes, path: str) -> Training:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final
 
-import msgspec
+from msgspec import Struct
 
 from weighbridge.analysis.shell_kinds import Kind as ShellKind
 
@@ -45,7 +45,7 @@ class Kind(StrEnum):
     """Weights are written or handed to a hub, in such a file."""
 
 
-class Met(msgspec.Struct, frozen=True):
+class Met(Struct, frozen=True):
     """One thing that is done: see `core.fact.Practice`. Lines count within the text."""
 
     kind: Kind
@@ -56,7 +56,7 @@ class Met(msgspec.Struct, frozen=True):
     way: tuple[tuple[int, str], ...] = ()
 
 
-class Reached(msgspec.Struct, frozen=True):
+class Reached(Struct, frozen=True):
     """A host that is named: see `core.fact.Egress`."""
 
     host: str
@@ -66,7 +66,7 @@ class Reached(msgspec.Struct, frozen=True):
     sends: bool = False
 
 
-class Training(msgspec.Struct, frozen=True):
+class Training(Struct, frozen=True):
     """What was found in a text. `whole` is false where the budget ended first."""
 
     met: tuple[Met, ...] = ()

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-import msgspec
+from msgspec import Struct
 
 from weighbridge.analysis.python_spelling import UNKNOWN
 from weighbridge.analysis.training_kinds import Kind
@@ -20,17 +20,18 @@ from weighbridge.core.evidence import AttackPath, Node
 from weighbridge.core.fact import Practice
 from weighbridge.core.finding import Action
 from weighbridge.core.location import Location
+from weighbridge.core.regex import regex
 
 LABEL: Final = 160
-_GIT_HOST: Final = re.compile(
+_GIT_HOST: Final = regex(
     r"(?:git\+)?[a-z]{3,5}://(?:[^/@\s]{1,100}@)?((?:www\.|raw\.)?(?:github\.com|githubusercontent\.com"
     r"|gitlab\.com|bitbucket\.org|huggingface\.co)/[\w.-]{1,100}/[\w.-]{1,100})", re.IGNORECASE
 )  # fmt: skip
-_HOST: Final = re.compile(r"([a-z+]{2,8})://(?:[^/@\s]{1,100}@)?([^\s/:?#]{1,253})", re.IGNORECASE)
-_REPOSITORY: Final = re.compile(r"[\w.-]{1,100}/[\w.-]{1,100}(?::[\w./-]{1,100})?")
+_HOST: Final = regex(r"([a-z+]{2,8})://(?:[^/@\s]{1,100}@)?([^\s/:?#]{1,253})", re.IGNORECASE)
+_REPOSITORY: Final = regex(r"[\w.-]{1,100}/[\w.-]{1,100}(?::[\w./-]{1,100})?")
 
 
-class Judged(msgspec.Struct, frozen=True):
+class Judged(Struct, frozen=True):
     """A practice with what is to be done about it, before it is known to stand aside; `message`
     says what it is without its place, `about` what in particular. `who` decides what comes in (for
     what goes out: takes it), `does` says what the code does with it."""

@@ -7,17 +7,18 @@ afterwards is the artifact's if it holds one of that name, also where a checkout
 from __future__ import annotations
 
 import posixpath
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from weighbridge.analysis.shell_kinds import Kind
 from weighbridge.analysis.workflow_views import StepView
 from weighbridge.core.location import Location
+from weighbridge.core.regex import regex
 from weighbridge.formats.shell import Command, Script, Word
 
-_ROOT: Final = re.compile(r"\$\{\{ *github\.workspace *\}\}|\$\{?GITHUB_WORKSPACE\}?")
+_ROOT: Final = regex(r"\$\{\{ *github\.workspace *\}\}|\$\{?GITHUB_WORKSPACE\}?")
 _UNPACKERS: Final = {"unzip": ("-d",), "tar": ("-C", "--directory"), "bsdtar": ("-C",), "7z": ()}
 _READERS: Final = frozenset(
     ("cat", "head", "tail", "jq", "yq", "grep", "sed", "awk", "cut", "tr", "read", "sort", "xargs")
@@ -26,8 +27,7 @@ OUTSIDE: Final = "/"
 """Stands for a folder that is not in the workspace."""
 
 
-@dataclass(frozen=True, slots=True)
-class Unpacked:
+class Unpacked(Struct, frozen=True):
     """An artifact of another run in a job. `how` it is fetched; `folder` within the workspace, None
     where that cannot be told; `nested` where each artifact gets a folder of its own name; `step`
     and `line` say where it lies there."""
@@ -39,8 +39,7 @@ class Unpacked:
     line: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Ran:
+class Ran(Struct, frozen=True):
     """Something that is run afterwards. `certain` where it is the artifact's if that has it."""
 
     step: StepView

@@ -10,8 +10,10 @@ import posixpath
 import re
 from collections import defaultdict, deque
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from typing import Final
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from weighbridge.analysis.expressions import expressions
 from weighbridge.analysis.shell_acts import acts
@@ -37,6 +39,7 @@ from weighbridge.core.document import Malformed
 from weighbridge.core.fact import Automation
 from weighbridge.core.finding import Gap, GapKind
 from weighbridge.core.location import Location
+from weighbridge.core.regex import regex
 from weighbridge.core.tree import Blob, read_whole
 from weighbridge.core.workflow import Job, Step
 from weighbridge.formats.shell import Script, read
@@ -53,7 +56,7 @@ GAPS: Final = 200
 """How many gaps are listed one by one."""
 SCRIPT_LIMIT: Final = 512 << 10
 """How many bytes a script that a step calls may have."""
-_SECRET: Final = re.compile(r"secrets\.([a-z_][\w-]*)")
+_SECRET: Final = regex(r"secrets\.([a-z_][\w-]*)")
 
 
 _kept: list[tuple[object, object, Automations]] = []
@@ -69,8 +72,7 @@ def automations(audit: Audit) -> Automations:
     return made
 
 
-@dataclass
-class _Reader:
+class _Reader(Struct, dict=True):
     audit: Audit
     steps: int = 0
     gaps: list[Gap] = field(default_factory=list)
@@ -420,7 +422,7 @@ def _places(uses: str, before: list[StepView]) -> Iterator[str]:
             yield place.removeprefix(f"{folder}/")
 
 
-_POWERSHELL: Final = re.compile(
+_POWERSHELL: Final = regex(
     r"\$env:\w|-ErrorAction\b|\b(?:Write-(?:Host|Output|Error)|New-Item|Test-Path|Join-Path|Out-File"
     r"|(?:Get|Set|Remove|Copy|Move)-(?:Item|Content|Location|Command|ChildItem)"
     r"|Invoke-(?:WebRequest|RestMethod|Expression)|Expand-Archive|Start-Process)\b",

@@ -9,13 +9,14 @@ from typing import Final
 
 from weighbridge.core.fact import Automation
 from weighbridge.core.location import within
+from weighbridge.core.regex import regex
 
-_PROJECT: Final = re.compile(
+_PROJECT: Final = regex(
     r"(?:url|homepage|repository|source)\w{0,20}[\"']?\s{0,9}[=:]\s{0,9}[\"']"
     r"https://github\.com/([\w-]{1,100})/",
     re.IGNORECASE,
 )
-_BADGE: Final = re.compile(
+_BADGE: Final = regex(
     r"github\.com/([\w-]{1,100})/[\w.-]{1,100}/(?:actions/)?workflows/[^\s)]{1,100}badge\.svg"
 )
 _DECLARES: Final = {

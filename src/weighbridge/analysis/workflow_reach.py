@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from typing import Final
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from weighbridge.analysis.expressions import Answer, Node, condition, holds
 from weighbridge.core.fact import Automation
+from weighbridge.core.regex import regex
 from weighbridge.core.workflow import Job, Step, Trigger
 from weighbridge.intel.actions import actions
 
@@ -25,8 +28,7 @@ PLAIN: Final = frozenset(("pull_request", "pull_request_review", "pull_request_r
 PULL: Final = "github.event.pull_request"
 
 
-@dataclass(frozen=True, slots=True)
-class Guard:
+class Guard(Struct, frozen=True):
     """Something that has to be passed first. `strong`: only who may write anyway passes it, or what
     runs is not the outsider's; what is not strong can be passed by chance or by trickery."""
 
@@ -34,8 +36,7 @@ class Guard:
     strong: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """A way in which a job comes to run.
 
     `event` as in `github.event_name`; `privileged` whether it has the repository's rights while an
@@ -63,15 +64,13 @@ class Entry:
 
 
 _TRUSTED: Final = frozenset(("OWNER", "MEMBER", "COLLABORATOR"))
-_ASKS: Final = re.compile(
+_ASKS: Final = regex(
     r"getCollaboratorPermissionLevel|collaborators/[^\s]{1,80}/permission|checkCollaborator\b"
     r"|getMembershipForUserInOrg|checkMembershipForUser|getMembershipInOrg"
     r"|get_collaborator_permission"
 )
-_FAILS: Final = re.compile(
-    r"\bexit +[1-9]|core\.setFailed|\bthrow\b|process\.exit\([1-9]|\bexit\(1\)"
-)
-_COMMENT: Final = re.compile(r"^[ \t]*(?://|#).*$", re.MULTILINE)
+_FAILS: Final = regex(r"\bexit +[1-9]|core\.setFailed|\bthrow\b|process\.exit\([1-9]|\bexit\(1\)")
+_COMMENT: Final = regex(r"^[ \t]*(?://|#).*$", re.MULTILINE)
 
 
 def asks_permission(step: Step) -> bool:
@@ -90,8 +89,7 @@ def _can_fail(step: Step) -> bool:
     return bool(_FAILS.search(_COMMENT.sub("", step.run or step.inputs.get("script", ""))))
 
 
-@dataclass
-class Gates:
+class Gates(Struct):
     """Which jobs and steps of a workflow ask for a permission, and which stop who has none."""
 
     jobs: frozenset[str]
@@ -157,17 +155,15 @@ def _adversary(matches: re.Pattern[str]) -> Answer:
     return answer
 
 
-_REPOSITORY: Final = re.compile(
+_REPOSITORY: Final = regex(
     r"github\.event\.pull_request\.head\.(?:repo\.(?:full_name|owner\.login|id|owner\.id)"
     r"|user\.login)"
     r"|github\.event\.workflow_run\.head_repository\.(?:full_name|owner\.login|id)"
 )
-_MERGED: Final = re.compile(r"github\.event\.pull_request\.merged(?:_at)?")
-_LABEL: Final = re.compile(
-    r"github\.event\.(?:label\.name|(?:pull_request|issue)\.labels(?:\..*)?)"
-)
-_ASSOCIATION: Final = re.compile(r"github\.event\.(?:[a-z_]+\.)?author_association")
-_ACCOUNT: Final = re.compile(
+_MERGED: Final = regex(r"github\.event\.pull_request\.merged(?:_at)?")
+_LABEL: Final = regex(r"github\.event\.(?:label\.name|(?:pull_request|issue)\.labels(?:\..*)?)")
+_ASSOCIATION: Final = regex(r"github\.event\.(?:[a-z_]+\.)?author_association")
+_ACCOUNT: Final = regex(
     r"github\.(?:actor|triggering_actor|actor_id)"
     r"|github\.event\.(?:[a-z_]+\.user|sender)\.(?:login|id)"
 )
@@ -176,7 +172,7 @@ _TRIED: Final = (
     ("the pull request has to be merged", _MERGED, True),
     ("a label has to be set", _LABEL, False),
 )
-_RESULT: Final = re.compile(r"always\(|failure\(|cancelled\(")
+_RESULT: Final = regex(r"always\(|failure\(|cancelled\(")
 
 
 def guards_of(text: str, event: str, gated: Iterable[str] = ()) -> tuple[bool, tuple[Guard, ...]]:

@@ -7,34 +7,32 @@ Attestations: https://docs.github.com/actions/security-for-github-actions/using-
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from weighbridge.analysis.expressions import expressions
 from weighbridge.analysis.shell_kinds import Kind
 from weighbridge.analysis.workflow_views import Automations, JobView, StepView
 from weighbridge.core.location import Location
+from weighbridge.core.regex import regex
 from weighbridge.intel.actions import actions
 
 KINDS: Final = ("image", "model", "package", "release")
 """What counts as a release; pages and files in a bucket do not."""
-OPENS: Final = re.compile(r"TOKEN|KEY|PASS|SECRET|CRED|WEBHOOK|AUTH|PWD|SIGN|CERT|PYPI|NPM")
+OPENS: Final = regex(r"TOKEN|KEY|PASS|SECRET|CRED|WEBHOOK|AUTH|PWD|SIGN|CERT|PYPI|NPM")
 """What the name of a secret says that opens something; others hold a channel or a user's name."""
 _PYPI: Final = "pypa/gh-action-pypi-publish"
-_BEFORE_ATTESTING: Final = re.compile(r"v?1\.(?:\d|10)(?:\.\d+)*")
+_BEFORE_ATTESTING: Final = regex(r"v?1\.(?:\d|10)(?:\.\d+)*")
 """Versions of that action that made no attestations by themselves."""
 _LOGINS: Final = frozenset(("docker/login-action", "redhat-actions/podman-login"))
 _ANY: Final = frozenset(("**", "*"))
-_BOUND: Final = re.compile(
-    r"github\.(?:ref|base_ref|event\.(?:release|ref|base_ref|inputs))|inputs\."
-)
+_BOUND: Final = regex(r"github\.(?:ref|base_ref|event\.(?:release|ref|base_ref|inputs))|inputs\.")
 
 
-@dataclass(frozen=True)
-class Release:
+class Release(Struct, frozen=True):
     """A job that publishes, by all ways in. `kinds` are what it publishes, `steps` those that do.
 
     `tokens` are the long-lived secrets that they are given, with their places; `trusted`: it may

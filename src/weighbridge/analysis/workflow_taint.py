@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Final
+
+from msgspec import Struct, field
 
 from weighbridge.analysis.expressions import expressions, flowing
 from weighbridge.analysis.workflow_reach import PULL
+from weighbridge.core.regex import regex
 from weighbridge.core.workflow import Step
 from weighbridge.formats.shell import Command, Script, Word
 from weighbridge.intel.actions import actions
@@ -22,7 +24,7 @@ DEPTH: Final = 8
 """How many assignments are followed from a value back to what it comes from."""
 SOURCES: Final = 12
 
-_TEXT: Final = re.compile(
+_TEXT: Final = regex(
     r"github\.head_ref"
     r"|github\.event\.(?:issue|pull_request|discussion|comment|review|review_comment)(?:\.(?:title|body))?"
     r"|github\.event\.pull_request\.head\.(?:ref|label|repo\.(?:default_branch|description|homepage))"
@@ -35,33 +37,30 @@ _TEXT: Final = re.compile(
     r"|github\.event|github"
 )
 """Texts that an outsider writes."""
-_COMMITTED: Final = re.compile(
+_COMMITTED: Final = regex(
     r"github\.event\.(?:head_commit(?:\.(?:message|(?:author|committer)\.(?:name|email)))?"
     r"|commits(?:\..*(?:message|author\.name|author\.email))?)"
 )
 """Texts that come with a commit: an outsider's, once somebody has merged it."""
-_INSIDER: Final = re.compile(
+_INSIDER: Final = regex(
     r"inputs\..+|github\.event\.inputs\..+|github\.ref_name|github\.ref|github\.base_ref"
     r"|github\.event\.(?:release\.(?:name|body|tag_name|target_commitish)|client_payload.*|label\..*"
     r"|ref|base_ref)|github\.event\.workflow\b.*"
 )
 """Texts that only those write who may write to the repository."""
-_REVISION: Final = re.compile(
+_REVISION: Final = regex(
     r"github\.head_ref|github\.event\.pull_request\.(?:head\.(?:sha|ref|label|repo\..*)|merge_commit_sha)"
     r"|github\.event\.workflow_run\.(?:head_sha|head_branch|head_commit\.id|head_repository\.full_name"
     r"|pull_requests\..*head\..*)|github\.event\.(?:check_suite|check_run)\..*(?:head_sha|head\.sha)"
 )
 """What names a revision that an outsider wrote."""
-_NUMBERED: Final = re.compile(r"refs/(?:remotes/)?pull/")
-_PULL_QUERY: Final = re.compile(r"pulls\.get\b|/pulls/|getPull\b|pull_requests?/|gh pr view")
-_HEAD: Final = re.compile(
-    r"\bhead\.(?:ref|sha|repo)|headRef(?:Name|Oid)|head_ref|head_sha|\.head\b"
-)
-_NAMED: Final = re.compile(r"\bhead\.ref|headRefName|head_ref\b|\.title\b|\.body\b|head\.label")
+_NUMBERED: Final = regex(r"refs/(?:remotes/)?pull/")
+_PULL_QUERY: Final = regex(r"pulls\.get\b|/pulls/|getPull\b|pull_requests?/|gh pr view")
+_HEAD: Final = regex(r"\bhead\.(?:ref|sha|repo)|headRef(?:Name|Oid)|head_ref|head_sha|\.head\b")
+_NAMED: Final = regex(r"\bhead\.ref|headRefName|head_ref\b|\.title\b|\.body\b|head\.label")
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(Struct, frozen=True):
     """Where a text comes from: the context, and whether an outsider writes it."""
 
     name: str
@@ -103,8 +102,7 @@ def origin_of(path: str, event: str) -> Origin | None:
 Origins = tuple[Origin, ...]
 
 
-@dataclass
-class Scope:
+class Scope(Struct):
     """What names mean in one step: the environment as texts, the outputs of steps and jobs, the
     inputs of a caller, the values of a matrix."""
 

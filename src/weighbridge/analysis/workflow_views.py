@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Final
+
+from msgspec import Struct, field
 
 from weighbridge.analysis.expressions import expressions
 from weighbridge.analysis.shell_kinds import Act, Kind
@@ -16,18 +17,18 @@ from weighbridge.core.evidence import Node
 from weighbridge.core.fact import Automation
 from weighbridge.core.finding import Gap
 from weighbridge.core.location import Location
+from weighbridge.core.regex import regex
 from weighbridge.core.workflow import Job, Step
 from weighbridge.formats.shell import Script
 from weighbridge.intel.actions import actions
 
-_FULL: Final = re.compile(r"[0-9a-f]{40}|sha256:[0-9a-f]{64}", re.IGNORECASE)
+_FULL: Final = regex(r"[0-9a-f]{40}|sha256:[0-9a-f]{64}", re.IGNORECASE)
 _ONLY_TALKS: Final = frozenset(("issues", "pull-requests", "discussions", "statuses", "checks",
                                 "security-events", "repository-projects", "models"))  # fmt: skip
 """What a token may write without changing code or what is published."""
 
 
-@dataclass(frozen=True, slots=True)
-class Action:
+class Action(Struct, frozen=True):
     """What a step uses. `tier`: `local`, `platform`, `own` or `third-party`; `pinned` to a commit
     or a digest."""
 
@@ -42,8 +43,7 @@ class Action:
         return f"{self.name}@{self.revision}" if self.revision else self.name
 
 
-@dataclass
-class StepView:
+class StepView(Struct):
     """A step in its place. `file` is where it is written, `scope` what names mean there before it
     runs, `acts` what its script does (those of a script that it calls are in `called`), `guards`
     what its own condition sets up."""
@@ -78,8 +78,7 @@ class StepView:
                 yield place, act
 
 
-@dataclass
-class JobView:
+class JobView(Struct):
     """A job as one way in reaches it."""
 
     workflow: Automation
@@ -175,8 +174,7 @@ class JobView:
         return nodes
 
 
-@dataclass
-class Automations:
+class Automations(Struct):
     """All workflows and actions of one target. `gaps` are what could not be followed."""
 
     views: list[JobView]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-import msgspec
+from msgspec import Struct
 
 VERIFICATION_SCHEMA = "weighbridge/verification/1"
 DIFFERENCE_SCHEMA = "weighbridge/difference/1"
@@ -18,7 +18,7 @@ class Outcome(StrEnum):
     INCOMPLETE = "incomplete"
 
 
-class FileChange(msgspec.Struct, frozen=True, kw_only=True):
+class FileChange(Struct, frozen=True, kw_only=True):
     """A file that is not as it was. `what` is `changed`, `missing`, `extra`, `renamed` or
     `unknown` (it could not be compared). `before` and `after` are digests (sha256 where there is
     one), for a renamed file paths, or why it is unknown; null where there is none."""
@@ -29,7 +29,7 @@ class FileChange(msgspec.Struct, frozen=True, kw_only=True):
     after: str | None = None
 
 
-class Change(msgspec.Struct, frozen=True, kw_only=True):
+class Change(Struct, frozen=True, kw_only=True):
     """Something else that is not as it was, and what that means for a reader."""
 
     what: str
@@ -38,7 +38,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     means: str = ""
 
 
-class Verification(msgspec.Struct, frozen=True, kw_only=True):
+class Verification(Struct, frozen=True, kw_only=True):
     """Whether what is there now is what was locked.
 
     `computed` counts the files whose bytes were read and are the same, `declared` those that are
@@ -57,7 +57,7 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True):
     files: tuple[FileChange, ...]
 
 
-class Difference(msgspec.Struct, frozen=True, kw_only=True):
+class Difference(Struct, frozen=True, kw_only=True):
     """What changed between two audits, or an audit and a lock.
 
     `controls` and `findings` compare what only reports hold; `rules_differ` says that the two were

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, TypeVar
+
+from msgspec import Struct, field
 
 from weighbridge.core.document import Document
 from weighbridge.core.fact import AnyFact
@@ -40,8 +41,7 @@ class Domain(StrEnum):
     """The repository that built it: what its makers ran."""
 
 
-@dataclass(frozen=True, slots=True)
-class Artifact:
+class Artifact(Struct, frozen=True):
     """One thing that was identified: a file, or a member of one. `formats` are names, sorted."""
 
     where: Location
@@ -50,8 +50,7 @@ class Artifact:
     loadings: tuple[Loading, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Audit:
+class Audit(Struct, frozen=True):
     """What a check across files sees: every file and every artifact of the target, in order, what
     they read of each other, what they say and which links leave the target; what the source knows
     beyond the bytes.
@@ -107,8 +106,7 @@ def domain_of(path: str, repository: bool) -> Domain:
     return Domain.SOURCE if source else Domain.MODEL
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(Struct, frozen=True):
     """A registered check. `doc` is its only documentation; *Limits* is compulsory in it. `domain`:
     it is only asked of files that belong there."""
 
@@ -152,8 +150,7 @@ def check(
     return declare
 
 
-@dataclass(frozen=True, slots=True)
-class Observer:
+class Observer(Struct, frozen=True):
     """Reads a document and says facts, for checks across files that need of each file what only
     analysis tells. What cannot be read of a document leaves `control` open, unless its facts say
     themselves what they lack (`tells_gaps`)."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-import msgspec
+from msgspec import Struct
 
 
 class ControlVerdict(StrEnum):
@@ -33,7 +33,7 @@ class OnFail(StrEnum):
     REVIEW = "review"
 
 
-class Control(msgspec.Struct, frozen=True, kw_only=True):
+class Control(Struct, frozen=True, kw_only=True):
     """One of the 14. `gap_incompletes`: a gap here makes the whole audit incomplete."""
 
     id: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from weighbridge.core.finding import Gap
 from weighbridge.core.location import Location
@@ -21,8 +21,7 @@ class Malformed(Exception):
         self.offset = offset
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Document:
+class Document(Struct, frozen=True, kw_only=True, eq=False):
     """What a parser read. Subclasses add what their format holds.
 
     `where` is the artifact it was read from, `size` its bytes, `seen` how many of them the parser
@@ -43,7 +42,6 @@ class Document:
         return Location(self.where.path, self.where.inside, offset, length)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class GraphDocument(Document):
+class GraphDocument(Document, frozen=True, kw_only=True, eq=False):
     """A document that says what a model computes, operator by operator, so that a front of the
     graph analysis reads it (`analysis/graph_fronts/`)."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import msgspec
+from msgspec import Struct
 
 from weighbridge.core.location import Location
 
 
-class Evidence(msgspec.Struct, frozen=True, tag_field="kind", tag=str.lower, omit_defaults=True):
+class Evidence(Struct, frozen=True, tag_field="kind", tag=str.lower, omit_defaults=True):
     """Base of the union."""
 
     title: str
@@ -27,7 +27,7 @@ class Bytes(Evidence, frozen=True, tag="bytes"):
     offset: int
 
 
-class CallNode(msgspec.Struct, frozen=True, omit_defaults=True):
+class CallNode(Struct, frozen=True, omit_defaults=True):
     """One call that loading the file makes.
 
     `name` is what is called, `how` the opcode that does it, `offset` where that opcode stands,
@@ -50,7 +50,7 @@ class CallTree(Evidence, frozen=True, tag="call-tree"):
     root: CallNode
 
 
-class Node(msgspec.Struct, frozen=True, omit_defaults=True):
+class Node(Struct, frozen=True, omit_defaults=True):
     """A node of a drawn graph; `role` chooses its style, `at` is where it stands in the target."""
 
     id: str
@@ -59,7 +59,7 @@ class Node(msgspec.Struct, frozen=True, omit_defaults=True):
     at: Location | None = None
 
 
-class Edge(msgspec.Struct, frozen=True, omit_defaults=True):
+class Edge(Struct, frozen=True, omit_defaults=True):
     """A directed edge between two node ids."""
 
     source: str

@@ -9,7 +9,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any
 
-import msgspec
+from msgspec import Struct
 
 from weighbridge.core.evidence import TriggerInput
 from weighbridge.core.finding import GapKind
@@ -18,7 +18,7 @@ from weighbridge.core.location import Location
 from weighbridge.core.workflow import Job, Trigger
 
 
-class Fact(msgspec.Struct, frozen=True, kw_only=True, tag_field="fact"):
+class Fact(Struct, frozen=True, kw_only=True, tag_field="fact"):
     """Base of the union. `at` is the artifact that says it."""
 
     at: Location
@@ -48,7 +48,7 @@ class SpecialTokens(Fact, frozen=True, tag="special-tokens"):
     said: tuple[tuple[str, str], ...]
 
 
-class TensorEntry(msgspec.Struct, frozen=True, array_like=True):
+class TensorEntry(Struct, frozen=True, array_like=True):
     """A tensor: its element type as the format names it, its shape in row-major order, and where
     its bytes stand in the file (`start` -1: not in one piece), both in bytes."""
 
@@ -66,7 +66,7 @@ class Weights(Fact, frozen=True, tag="weights"):
     tensors: tuple[TensorEntry, ...]
 
 
-class Digested(msgspec.Struct, frozen=True, array_like=True):
+class Digested(Struct, frozen=True, array_like=True):
     """A file that a listing names, with the algorithm and its value in hexadecimal."""
 
     path: str
@@ -127,7 +127,7 @@ class Automation(Fact, frozen=True, tag="automation", omit_defaults=True):
     silenced: tuple[tuple[int, str], ...] = ()
 
 
-class ToolFinding(msgspec.Struct, frozen=True, omit_defaults=True):
+class ToolFinding(Struct, frozen=True, omit_defaults=True):
     """What another tool says of a place: its own name for it, its own severity."""
 
     id: str
@@ -149,7 +149,7 @@ class ToolRun(Fact, frozen=True, tag="tool-run", omit_defaults=True):
     absent: str = ""
 
 
-class Hop(msgspec.Struct, frozen=True, array_like=True):
+class Hop(Struct, frozen=True, array_like=True):
     """A step on the way of a value: what happens to it, and where."""
 
     label: str
@@ -201,7 +201,7 @@ class Firmness(StrEnum):
     """Any version satisfies it, or whatever stands at an address."""
 
 
-class Requirement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Requirement(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One thing that is to be installed.
 
     `name` is the package as it is written, empty where only an address tells; `line` counts from 1
@@ -230,7 +230,7 @@ class Requirement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     built_from: tuple[str, str] = ("", "")
 
 
-class PackageIndex(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class PackageIndex(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Where packages are taken from, or how places are chosen between.
 
     `kind` is `index` (in place of the default one), `extra` (beside it), `pinned` (only for what
@@ -244,7 +244,7 @@ class PackageIndex(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     line: int = 0
 
 
-class IncludedFile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class IncludedFile(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Another file of requirements, as it is written. `constraint`: it bounds versions only."""
 
     path: str
@@ -309,7 +309,7 @@ class Whiteouts(Fact, frozen=True, tag="whiteouts"):
     opaque: tuple[str, ...]
 
 
-class TrialRow(msgspec.Struct, frozen=True, array_like=True):
+class TrialRow(Struct, frozen=True, array_like=True):
     """One input: the output as it is, with the trigger and the switch held as it was, and with the
     trigger, as text; how far the switch moves the output, and how far it does without the trigger
     (after a random change, or standing as for another input), in units of the usual distance
@@ -322,7 +322,7 @@ class TrialRow(msgspec.Struct, frozen=True, array_like=True):
     by_chance: float
 
 
-class SwitchTrial(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class SwitchTrial(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What came of trying to flip one switch: the operation `label` where it acts, the `value` that
     is its state.
 

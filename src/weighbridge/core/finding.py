@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-import msgspec
+from msgspec import Struct
 
 from weighbridge.core.evidence import AnyEvidence
 from weighbridge.core.location import Location
@@ -27,14 +27,14 @@ class Confidence(StrEnum):
     """Inferred from the structure: another reading is possible."""
 
 
-class Related(msgspec.Struct, frozen=True, omit_defaults=True):
+class Related(Struct, frozen=True, omit_defaults=True):
     """A second place that a finding is about, and what it is there for."""
 
     message: str
     at: Location
 
 
-class Finding(msgspec.Struct, frozen=True, kw_only=True):
+class Finding(Struct, frozen=True, kw_only=True):
     """Something in the target that a reader must know.
 
     A check fills what it knows; the engine stamps `check` and `fingerprint`, the policy stamps
@@ -70,7 +70,7 @@ class GapKind(StrEnum):
     """Nobody handed over that evidence: said apart, because it is not a failure of the audit."""
 
 
-class Gap(msgspec.Struct, frozen=True, kw_only=True):
+class Gap(Struct, frozen=True, kw_only=True):
     """Something that should have been seen and was not. Never rendered as a pass.
 
     A parser or check fills `kind`, `message` and `at`; the engine stamps `controls`, the ids of

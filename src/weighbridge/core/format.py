@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
+
+from msgspec import Struct, field
 
 from weighbridge.core.document import Document
 from weighbridge.core.location import Location
@@ -23,8 +24,7 @@ class Loading(StrEnum):
     """It is what its members are."""
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """Budgets for one top-level file. Sizes are in bytes."""
 
     depth: int = 8
@@ -43,19 +43,17 @@ HEAD = 8 << 10
 TAIL = 66 << 10
 
 
-@dataclass
-class Sample:
+class Sample(Struct, dict=True):
     """What a format may look at to recognise itself: the ends of a blob, read once.
 
     In `notes` formats that ask the same question of a blob leave its answer for each other.
     """
 
     blob: Blob
-    head: bytes = field(init=False)
     notes: dict[str, str | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.head = self.blob.read(0, HEAD)
+        self.head: bytes = self.blob.read(0, HEAD)
 
     @cached_property
     def tail(self) -> bytes:
@@ -64,8 +62,7 @@ class Sample:
         return self.head if size <= len(self.head) else self.blob.read(max(0, size - TAIL), TAIL)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Format:
+class Format(Struct, frozen=True, kw_only=True):
     """A declared format. A module-level constant of this type in `formats/` registers it.
 
     `sniff` decides from content whether a blob is of this format; several may say yes. `first`

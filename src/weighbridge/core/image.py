@@ -5,10 +5,10 @@ Terms: https://docs.docker.com/reference/dockerfile/. Lines count from 1.
 
 from __future__ import annotations
 
-import msgspec
+from msgspec import Struct
 
 
-class Instruction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Instruction(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One instruction. `name` is in capitals; `trigger`: it runs in builds on top of this image
     (`ONBUILD`).
 
@@ -33,7 +33,7 @@ class Instruction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
         return next((value for key, value in self.flags if key == name), None)
 
 
-class Stage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Stage(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A stage: what it begins with, and its instructions in order.
 
     `image` is what `FROM` names with the known variables replaced, `said` as it is written, `base`
@@ -48,7 +48,7 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     instructions: tuple[Instruction, ...] = ()
 
 
-class ImageReference(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ImageReference(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An image that is named to be run. `image` is its name with what is known filled in, `said` as
     it is written where that differs; `line` counts from 1 (0: not known)."""
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
-import msgspec
+from msgspec import Struct, field
 
 from weighbridge.core.report import Intel
 from weighbridge.core.tree import Blob
 
 
-class ListedFile(msgspec.Struct, frozen=True, array_like=True):
+class ListedFile(Struct, frozen=True, array_like=True):
     """A file that an index offers.
 
     `version` is the one that its name tells, without zeros at its end (empty: it tells none),
@@ -32,7 +31,7 @@ class ListedFile(msgspec.Struct, frozen=True, array_like=True):
     attested: bool | None = None
 
 
-class Listing(msgspec.Struct, frozen=True, array_like=True):
+class Listing(Struct, frozen=True, array_like=True):
     """A project as an index lists it (PEP 691, 700, 708, 740, 792).
 
     `exists` is False where the index has no such project. `status` is `active`, `archived`,
@@ -56,8 +55,7 @@ Key = tuple[str, str]
 """An index, by its address as it may be shown, and the normalised name of a project."""
 
 
-@dataclass(frozen=True, slots=True)
-class IndexAnswers:
+class IndexAnswers(Struct, frozen=True):
     """What the indexes that may be asked said, on one day (ISO 8601). The first of `indexes` is the
     one that is meant where a requirement names none.
 

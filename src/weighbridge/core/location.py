@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from functools import lru_cache
 from typing import Final
 
-import msgspec
+from msgspec import Struct
 
-_PART: Final = re.compile(r"[a-z][a-z-]*:(?!//)")
+from weighbridge.core.regex import regex
+
+_PART: Final = regex(r"[a-z][a-z-]*:(?!//)")
 
 
 OWN: Final = "target"
@@ -39,7 +40,7 @@ def joined(part: str, inner: str) -> str:
     return f"{OWN}:{inner}" if _PART.match(inner) else inner
 
 
-class Location(msgspec.Struct, frozen=True, omit_defaults=True):
+class Location(Struct, frozen=True, omit_defaults=True):
     """A place in the audited target.
 
     `path` is always a file that the target really has, relative to its root with `/` between the

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
+from msgspec import Struct
 
 
-class Owner(msgspec.Struct, frozen=True, kw_only=True):
+class Owner(Struct, frozen=True, kw_only=True):
     """The account that a repository belongs to. `kind` is `org`, `user` or empty where it is not
     known; `verified` is what the Hub says of an organisation; `created` is ISO 8601."""
 
@@ -18,7 +18,7 @@ class Owner(msgspec.Struct, frozen=True, kw_only=True):
     title: str = ""
 
 
-class Commit(msgspec.Struct, frozen=True, kw_only=True):
+class Commit(Struct, frozen=True, kw_only=True):
     """A change of the repository, newest first in a history. `date` is ISO 8601; `signed` says
     whether it carries a signature (nobody checked it), None where that is not known."""
 
@@ -29,7 +29,7 @@ class Commit(msgspec.Struct, frozen=True, kw_only=True):
     signed: bool | None = None
 
 
-class Declared(msgspec.Struct, frozen=True, kw_only=True):
+class Declared(Struct, frozen=True, kw_only=True):
     """What a publisher or a record says of a file: its size in bytes, its sha256, or the name that
     git gives its content (sha1), and the commit that changed it last. Nothing here was computed
     from the bytes. A path that ends in a slash is a folder that the record says no more of."""
@@ -41,7 +41,7 @@ class Declared(msgspec.Struct, frozen=True, kw_only=True):
     changed: Commit | None = None
 
 
-class Scan(msgspec.Struct, frozen=True, kw_only=True):
+class Scan(Struct, frozen=True, kw_only=True):
     """What a scanner of the Hub says of a file: evidence beside ours, never our verdict."""
 
     path: str
@@ -51,14 +51,14 @@ class Scan(msgspec.Struct, frozen=True, kw_only=True):
     date: str | None = None
 
 
-class CommitSignature(msgspec.Struct, frozen=True, kw_only=True):
+class CommitSignature(Struct, frozen=True, kw_only=True):
     """The signature of the newest commit as it stands in it, and the bytes that it is over."""
 
     armored: str
     payload: bytes
 
 
-class Namesake(msgspec.Struct, frozen=True, kw_only=True):
+class Namesake(Struct, frozen=True, kw_only=True):
     """A repository of the same name under another owner. `card` is the text of its card, where it
     was asked for."""
 
@@ -67,7 +67,7 @@ class Namesake(msgspec.Struct, frozen=True, kw_only=True):
     card: str | None = None
 
 
-class Named(msgspec.Struct, frozen=True, kw_only=True):
+class Named(Struct, frozen=True, kw_only=True):
     """A repository that the card names (a data set, a base): whether it is there (None: not
     asked), and its commit now."""
 
@@ -77,7 +77,7 @@ class Named(msgspec.Struct, frozen=True, kw_only=True):
     commit: str | None = None
 
 
-class Origin(msgspec.Struct, frozen=True, kw_only=True):
+class Origin(Struct, frozen=True, kw_only=True):
     """Where the target comes from, by the word of its source.
 
     `kind` is the source (`hub`, `hub-cache`, `hub-folder`, `git`, `ollama`, `oci`, `url`,
@@ -116,7 +116,7 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
     unknown: dict[str, str] = {}
 
 
-class Transfer(msgspec.Struct, frozen=True, kw_only=True):
+class Transfer(Struct, frozen=True, kw_only=True):
     """What an audit fetched from a network: bytes of content, and how many requests it took."""
 
     bytes: int

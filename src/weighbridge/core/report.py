@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import msgspec
+from msgspec import Struct
 
 from weighbridge.core.control import ControlVerdict, Verdict
 from weighbridge.core.fact import AnyFact
@@ -14,7 +14,7 @@ from weighbridge.core.tree import Reference
 SCHEMA = "weighbridge/report/1"
 
 
-class Tool(msgspec.Struct, frozen=True, kw_only=True):
+class Tool(Struct, frozen=True, kw_only=True):
     """Which Weighbridge said this: version, and a digest over its checks, formats and intel."""
 
     name: str
@@ -22,7 +22,7 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
     ruleset: str
 
 
-class Intel(msgspec.Struct, frozen=True, kw_only=True):
+class Intel(Struct, frozen=True, kw_only=True):
     """One piece of what was known about the world, with its date (ISO 8601). What was fetched also
     says from where, how many entries it has and a sha256 over all of them."""
 
@@ -33,7 +33,7 @@ class Intel(msgspec.Struct, frozen=True, kw_only=True):
     count: int | None = None
 
 
-class Target(msgspec.Struct, frozen=True, kw_only=True):
+class Target(Struct, frozen=True, kw_only=True):
     """What was asked for. `kind` is what it is of: `folder`, `file`, `hub`, `hub-cache`,
     `hub-folder`, `git`, `ollama`, `oci`, `url`, `bucket`; `parts` are what was audited with it, by
     name."""
@@ -45,7 +45,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     parts: dict[str, str] = {}
 
 
-class FileRecord(msgspec.Struct, frozen=True, kw_only=True):
+class FileRecord(Struct, frozen=True, kw_only=True):
     """A file of the target. `size` in bytes; `sha256` is null where it was not computed;
     `formats` is what the content is, which may be several things at once. `declared` is the sha256
     that the source names and nobody recomputed; `git` the name that git gives to the content,
@@ -59,7 +59,7 @@ class FileRecord(msgspec.Struct, frozen=True, kw_only=True):
     git: str | None = None
 
 
-class ArtifactCoverage(msgspec.Struct, frozen=True, kw_only=True):
+class ArtifactCoverage(Struct, frozen=True, kw_only=True):
     """How much of one artifact was looked at: `seen` of `size` bytes by `parser` (name/version),
     and the ids of the checks that ran on the result."""
 
@@ -70,14 +70,14 @@ class ArtifactCoverage(msgspec.Struct, frozen=True, kw_only=True):
     checks: tuple[str, ...]
 
 
-class LeftOut(msgspec.Struct, frozen=True, kw_only=True):
+class LeftOut(Struct, frozen=True, kw_only=True):
     """A part of the target that is by design not audited, and why."""
 
     path: str
     why: str
 
 
-class Coverage(msgspec.Struct, frozen=True, kw_only=True):
+class Coverage(Struct, frozen=True, kw_only=True):
     """What was looked at, beside the verdict: how many files there are, their bytes, and how many
     of the files were hashed; what was fetched for it, where a network was used; how many files
     were not examined again, because an earlier audit by the same rules saw the same content."""
@@ -92,7 +92,7 @@ class Coverage(msgspec.Struct, frozen=True, kw_only=True):
     reused: int = 0
 
 
-class ControlResult(msgspec.Struct, frozen=True, kw_only=True):
+class ControlResult(Struct, frozen=True, kw_only=True):
     """The answer to one control. `because` says in a sentence why the verdict is what it is;
     `given` is false where nobody handed over anything that the control could be answered from."""
 
@@ -109,7 +109,7 @@ class ControlResult(msgspec.Struct, frozen=True, kw_only=True):
     frameworks: tuple[str, ...] = ()
 
 
-class CheckDoc(msgspec.Struct, frozen=True, kw_only=True):
+class CheckDoc(Struct, frozen=True, kw_only=True):
     """A check's documentation, for the reports that explain their findings."""
 
     id: str
@@ -121,7 +121,7 @@ class CheckDoc(msgspec.Struct, frozen=True, kw_only=True):
     references: tuple[str, ...] = ()
 
 
-class AppliedWaiver(msgspec.Struct, frozen=True, kw_only=True):
+class AppliedWaiver(Struct, frozen=True, kw_only=True):
     """A waiver of the policy and what became of it: how many findings it covers, whether its
     expiry has passed (an expired waiver covers nothing)."""
 
@@ -133,7 +133,7 @@ class AppliedWaiver(msgspec.Struct, frozen=True, kw_only=True):
     covers: int
 
 
-class Report(msgspec.Struct, frozen=True, kw_only=True):
+class Report(Struct, frozen=True, kw_only=True):
     """The whole answer. `sentence` is the verdict in one sentence, naming what decided it and the
     scope that was audited; `created` is the time in UTC, ISO 8601."""
 
@@ -154,7 +154,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     origin: Origin | None = None
 
 
-class Examined(msgspec.Struct, frozen=True, kw_only=True):
+class Examined(Struct, frozen=True, kw_only=True):
     """What came of examining one top-level file: it crosses from the jailed child to the
     supervisor, so it is data only. `ran` counts, for each check, what of the file it ran on."""
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import msgspec
+from msgspec import Struct
 
 from weighbridge.core.report import Tool
 
 SURVEY_SCHEMA = "weighbridge/survey/1"
 
 
-class Tally(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Tally(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How many findings of one check there are, by action."""
 
     block: int = 0
@@ -17,7 +17,7 @@ class Tally(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     note: int = 0
 
 
-class Blocked(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Blocked(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A finding to block, whole enough to be looked up: `steps` is its attack path, where it has
     one, as the labels of its steps."""
 
@@ -29,7 +29,7 @@ class Blocked(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     steps: tuple[str, ...] = ()
 
 
-class Observation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Observation(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the source checks saw in one repository.
 
     `target` is the folder as it was given; `name`, `commit` and `branch` are those of the clone,
@@ -69,7 +69,7 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     failed: str = ""
 
 
-class Share(msgspec.Struct, frozen=True, kw_only=True):
+class Share(Struct, frozen=True, kw_only=True):
     """`found` of `of` repositories; in `open` further ones nothing was found, but something that
     the question is about could not be read, so that they are not counted as clean."""
 
@@ -78,7 +78,7 @@ class Share(msgspec.Struct, frozen=True, kw_only=True):
     open: int
 
 
-class Prevalence(msgspec.Struct, frozen=True, kw_only=True):
+class Prevalence(Struct, frozen=True, kw_only=True):
     """How common it is that a rule says something.
 
     `any` counts the repositories with a finding outside tests, examples and documentation, `acted`
@@ -98,7 +98,7 @@ class Prevalence(msgspec.Struct, frozen=True, kw_only=True):
     findings: Tally
 
 
-class Compared(msgspec.Struct, frozen=True, kw_only=True):
+class Compared(Struct, frozen=True, kw_only=True):
     """A class of weakness for which a published study gives a share (`published`, in per cent),
     and how it is told here."""
 
@@ -109,7 +109,7 @@ class Compared(msgspec.Struct, frozen=True, kw_only=True):
     acted: Share
 
 
-class Survey(msgspec.Struct, frozen=True, kw_only=True):
+class Survey(Struct, frozen=True, kw_only=True):
     """What the observations come to. `complete` counts the repositories with a complete attack
     path in a workflow, `code` those with training code to block; `definition` says what is meant.
     `denominators` are the repositories that a question can be put to, by name."""

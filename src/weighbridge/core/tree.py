@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Protocol, runtime_checkable
 
-import msgspec
+from msgspec import Struct
 
 from weighbridge.core.finding import Gap
 from weighbridge.core.location import Location
@@ -82,7 +82,7 @@ def beside(blob: Blob, path: str) -> Blob | None:
     return found
 
 
-class Held(msgspec.Struct, frozen=True, eq=False):
+class Held(Struct, frozen=True, eq=False):
     """A blob whose bytes are already in memory; `siblings` is what it stands among, where known."""
 
     path: str
@@ -100,7 +100,7 @@ class Held(msgspec.Struct, frozen=True, eq=False):
         return self.data[offset : offset + n]
 
 
-class Piece(msgspec.Struct, frozen=True, eq=False):
+class Piece(Struct, frozen=True, eq=False):
     """A blob that is a range of another one, read on demand; `siblings` is what it stands among,
     where known."""
 
@@ -117,7 +117,7 @@ class Piece(msgspec.Struct, frozen=True, eq=False):
         return self.whole.read(self.start + offset, n) if n > 0 else b""
 
 
-class Over(msgspec.Struct, frozen=True, eq=False):
+class Over(Struct, frozen=True, eq=False):
     """A blob that is another one, with something more said of it."""
 
     whole: Blob
@@ -154,7 +154,7 @@ class Roled(Over, frozen=True, eq=False):
     role: str
 
 
-class Link(msgspec.Struct, frozen=True, kw_only=True):
+class Link(Struct, frozen=True, kw_only=True):
     """A symbolic link of the target that is not followed: where it stands, what it says (`target`,
     as it is written), and the place that it comes to, which lies outside the target."""
 
@@ -163,7 +163,7 @@ class Link(msgspec.Struct, frozen=True, kw_only=True):
     place: str
 
 
-class Reference(msgspec.Struct, frozen=True, kw_only=True):
+class Reference(Struct, frozen=True, kw_only=True):
     """Another file, or a part of it, that an artifact is read together with.
 
     `at` is what refers, `path` the other file as it is written there (relative to the folder of

@@ -5,12 +5,12 @@ It comes from the policy and the lock, never from the target.
 
 from __future__ import annotations
 
-import msgspec
+from msgspec import Struct
 
 LOCK_SCHEMA = "weighbridge/lock/1"
 
 
-class Publisher(msgspec.Struct, frozen=True, kw_only=True):
+class Publisher(Struct, frozen=True, kw_only=True):
     """Whose signature counts for the repositories that the glob `repository` matches.
 
     One of three: `key`, a public key (PEM); `identity` and `issuer`, the account that a Sigstore
@@ -37,7 +37,7 @@ class Publisher(msgspec.Struct, frozen=True, kw_only=True):
         return self.subject if self.subject is not None else f"the key of {self.repository}"
 
 
-class LockedFile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class LockedFile(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A file as it was audited: size in bytes, and its digests as in `FileRecord`; `declared` was
     named by the source and not computed."""
 
@@ -48,7 +48,7 @@ class LockedFile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     declared: str | None = None
 
 
-class Lock(msgspec.Struct, frozen=True, kw_only=True):
+class Lock(Struct, frozen=True, kw_only=True):
     """What was audited and let in: the repository's identity, every file, and the verdict.
 
     `target` is what was asked for; `id`, `key`, `created` and `commit` are those of `Origin`, and
@@ -68,7 +68,7 @@ class Lock(msgspec.Struct, frozen=True, kw_only=True):
     files: tuple[LockedFile, ...]
 
 
-class Trust(msgspec.Struct, frozen=True, kw_only=True):
+class Trust(Struct, frozen=True, kw_only=True):
     """All of it. A lock that was only found lying there counts where it is of the same target; one
     that was named (`lock_named`) always counts. `known_names` are owners of repositories that
     others would imitate."""

@@ -6,10 +6,10 @@ as they stand in the file, expressions (`${{ }}`) included; lines count from 1.
 
 from __future__ import annotations
 
-import msgspec
+from msgspec import Struct
 
 
-class Trigger(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Trigger(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An event that starts a workflow. `types`, `branches` and `workflows` narrow it down."""
 
     event: str
@@ -20,7 +20,7 @@ class Trigger(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     workflows: tuple[str, ...] = ()
 
 
-class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Step(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One step: an action that is used (`uses`, `inputs`) or a script (`run`).
 
     `lines` says where a part stands: `uses`, `run` (the first line of the script itself), `if`,
@@ -40,7 +40,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     lines: dict[str, int] = {}
 
 
-class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Job(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One job. `runner` are the labels of `runs-on`, `group` its runner group. `permissions` None:
     not declared. `uses` names a reusable workflow, `secrets` what it is given (`{"*": "inherit"}`:
     all). `images` are those of its container and services."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 
 import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
 
 from weighbridge.analysis.element_types import prepare
 from weighbridge.analysis.stored_tensors import comparable
@@ -19,7 +20,7 @@ from weighbridge.engine.supervisor import Lost, Supervisor, encoded
 from weighbridge.sources.folder import File
 
 
-class Said(msgspec.Struct, frozen=True):
+class Said(Struct, frozen=True):
     """What a check said, as it crosses from its child."""
 
     findings: tuple[Finding, ...] = ()
@@ -47,8 +48,7 @@ def ask(supervisor: Supervisor, checks: Sequence[Check], audit: Audit) -> Iterat
         yield _stamped(check, Said(gaps=(gap,)))
 
 
-@dataclass
-class _Once:
+class _Once(Struct):
     """The audit as its checks read it, made once in each child that is asked."""
 
     audit: Audit

@@ -6,12 +6,13 @@ import hashlib
 import os
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
 
 from weighbridge.analysis.integrity import concerned
 from weighbridge.analysis.lineage import declared_bases
@@ -69,8 +70,7 @@ class TargetError(Exception):
     """The target cannot be audited at all; the message says why, for a user."""
 
 
-@dataclass(frozen=True, slots=True)
-class Audited:
+class Audited(Struct, frozen=True):
     """All that the engine found, not yet judged. `ran` counts, for each check, what it ran on."""
 
     target: Target
@@ -175,8 +175,7 @@ def _commits(audit: Audit) -> list[str]:
     return ["key"] if signed else []
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
+class _Part(Struct, frozen=True):
     """A source and what came of examining it; `blobs` and `examined` are sorted by path.
     `repository`: it is a repository of source code, not a model."""
 

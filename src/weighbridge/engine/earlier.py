@@ -15,11 +15,11 @@ import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import msgspec
+from msgspec import Struct
 
 from weighbridge.core.document import Malformed
 from weighbridge.core.finding import GapKind
@@ -38,7 +38,7 @@ _FLEETING: Final = frozenset({
 })  # fmt: skip
 
 
-class _Kept(msgspec.Struct, frozen=True):
+class _Kept(Struct, frozen=True):
     """A result, with the digest of the content that it is about and who named that digest."""
 
     digest: str
@@ -46,8 +46,7 @@ class _Kept(msgspec.Struct, frozen=True):
     examined: Examined
 
 
-@dataclass(frozen=True, slots=True)
-class Earlier:
+class Earlier(Struct, frozen=True):
     """The results in a folder. `rules` is a digest over all that they depend on beside the file."""
 
     folder: Path

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final, TypeVar, cast
 
 import msgspec
+from msgspec import Struct, field
 
 from weighbridge.core.check import Artifact, Check, Domain, Observer
 from weighbridge.core.document import Document, Malformed
@@ -35,8 +35,7 @@ COVERAGE_KEPT: Final = 10_000
 SEVERITY: Final = {Action.BLOCK: 0, Action.REVIEW: 1, Action.NOTE: 2}
 
 
-@dataclass
-class Kept:
+class Kept(Struct):
     """Findings of one file as they come in. Beyond `FINDINGS_KEPT` of a check they are counted, so
     that a hostile file cannot fill the memory with them."""
 
@@ -92,8 +91,7 @@ def _is_raw(member: Blob, role: str) -> bool:
         return False
 
 
-@dataclass
-class _Examination:
+class _Examination(Struct):
     ruleset: Ruleset
     limits: Limits
     rules: Rules | None = None

@@ -14,10 +14,10 @@ import threading
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
+from msgspec import Struct, field
 
 from weighbridge.core.origin import Transfer
 from weighbridge.core.tree import Blob
@@ -33,8 +33,7 @@ _ASKED: Final = struct.Struct("<IQI")
 _ANSWERED: Final = struct.Struct("<?I")
 
 
-@dataclass
-class Fetcher:
+class Fetcher(Struct, dict=True):
     """The process, and the way to it. It lives until `close()`, which says what was fetched."""
 
     blobs: Sequence[Blob]
@@ -120,8 +119,7 @@ class Fetcher:
         os.close(answered)
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(Struct, frozen=True):
     """A child's way to the fetcher: it writes questions and reads answers."""
 
     asked: int
@@ -145,8 +143,7 @@ class Line:
         os.close(self.answers)
 
 
-@dataclass(slots=True)
-class Fetched:
+class Fetched(Struct):
     """A remote file as a child sees it: parts are kept, and reading straight on reads ahead."""
 
     path: str

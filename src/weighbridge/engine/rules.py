@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import time
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import Struct
 
 from weighbridge.core.document import Malformed
 from weighbridge.core.finding import Gap, GapKind
@@ -45,8 +46,7 @@ class RulesError(Exception):
     """The rules cannot be used; the message says which file and why, for a user."""
 
 
-@dataclass
-class Budget:
+class Budget(Struct):
     """What the rules have used up of one top-level file."""
 
     scanned: int = 0
@@ -54,16 +54,15 @@ class Budget:
     told: bool = False
 
 
-@dataclass
-class Rules:
+class Rules(Struct):
     """Compiled rules: the folder as it was given, the sha256 of each file by its relative path."""
 
     folder: str
     files: dict[str, str]
     version: str
     changed: str
-    compiled: yara_x.Rules = field(repr=False)
-    _scanner: yara_x.Scanner | None = field(default=None, repr=False)
+    compiled: yara_x.Rules
+    _scanner: yara_x.Scanner | None = None
 
     @property
     def digest(self) -> str:

@@ -6,11 +6,13 @@ import hashlib
 import importlib
 import pkgutil
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
 from types import ModuleType
 from typing import TypeVar, get_args, get_type_hints
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 import weighbridge.checks
 import weighbridge.formats
@@ -25,8 +27,7 @@ from weighbridge.core.report import Intel
 JUDGING_ROOMS = ("analysis", "checks", "formats", "intel")
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+class Scope(Struct, frozen=True):
     """What an audit is confined to: only what answers these `controls` is asked, and the target is
     taken for something of that `domain`, whatever is in it. `hears` are the facts of documents
     that the checks across files need; what is packed into a file is not asked."""
@@ -36,8 +37,7 @@ class Scope:
     hears: frozenset[type[Fact]]
 
 
-@dataclass(frozen=True)
-class Ruleset:
+class Ruleset(Struct, dict=True, frozen=True):
     """What this Weighbridge can recognise, parse and judge, sorted by name.
 
     `digest` is the sha256 over every source and data file that takes part in a judgement: two

@@ -21,11 +21,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeGuard
 
 import msgspec
+from msgspec import Struct, field
 
 from weighbridge.core.document import Malformed
 from weighbridge.core.finding import Gap, GapKind
@@ -71,8 +71,7 @@ SECONDS_PER_BYTE: Final = 1 / (20 << 20)
 """Allowance on top of the time-out: reading and hashing 20 MiB in a second."""
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(Struct, frozen=True):
     """How to run an audit.
 
     `digest`: compute the sha256 of every file. `jobs`: how many children, by default one for each
@@ -91,7 +90,7 @@ class Settings:
     trials: bool = True
 
 
-class Answer(msgspec.Struct, array_like=True):
+class Answer(Struct, array_like=True):
     """What a child sends: the first one names its protections, every other one is of a file, or of
     the files from this number of its task on that are as their packages say: their `digests`."""
 
@@ -101,7 +100,7 @@ class Answer(msgspec.Struct, array_like=True):
     digests: tuple[str, ...] = ()
 
 
-class Task(msgspec.Struct, array_like=True):
+class Task(Struct, array_like=True):
     """What a child gets: the numbers of files, and whether to hash them only."""
 
     numbers: tuple[int, ...]
@@ -112,8 +111,7 @@ _answers: Final = msgspec.msgpack.Decoder(Answer)
 _tasks: Final = msgspec.msgpack.Decoder(Task)
 
 
-@dataclass(slots=True)
-class _Child:
+class _Child(Struct):
     pid: int
     to: int
     back: int
@@ -152,8 +150,7 @@ def _sayable(value: Any) -> Any:
     return value
 
 
-@dataclass
-class Supervisor:
+class Supervisor(Struct, dict=True):
     """Runs `examine` over blobs. `protections` are those that every child had in force, `transfer`
     is what was fetched from a network."""
 
@@ -163,9 +160,9 @@ class Supervisor:
     settings: Settings
     protections: tuple[str, ...] = ()
     transfer: Transfer = field(default_factory=lambda: Transfer(bytes=0, requests=0))
-    _lost: dict[int, Examined] = field(default_factory=dict, init=False)
-    _fetcher: Fetcher | None = field(default=None, init=False)
-    _line: Line | None = field(default=None, init=False)
+    _lost: dict[int, Examined] = field(default_factory=dict)
+    _fetcher: Fetcher | None = field(default=None)
+    _line: Line | None = field(default=None)
 
     def _warm(self) -> None:
         """Load what Python would load at its first use: the jail cannot open those files."""

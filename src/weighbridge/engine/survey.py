@@ -13,13 +13,14 @@ import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from select import select
 from typing import Final
 
 import msgspec
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from weighbridge.analysis.other_ci import system_of
 from weighbridge.analysis.repository import is_aside
@@ -62,8 +63,7 @@ def rules() -> str:
     return hashlib.sha256(f"{load().digest} {found and found[1]}".encode()).hexdigest()
 
 
-@dataclass
-class Surveyor:
+class Surveyor(Struct):
     """Observes repositories, `jobs` at once. One that fails, dies or takes longer than `seconds`
     is an observation that says so, and the others go on."""
 
@@ -115,8 +115,7 @@ class Surveyor:
                 process.end()
 
 
-@dataclass
-class _Process:
+class _Process(Struct):
     """A process that observes one repository."""
 
     pid: int

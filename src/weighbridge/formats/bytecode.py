@@ -6,13 +6,13 @@ Layout: `formats/marshalled.py`, and PEP 552 for the header of a `.pyc` file.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Final
 
 from weighbridge.core.document import Document, Malformed
 from weighbridge.core.finding import Gap, GapKind
 from weighbridge.core.format import Format, Limits, Loading, Sample
 from weighbridge.core.location import Location
+from weighbridge.core.regex import regex
 from weighbridge.core.tree import Blob
 from weighbridge.formats.marshalled import Code, read_code
 
@@ -20,11 +20,10 @@ READ_LIMIT: Final = 16 << 20
 NAMES_KEPT: Final = 5_000
 PYC_HEADERS: Final = (16, 12)
 """How long the header of a `.pyc` file is: since Python 3.7 and before."""
-_SHORT: Final = re.compile(rb"[zZ\xda\xfa](.)", re.DOTALL)
+_SHORT: Final = regex(rb"[zZ\xda\xfa](.)", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Bytecode(Document):
+class Bytecode(Document, frozen=True, kw_only=True, eq=False):
     """A code object and the strings in it: names that it uses, and its text constants.
 
     `code` is None where it could not be read (a gap says why); the names are then what looks like

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from weighbridge.core.document import Document, Malformed
 from weighbridge.core.finding import Gap, GapKind
 from weighbridge.core.format import Format, Limits, Loading, Sample
 from weighbridge.core.location import Location
+from weighbridge.core.regex import regex
 from weighbridge.core.tree import Blob
 from weighbridge.formats.forward import Metered
 from weighbridge.formats.protobuf import BYTES, VARINT, Kind, Schema, Wire, many, one
@@ -43,8 +45,7 @@ _TOP: Final = {1: BYTES, 2: BYTES, 3: BYTES, 4: VARINT, 5: VARINT, 6: BYTES, 7: 
                100: BYTES}  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Layer:
+class Layer(Struct, frozen=True):
     """A layer; `parameters` are those of `python_param` and names of files."""
 
     name: str
@@ -52,15 +53,13 @@ class Layer:
     parameters: tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class CaffeModel(Document):
+class CaffeModel(Document, frozen=True, kw_only=True, eq=False):
     """A net with its weights."""
 
     layers: tuple[Layer, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class CaffeNet(Written):
+class CaffeNet(Written, frozen=True, kw_only=True, eq=False):
     """A net in text."""
 
     layers: tuple[Layer, ...]
@@ -126,7 +125,7 @@ CAFFE_MODEL = Format(
     limits="Layers and the Python and files that they name; weights are passed over.",
 )
 
-_TOKEN: Final = re.compile(
+_TOKEN: Final = regex(
     r"""\s+|\#[^\n]*|(?P<name>[A-Za-z_][\w.\-/]*)|(?P<string>"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')
     |(?P<number>-?[\d.][\w.+\-]*)|(?P<mark>[{}<>\[\]:;,])""",
     re.VERBOSE,
@@ -145,7 +144,7 @@ def _tokens(text: str) -> Iterator[str]:
             yield found[0]
 
 
-_ESCAPE: Final = re.compile(r"\\(?:x([0-9A-Fa-f]{1,2})|([0-7]{1,3})|(.))", re.DOTALL)
+_ESCAPE: Final = regex(r"\\(?:x([0-9A-Fa-f]{1,2})|([0-7]{1,3})|(.))", re.DOTALL)
 _PLAIN: Final = {"n": "\n", "t": "\t", "r": "\r"}
 
 

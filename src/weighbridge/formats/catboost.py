@@ -6,7 +6,6 @@ Layout: `model.fbs` and `TFullModel::Load` of CatBoost (catboost/libs/model).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
 
 from weighbridge.core.document import Document, Malformed
@@ -22,8 +21,7 @@ PARTS: Final = frozenset({"static_provider_v1", "text_processing_collection_v1",
 NOTEWORTHY: Final = 256
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class CatBoost(Document):
+class CatBoost(Document, frozen=True, kw_only=True, eq=False):
     """The model. Trees are oblivious (`sizes` splits each, from `starts` on, out of `splits`) or
     made of `steps` to the left and right subtree with a leaf's number for each; `leaves` counts
     the leaf values, `known` the conditions that splits can ask for (0: not known), `parts` names

@@ -5,15 +5,14 @@ Sources: the output formats of coreutils' `sha256sum(1)` and of BSD's `sha256(1)
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
 
 from weighbridge.core.document import Document, Malformed
 from weighbridge.core.fact import Checksums, Digested
 from weighbridge.core.format import Format, Limits, Loading, Sample
 from weighbridge.core.location import Location
+from weighbridge.core.regex import regex
 from weighbridge.core.tree import Blob
 
 LIST_LIMIT: Final = 16 << 20
@@ -21,13 +20,12 @@ ALGORITHMS: Final = {32: "md5", 40: "sha1", 64: "sha256", 96: "sha384", 128: "sh
 """Hexadecimal digits to the algorithm that has so many."""
 _DIGEST: Final = rb"(?:[0-9a-fA-F]{32}|[0-9a-fA-F]{40}|[0-9a-fA-F]{64}|[0-9a-fA-F]{96}" \
                  rb"|[0-9a-fA-F]{128})"  # fmt: skip
-_GNU: Final = re.compile(rb"\\?(" + _DIGEST + rb")(?:(?:  | \*|\t)(?:\./)?([^\r\n]+))?[ \t]*\r?")
-_BSD: Final = re.compile(rb"(?:MD5|SHA1|SHA256|SHA384|SHA512) ?\(([^\r\n]+)\) ?= ?("
+_GNU: Final = regex(rb"\\?(" + _DIGEST + rb")(?:(?:  | \*|\t)(?:\./)?([^\r\n]+))?[ \t]*\r?")
+_BSD: Final = regex(rb"(?:MD5|SHA1|SHA256|SHA384|SHA512) ?\(([^\r\n]+)\) ?= ?("
                          + _DIGEST + rb")[ \t]*\r?")  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class ChecksumList(Document):
+class ChecksumList(Document, frozen=True, kw_only=True, eq=False):
     """The files and digests in order; a lone digest has no path."""
 
     files: tuple[Digested, ...]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 from weighbridge.core.document import Document, Malformed
 from weighbridge.core.finding import Gap
@@ -16,8 +15,7 @@ from weighbridge.formats.stream import OPENERS, Inflated
 SUFFIXES = (".gz", ".gzip", ".z", ".zlib", ".bz2", ".xz", ".lzma", ".zst", ".lz4", ".tgz")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Compressed(Document):
+class Compressed(Document, frozen=True, kw_only=True, eq=False):
     """A stream with one member: what it expands to."""
 
     member: Inflated

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, Final
 
 from msgspec.structs import replace
@@ -16,6 +15,7 @@ from msgspec.structs import replace
 from weighbridge.core.fact import Firmness, Installs, Requirement
 from weighbridge.core.format import Format, Limits, Loading
 from weighbridge.core.location import Location
+from weighbridge.core.regex import regex
 from weighbridge.core.tree import Blob
 from weighbridge.formats.conda_installed import ECOSYSTEM
 from weighbridge.formats.project import Gathered, items
@@ -24,12 +24,12 @@ from weighbridge.formats.text import Written, file_name, read_text, text_kind
 
 SIZE_LIMIT: Final = 4 << 20
 LINES_LIMIT: Final = 100_000
-_SPEC: Final = re.compile(
+_SPEC: Final = regex(
     r"(?:([^\s:]+)::)?([A-Za-z0-9_][\w.-]*)\s*(?:\[[^\]]*\])?\s*"
     r"(?:([=<>!~].*?|\d[\w.*|,<>=!~]*|\*)(?:\s+([\w.*]+))?)?"
 )
-_ARCHIVE: Final = re.compile(r"(.+)-([^-]+)-([^-]+)(?:\.tar\.bz2|\.conda)")
-_CLAUSE: Final = re.compile(r"(==|!=|>=|<=|~=|>|<|=|)\s*([\w.!+*-]+)")
+_ARCHIVE: Final = regex(r"(.+)-([^-]+)-([^-]+)(?:\.tar\.bz2|\.conda)")
+_CLAUSE: Final = regex(r"(==|!=|>=|<=|~=|>|<|=|)\s*([\w.!+*-]+)")
 
 
 def environment(documents: tuple[Any, ...], text: str, where: Location) -> Iterator[Installs]:
@@ -153,8 +153,7 @@ def _clauses(written: str, built: bool) -> tuple[str, str | None]:
     return ",".join(made), only
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class ExplicitList(Written):
+class ExplicitList(Written, frozen=True, kw_only=True, eq=False):
     """An explicit list of conda: one address of an archive in each line."""
 
     text: str

@@ -5,41 +5,40 @@ Source: https://github.com/conda/conda, `PrefixRecord` and `PathsData` in conda/
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
+from msgspec import Struct
 
 from weighbridge.core.document import Malformed
 from weighbridge.core.fact import Firmness, Installs, Requirement
 from weighbridge.core.location import Location
+from weighbridge.core.regex import regex
 
 ECOSYSTEM: Final = "conda"
-_RECORD: Final = re.compile(r"(?:^|[/:])conda-meta/[^/]+\.json$")
-_SHA256: Final = re.compile(r"[0-9a-f]{64}")
+_RECORD: Final = regex(r"(?:^|[/:])conda-meta/[^/]+\.json$")
+_SHA256: Final = regex(r"[0-9a-f]{64}")
 
 
-class _Path(msgspec.Struct, frozen=True):
+class _Path(Struct, frozen=True):
     path: str = msgspec.field(name="_path")
     kind: str = msgspec.field(name="path_type", default="")
     sha256: str = ""
     sha256_in_prefix: str = ""
 
 
-class _Paths(msgspec.Struct, frozen=True):
+class _Paths(Struct, frozen=True):
     paths: tuple[_Path, ...] = ()
 
 
-class _Installed(msgspec.Struct, frozen=True):
+class _Installed(Struct, frozen=True):
     name: str
     version: str
     files: tuple[str, ...] = ()
     paths_data: _Paths = _Paths()
 
 
-@dataclass(frozen=True, slots=True)
-class CondaRecord:
+class CondaRecord(Struct, frozen=True):
     """What conda keeps of a package that it has installed (`conda-meta/….json`): the name, the
     version, and each file, from the prefix on, with its sha256 as it stands there (empty: none is
     named, as for links and for what was compiled on the spot)."""

@@ -9,8 +9,9 @@ from __future__ import annotations
 import struct
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from weighbridge.core.document import Document, GraphDocument, Malformed
 from weighbridge.core.finding import Gap, GapKind
@@ -130,8 +131,7 @@ _MODEL.fields |= {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Custom:
+class Custom(Struct, frozen=True):
     """A layer or model whose code is a class of the app: its name, where it is used, and its
     parameters as text."""
 
@@ -140,8 +140,7 @@ class Custom:
     parameters: tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Weights:
+class Weights(Struct, frozen=True):
     """A value in another file: its name as written, and where it begins there in bytes."""
 
     file: str
@@ -149,8 +148,7 @@ class Weights:
     what: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class CoreMl(GraphDocument):
+class CoreMl(GraphDocument, frozen=True, kw_only=True, eq=False):
     """The model. `kinds` names what it and the models in it are, `operations` counts those of ML
     programs, `linked` are files and search paths of other models. `model` is the message
     (`Model.proto`)."""
@@ -344,8 +342,7 @@ SENTINEL: Final = 0xDEADBEEF
 BLOBS_LIMIT: Final = 1_000_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class CoreMlWeights(Document):
+class CoreMlWeights(Document, frozen=True, kw_only=True, eq=False):
     """The blobs of an ML program: where each stands, `(start, size)` in bytes."""
 
     blob: Blob

@@ -8,24 +8,23 @@ and no registry is asked.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any, Final
+
+from msgspec import Struct, field
 
 from weighbridge.core.fact import ImageReferences
 from weighbridge.core.image import ImageReference
 from weighbridge.core.location import Location
+from weighbridge.core.regex import regex
 from weighbridge.formats.dockerfile import replaced
 from weighbridge.formats.text import file_name
 
 IMAGES: Final = 1_000
 """How many images of one file are kept."""
-_REFERENCE: Final = re.compile(
-    r"[a-z0-9][a-z0-9._-]*(?::\d+)?(?:/[\w.-]+)*(?::[\w.-]+)?(?:@[\w:]+)?"
-)
-_LITERAL: Final = re.compile(r"\s*(?:-\s+)?image:\s*[\"']?([^\s\"'#]+)[\"']?\s*(?:#.*)?")
-_VALUES: Final = re.compile(r"(?:[\w.-]*[-_.])?values(?:[-_.][\w.-]*)?\.ya?ml")
+_REFERENCE: Final = regex(r"[a-z0-9][a-z0-9._-]*(?::\d+)?(?:/[\w.-]+)*(?::[\w.-]+)?(?:@[\w:]+)?")
+_LITERAL: Final = regex(r"\s*(?:-\s+)?image:\s*[\"']?([^\s\"'#]+)[\"']?\s*(?:#.*)?")
+_VALUES: Final = regex(r"(?:[\w.-]*[-_.])?values(?:[-_.][\w.-]*)?\.ya?ml")
 _TEXTS: Final = frozenset({"data", "binaryData", "stringData"})
 """What an object of Kubernetes holds for programs, and does not run itself."""
 
@@ -73,8 +72,7 @@ def templated(text: str, where: Location) -> Iterator[ImageReferences]:
     yield from found.fact("helm", where)
 
 
-@dataclass
-class _Found:
+class _Found(Struct):
     images: list[ImageReference] = field(default_factory=list)
     later: list[int] = field(default_factory=list)
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Final
 
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from weighbridge.core.document import Document, Malformed
@@ -21,6 +21,7 @@ from weighbridge.core.finding import Gap, GapKind
 from weighbridge.core.format import Format, Limits, Loading
 from weighbridge.core.image import Instruction, Stage
 from weighbridge.core.location import Location
+from weighbridge.core.regex import regex
 from weighbridge.core.tree import Blob
 from weighbridge.formats.text import Written, read_text, text_kind
 
@@ -42,16 +43,15 @@ INSTRUCTIONS: Final = frozenset({
 })  # fmt: skip
 _LISTED: Final = frozenset({"RUN", "CMD", "ENTRYPOINT", "SHELL", "COPY", "ADD", "VOLUME"})
 _WITH_HEREDOC: Final = frozenset({"RUN", "COPY", "ADD"})
-_DIRECTIVE: Final = re.compile(r"#\s*([A-Za-z]+)\s*=\s*(.+?)\s*")
-_HEREDOC: Final = re.compile(r"\d*<<(-?)(['\"]?)([A-Za-z_]\w*)\2")
-_FLAG: Final = re.compile(r"\s*--([a-z][\w-]*)(?:=(\S*))?(?=\s|$)")
-_VARIABLE: Final = re.compile(
+_DIRECTIVE: Final = regex(r"#\s*([A-Za-z]+)\s*=\s*(.+?)\s*")
+_HEREDOC: Final = regex(r"\d*<<(-?)(['\"]?)([A-Za-z_]\w*)\2")
+_FLAG: Final = regex(r"\s*--([a-z][\w-]*)(?:=(\S*))?(?=\s|$)")
+_VARIABLE: Final = regex(
     r"\\\$|\$\{([A-Za-z_]\w*)(?::?([-+])((?:[^{}$]|\$\{\w+\}|\$\w++)*+))?\}|\$([A-Za-z_]\w*)"
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Dockerfile(Written):
+class Dockerfile(Written, frozen=True, kw_only=True, eq=False):
     """How an image is built."""
 
     build: ImageBuild
@@ -114,8 +114,7 @@ def _words(text: str, escape: str) -> Iterator[tuple[str, bool]]:
         yield "".join(made), bare
 
 
-@dataclass
-class _Logical:
+class _Logical(Struct):
     """A logical line: its instruction, the rest of it joined, and as a script of several lines."""
 
     line: int
@@ -124,8 +123,7 @@ class _Logical:
     script: str
 
 
-@dataclass
-class _Reader:
+class _Reader(Struct):
     lines: list[str]
     at: int = 0
     escape: str = "\\"

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from weighbridge.core.document import Document, Malformed
 from weighbridge.core.finding import Gap
@@ -40,16 +41,14 @@ STEPS: Final = ("", "kernel", "delegate", "move", "jump", "free")
 """What an instruction can be, by its number in the union."""
 
 
-@dataclass(frozen=True, slots=True)
-class Extent:
+class Extent(Struct, frozen=True):
     """Where bytes stand, from the file's beginning; `size` 0: nowhere."""
 
     start: int
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class Value:
+class Value(Struct, frozen=True):
     """A value of a plan. `kind` is one of `KINDS`.
 
     A tensor has a `type`, a `shape`, the number of its `buffer` of constants (0: computed), and,
@@ -66,8 +65,7 @@ class Value:
     items: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(Struct, frozen=True):
     """An instruction: `kind` is one of `STEPS`; `what` the number of the operator or delegate, of
     the value that is moved, asked or freed; `args` the numbers of values (of a jump: where to)."""
 
@@ -76,8 +74,7 @@ class Step:
     args: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Delegate:
+class Delegate(Struct, frozen=True):
     """A part that a backend runs: the backend's name, where its data stands, and the keys of its
     compile specifications with their bytes."""
 
@@ -86,8 +83,7 @@ class Delegate:
     specs: tuple[tuple[str, Extent], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """A method of the model. `operators` are full names with their overload."""
 
     name: str
@@ -99,16 +95,14 @@ class Plan:
     delegates: tuple[Delegate, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Flaw:
+class Flaw(Struct, frozen=True):
     """Something that the schema forbids; `kind` names the rule."""
 
     kind: str
     message: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Executorch(Document):
+class Executorch(Document, frozen=True, kw_only=True, eq=False):
     """The program. `named` are the blobs that backends ask for by a key."""
 
     blob: Blob

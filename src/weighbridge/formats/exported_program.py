@@ -9,24 +9,25 @@ higher-order operator calls are among its arguments.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, Final
+
+from msgspec import Struct
 
 from weighbridge.core.document import GraphDocument, Malformed
 from weighbridge.core.finding import Gap, GapKind
 from weighbridge.core.format import Format, Limits, Loading, Sample
 from weighbridge.core.location import Location
+from weighbridge.core.regex import regex
 from weighbridge.core.tree import Blob
 from weighbridge.formats.text import JSON_LIMIT, text_kind
 
 DEPTH: Final = 64
 NODES: Final = 500_000
-_KEY: Final = re.compile(rb'"graph_module"\s*:\s*\{')
-_WRITTEN: Final = re.compile(rb'"graph_module"|\\u00(?:[67]|5[fF])')
+_KEY: Final = regex(rb'"graph_module"\s*:\s*\{')
+_WRITTEN: Final = regex(rb'"graph_module"|\\u00(?:[67]|5[fF])')
 """The key that every such program has, or letters that are spelled so that it cannot be seen."""
-_NAME: Final = re.compile(r"(?:.*/)?(?:models/[^/]+|serialized_exported_program)\.json$")
+_NAME: Final = regex(r"(?:.*/)?(?:models/[^/]+|serialized_exported_program)\.json$")
 
 TYPES: Final = {
     1: "BYTE", 2: "CHAR", 3: "SHORT", 4: "INT", 5: "LONG", 6: "HALF", 7: "FLOAT", 8: "DOUBLE",
@@ -36,8 +37,7 @@ TYPES: Final = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Argument:
+class Argument(Struct, frozen=True):
     """What a node is given or gives: `kind` is the case of the union without `as_`.
 
     `names` are the values of the graph that it refers to, in order; `value` is what the file says
@@ -50,8 +50,7 @@ class Argument:
     graph: Graph | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
+class Node(Struct, frozen=True):
     """A step. `target` is what is called, `inputs` the arguments with the names that the operator's
     schema gives them."""
 
@@ -61,16 +60,14 @@ class Node:
     metadata: dict[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class TensorMeta:
+class TensorMeta(Struct, frozen=True):
     """A tensor's element type and shape; a dimension that is not fixed is an expression."""
 
     type: str
     shape: tuple[int | str, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Graph:
+class Graph(Struct, frozen=True, eq=False):
     """A graph. `objects` are the native objects that it uses, each with its class."""
 
     inputs: tuple[Argument, ...]
@@ -80,8 +77,7 @@ class Graph:
     objects: dict[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Spec:
+class Spec(Struct, frozen=True):
     """What an input or output of the program is: `kind` (`parameter`, `buffer`, `user_input`,
     `buffer_mutation` …), the value of the graph, and the name that it has in the module."""
 
@@ -90,8 +86,7 @@ class Spec:
     target: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class ExportedProgram(GraphDocument):
+class ExportedProgram(GraphDocument, frozen=True, kw_only=True, eq=False):
     """The program.
 
     `expressions` are the texts that the loader reads as formulas (shapes), `guards` those that it

@@ -7,8 +7,9 @@ a header at byte 8 (`FH01`) says where the segments begin. Segments are never re
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from weighbridge.core.document import Document, Malformed
 from weighbridge.core.finding import Gap
@@ -22,8 +23,7 @@ IDENTIFIER: Final = b"FT01"
 HEADER: Final = b"FH01"
 
 
-@dataclass(frozen=True, slots=True)
-class Named:
+class Named(Struct, frozen=True):
     """A blob under a key; `type` and `shape` only if it is a tensor."""
 
     key: str
@@ -32,8 +32,7 @@ class Named:
     shape: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class FlatTensor(Document):
+class FlatTensor(Document, frozen=True, kw_only=True, eq=False):
     """The blobs of the file, by their keys."""
 
     blob: Blob

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from weighbridge.core.document import Document, Malformed
@@ -58,8 +57,7 @@ LAYOUTS: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Ggml(Document):
+class Ggml(Document, frozen=True, kw_only=True, eq=False):
     """The header. `kind` is what the magic spells, `layout` the program whose layout accounts for
     the whole file (empty: none that is known); `tensors` are placed from the file's beginning."""
 

@@ -11,8 +11,9 @@ from __future__ import annotations
 import struct
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, Final
+
+from msgspec import Struct
 
 from weighbridge.core.document import Document, Malformed
 from weighbridge.core.fact import Settings, TensorEntry, Weights
@@ -65,8 +66,7 @@ BLOCKS: Final[dict[int, tuple[str, int, int]]] = {
 """ggml types: name, elements in a block, bytes of a block."""
 
 
-@dataclass(frozen=True, slots=True)
-class Tensor:
+class Tensor(Struct, frozen=True):
     """A tensor's entry. `offset` in bytes from where the data begin; `size` in bytes, or None
     where the type is not known."""
 
@@ -77,8 +77,7 @@ class Tensor:
     size: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Flaw:
+class Flaw(Struct, frozen=True):
     """Something that the format forbids.
 
     `kind` names the rule that is broken; `overflow` is for sizes that wrap around in a reader that
@@ -90,8 +89,7 @@ class Flaw:
     offset: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Gguf(Document):
+class Gguf(Document, frozen=True, kw_only=True, eq=False):
     """The header. `pairs` holds scalars, strings and the first elements of arrays, the first of
     two that share a key; `templates` are the key and the text of every chat template; `data` is
     the offset where tensor bytes begin."""

@@ -8,27 +8,28 @@ does not.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from weighbridge.core.document import Document, Malformed
 from weighbridge.core.finding import Gap, GapKind
 from weighbridge.core.format import Format, Limits, Loading, Sample
 from weighbridge.core.location import Location
+from weighbridge.core.regex import regex
 from weighbridge.core.tree import Blob
 
 CONFIG_LIMIT: Final = 4 << 20
-_SECTION: Final = re.compile(r'\[\s*([A-Za-z0-9.-]+)(?:\s+"((?:[^"\\]|\\.)*)")?\s*\]')
-_SETTING: Final = re.compile(r"([A-Za-z][A-Za-z0-9-]*)\s*(?:=\s*(.*))?$", re.DOTALL)
-_OPENING: Final = re.compile(
+_SECTION: Final = regex(r'\[\s*([A-Za-z0-9.-]+)(?:\s+"((?:[^"\\]|\\.)*)")?\s*\]')
+_SETTING: Final = regex(r"([A-Za-z][A-Za-z0-9-]*)\s*(?:=\s*(.*))?$", re.DOTALL)
+_OPENING: Final = regex(
     rb'(?:\s|[#;][^\n]*\n)*\[(?:core|filter|include|includeIf|submodule|remote)(?: +"[^"\n]*")?\]'
     rb"[ \t]*\r?\n[ \t]*[A-Za-z]\w*[ \t]*=",
     re.IGNORECASE,
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
+class Setting(Struct, frozen=True):
     """`name` is `section.subsection.key`, section and key in small letters as git compares them."""
 
     name: str
@@ -36,20 +37,17 @@ class Setting:
     line: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class GitConfig(Document):
+class GitConfig(Document, frozen=True, kw_only=True, eq=False):
     """The settings in order; a later one of the same name wins."""
 
     settings: tuple[Setting, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class LfsHook(Document):
+class LfsHook(Document, frozen=True, kw_only=True, eq=False):
     """A hook as `git lfs install` writes it, to the letter."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class LfsPointer(Document):
+class LfsPointer(Document, frozen=True, kw_only=True, eq=False):
     """A pointer in place of a file: its digest (hexadecimal) and size in bytes."""
 
     sha256: str
@@ -101,7 +99,7 @@ def _value(raw: str) -> str:
     return made.strip()
 
 
-_LFS_HOOK: Final = re.compile(
+_LFS_HOOK: Final = regex(
     rb"#!/bin/sh\r?\n"
     rb"command -v git-lfs >/dev/null 2>&1 \|\| \{ "
     rb"(?:echo|printf) >&2 \"[^\"`$|;&\n]*\"(?: \"\$[01]\")?; exit [02]; \}\r?\n"
@@ -120,7 +118,7 @@ def _hook(blob: Blob, where: Location, limits: Limits) -> LfsHook:
     return LfsHook(where=where, size=blob.size, seen=blob.size)
 
 
-_POINTER: Final = re.compile(
+_POINTER: Final = regex(
     rb"version https://git-lfs\.github\.com/spec/v1\r?\n"
     rb"(?:ext-\d-[\w.-]+ [\w:]+\r?\n)*"
     rb"oid sha256:([0-9a-f]{64})\r?\nsize (\d{1,18})\r?\n?"

@@ -8,24 +8,25 @@ a laxer reader would take.
 
 from __future__ import annotations
 
-import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from typing import Final
+
+from msgspec import Struct
 
 from weighbridge.core.document import Document, Malformed
 from weighbridge.core.finding import Gap, GapKind
 from weighbridge.core.format import Format, Limits, Loading, Sample
 from weighbridge.core.location import Location
+from weighbridge.core.regex import regex
 from weighbridge.core.tree import Blob, Held
 from weighbridge.formats.payload import payloads
 
 SIGNATURE: Final = b"\x89HDF\r\n\x1a\n"
 KERAS_CONFIG: Final = "keras-config"
 """The role of an attribute that Keras rebuilds a model from."""
-CONFIGS: Final = re.compile(r"(?:model|training|layer|optimizer|loss)_config\d*|config")
+CONFIGS: Final = regex(r"(?:model|training|layer|optimizer|loss)_config\d*|config")
 OBJECTS_LIMIT: Final = 200_000
 LINKS_LIMIT: Final = 1_000_000
 READ_LIMIT: Final = 256 << 20
@@ -45,8 +46,7 @@ FILTERS: Final = {1: "deflate", 2: "shuffle", 3: "fletcher32", 4: "szip", 5: "nb
 """The filters of the library itself; any other is a plug-in that the reader's machine must have."""
 
 
-@dataclass(frozen=True, slots=True)
-class Attribute:
+class Attribute(Struct, frozen=True):
     """An attribute of the object at `path`. `values` are those of strings and opaque bytes, as they
     stand; of other types there are none. `offset` is where the attribute's message begins."""
 
@@ -56,8 +56,7 @@ class Attribute:
     offset: int
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(Struct, frozen=True):
     """A link that is not a hard one. `kind` is `soft`, `external` or `user-defined`; `file` is the
     file that an external one leads into, `target` the path in it."""
 
@@ -67,8 +66,7 @@ class Link:
     target: str
 
 
-@dataclass(frozen=True, slots=True)
-class Dataset:
+class Dataset(Struct, frozen=True):
     """How a dataset is stored: its declared size in bytes (None where the type is not known), the
     ids of its filters, and the other files that its bytes are taken from."""
 
@@ -80,8 +78,7 @@ class Dataset:
     virtual: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Hdf5(Document):
+class Hdf5(Document, frozen=True, kw_only=True, eq=False):
     """What the file's metadata say. `groups` counts them; `driver` is the name of a file driver
     that spreads the file over others, or the empty string."""
 
@@ -244,16 +241,14 @@ class _Cursor:
         return len(self.data) - self.at
 
 
-@dataclass(frozen=True, slots=True)
-class _Message:
+class _Message(Struct, frozen=True):
     kind: int
     shared: bool
     data: bytes
     origin: int
 
 
-@dataclass(slots=True)
-class _Type:
+class _Type(Struct):
     kind: int
     size: int
     text: bool = False

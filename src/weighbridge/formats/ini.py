@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from weighbridge.core.document import Document
 from weighbridge.core.fact import Installs
@@ -16,8 +15,7 @@ from weighbridge.formats.text import Written, file_name, read_text, text_kind
 SIZE_LIMIT = 1 << 20
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Ini(Written):
+class Ini(Written, frozen=True, kw_only=True, eq=False):
     """The text of such a file; empty where it is too large to be one."""
 
     text: str

@@ -9,9 +9,7 @@ from __future__ import annotations
 import binascii
 import csv
 import io
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from msgspec.structs import replace
@@ -20,6 +18,7 @@ from weighbridge.core.document import Document, Malformed
 from weighbridge.core.fact import Firmness, Installs, Requirement
 from weighbridge.core.format import Format, Limits, Loading
 from weighbridge.core.location import Location
+from weighbridge.core.regex import regex
 from weighbridge.core.tree import Blob
 from weighbridge.formats.requirements import as_fact, read_line
 from weighbridge.formats.text import Written, read_text, text_kind
@@ -28,8 +27,8 @@ SIZE_LIMIT: Final = 2 << 20
 """How many bytes of a file of metadata are read."""
 RECORD_LIMIT: Final = 64 << 20
 ROWS: Final = 500_000
-_NAME: Final = re.compile(r"[A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?")
-_EXTRA: Final = re.compile(r"\bextra\b")
+_NAME: Final = regex(r"[A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?")
+_EXTRA: Final = regex(r"\bextra\b")
 _URL_SAFE: Final = str.maketrans("-_", "+/")
 _STRONG: Final = {"sha256": 32, "sha384": 48, "sha512": 64}
 
@@ -73,8 +72,7 @@ def _recorded(path: str, said: str) -> Recorded:
     return Recorded(path, algorithm[:20], raw.hex(), weak)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class PackageMetadata(Written):
+class PackageMetadata(Written, frozen=True, kw_only=True, eq=False):
     """The headers of METADATA or PKG-INFO. `required` are its `Requires-Dist`."""
 
     name: str
@@ -162,8 +160,7 @@ def _metadata(blob: Blob, where: Location, limits: Limits) -> Document:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class EntryPoints(Written):
+class EntryPoints(Written, frozen=True, kw_only=True, eq=False):
     """What a package registers itself for: group, name and object (`module:attribute`) each."""
 
     entries: tuple[tuple[str, str, str], ...]

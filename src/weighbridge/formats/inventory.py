@@ -14,10 +14,11 @@ from urllib.parse import parse_qs, unquote
 
 from weighbridge.core.fact import Firmness, Installs, Requirement
 from weighbridge.core.location import Location
+from weighbridge.core.regex import regex
 
 COMPONENTS: Final = 50_000
 DEPTH: Final = 16
-_PURL: Final = re.compile(
+_PURL: Final = regex(
     r"pkg:([A-Za-z][\w.+-]*)/(?:([^?#@]+)/)?([^/?#@]+)(?:@([^?#]+))?(?:\?([^#]+))?"
 )
 _ECOSYSTEMS: Final = {"pypi": "PyPI", "conda": "conda", "deb": "Debian", "apk": "Alpine",
@@ -121,7 +122,7 @@ def _requirement(read: re.Match[str]) -> Requirement:
     )
 
 
-_SKOPS: Final = re.compile(r"([A-Za-z0-9][\w.-]*)\s*(?:(={1,3}|[<>~!]=?)\s*([\w.!+*-]+))?")
+_SKOPS: Final = regex(r"([A-Za-z0-9][\w.-]*)\s*(?:(={1,3}|[<>~!]=?)\s*([\w.!+*-]+))?")
 
 
 def skops_environment(value: Any, where: Location) -> Installs | None:

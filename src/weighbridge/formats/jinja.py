@@ -15,6 +15,7 @@ from jinja2.ext import Extension
 from jinja2.parser import Parser
 
 from weighbridge.core.document import Malformed
+from weighbridge.core.regex import regex
 
 ROLE: Final = "chat-template"
 """The role of a blob that its container declares to be a template."""
@@ -27,8 +28,8 @@ DEPTH: Final = 200
 """How deep its tree may be."""
 NODES: Final = 100_000
 
-MARK: Final = re.compile(r"\{%[-+]?\s*\w|\{\{[-+]?\s*[\w'\"(\[{]|\{#")
-_STATEMENT: Final = re.compile(r"\{%[-+]?\s*[a-z]\w*|\{\{[-+]?\s*[\w'\"(\[{][^{}]{0,4000}\}\}")
+MARK: Final = regex(r"\{%[-+]?\s*\w|\{\{[-+]?\s*[\w'\"(\[{]|\{#")
+_STATEMENT: Final = regex(r"\{%[-+]?\s*[a-z]\w*|\{\{[-+]?\s*[\w'\"(\[{][^{}]{0,4000}\}\}")
 
 
 class _Generation(Extension):
@@ -92,7 +93,7 @@ def is_template(text: str) -> bool:
     )
 
 
-_DECLARES: Final = re.compile(r"template|prompt|jinja", re.IGNORECASE)
+_DECLARES: Final = regex(r"template|prompt|jinja", re.IGNORECASE)
 
 
 def role_of(key: str, text: str) -> str:

@@ -5,26 +5,24 @@ Sources: `keras/protobuf/saved_metadata.proto`, `tensorflow/core/protobuf/finger
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
 
 from weighbridge.core.document import Document, Malformed
 from weighbridge.core.finding import Gap
 from weighbridge.core.format import Format, Limits, Loading, Sample
 from weighbridge.core.location import Location
+from weighbridge.core.regex import regex
 from weighbridge.core.tree import Blob
 from weighbridge.formats.protobuf import BYTES, VARINT, Wire
 from weighbridge.formats.tensorflow import Place, keras_configurations
 from weighbridge.formats.tensorflow_schema import FINGERPRINT, KERAS_METADATA
 
-_IDENTIFIER: Final = re.compile(rb"_tf_keras_\w{1,60}")
+_IDENTIFIER: Final = regex(rb"_tf_keras_\w{1,60}")
 _SNIFFED: Final = 1_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class KerasMetadata(Document):
+class KerasMetadata(Document, frozen=True, kw_only=True, eq=False):
     """The configuration of each Keras object of a SavedModel: its path among the objects, and
     where its JSON text stands, in bytes."""
 
@@ -78,8 +76,7 @@ KERAS_METADATA_FORMAT = Format(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Fingerprint(Document):
+class Fingerprint(Document, frozen=True, kw_only=True, eq=False):
     """Hashes of a SavedModel, by name, as numbers of 64 bits."""
 
     hashes: tuple[tuple[str, int], ...]

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
 
 from weighbridge.core.document import Document
 from weighbridge.core.finding import Gap, GapKind
 from weighbridge.core.format import Format, Limits, Loading, Sample
 from weighbridge.core.location import Location
+from weighbridge.core.regex import regex
 from weighbridge.core.tree import Blob, Piece
 from weighbridge.formats.native import MAGICS, program_at
 
@@ -23,14 +23,13 @@ SCANNED: Final = 64 << 20
 FOUND_KEPT: Final = 100
 _CHUNK: Final = 1 << 20
 _OVERLAP: Final = 128
-_START: Final = re.compile(
+_START: Final = regex(
     b"|".join(re.escape(m) for m in MAGICS)
     + rb"|#! ?/(?:usr/)?(?:local/)?bin/(?:env +)?[a-z][\w.+-]{1,30}(?: -\w+)?\r?\n"
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Leftover(Document):
+class Leftover(Document, frozen=True, kw_only=True, eq=False):
     """Where programs and scripts begin in it."""
 
     blob: Blob

@@ -7,22 +7,23 @@ Layout: `GBDT::SaveModelToString` and `Tree::ToString` of LightGBM (src/boosting
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from weighbridge.core.document import Malformed
 from weighbridge.core.finding import Gap, GapKind
 from weighbridge.core.format import Format, Limits, Loading
 from weighbridge.core.location import Location
+from weighbridge.core.regex import regex
 from weighbridge.core.tree import Blob
 from weighbridge.formats.text import Written, read_text, text_kind
 
 SIZE_LIMIT: Final = 64 << 20
-_NUMBERS: Final = re.compile(r"-?\d{1,10}(?: -?\d{1,10})*")
+_NUMBERS: Final = regex(r"-?\d{1,10}(?: -?\d{1,10})*")
 
 
-@dataclass(frozen=True, slots=True)
-class TextTree:
+class TextTree(Struct, frozen=True):
     """A tree as LightGBM writes it: children are numbers of nodes, or of leaves as `~leaf`.
     `flaw` says what is wrong with its lines."""
 
@@ -35,8 +36,7 @@ class TextTree:
     flaw: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class LightGbm(Written):
+class LightGbm(Written, frozen=True, kw_only=True, eq=False):
     """The model's settings and its trees."""
 
     settings: dict[str, str]

@@ -7,11 +7,12 @@ from typing import Any, Final
 
 from weighbridge.core.fact import Firmness, Installs, Requirement
 from weighbridge.core.location import Location
+from weighbridge.core.regex import regex
 from weighbridge.formats.default_index import is_default_index
 from weighbridge.formats.project import Gathered, items, pipenv_sources, table
 from weighbridge.formats.requirements import HASHES
 
-_HEADER: Final = re.compile(r"^\[\[packages?\]\]", re.MULTILINE)
+_HEADER: Final = regex(r"^\[\[packages?\]\]", re.MULTILINE)
 
 
 def _packages(found: Gathered, value: dict[str, Any], key: str) -> list[tuple[int, dict[str, Any]]]:

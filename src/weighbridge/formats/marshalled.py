@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, Final
+
+from msgspec import Struct
 
 from weighbridge.core.document import Malformed
 
@@ -25,15 +26,13 @@ Constant = Any
 """None, bool, int, float, complex, str, bytes, tuple of constants, `Code`, `Group` or `Word`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Word:
+class Word(Struct, frozen=True):
     """A constant that is shown by a word: `...`, `StopIteration`, an integer too long to spell."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Group:
+class Group(Struct, frozen=True, eq=False):
     """A list, set, frozenset, dict or slice among the constants; a dict's keys and values in
     turn."""
 
@@ -41,8 +40,7 @@ class Group:
     items: tuple[Constant, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Code:
+class Code(Struct, frozen=True, kw_only=True, eq=False):
     """A code object. `layout` is one of `LAYOUTS`, `arguments` counts all but keyword-only ones.
 
     `local` are the names that instructions for local variables count in, `cells` those that

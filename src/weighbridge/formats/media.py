@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from weighbridge.core.document import Document, Malformed
 from weighbridge.core.format import Format, Limits, Loading, Sample
 from weighbridge.core.location import Location
@@ -16,8 +14,7 @@ SHORTEST = 26
 """In bytes: the smallest GIF. Anything shorter only pretends."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Media(Document):
+class Media(Document, frozen=True, kw_only=True, eq=False):
     """A picture or a sound. No model loader opens it."""
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, Final
 
 from weighbridge.core.document import Malformed
@@ -16,6 +15,7 @@ from weighbridge.core.fact import Card
 from weighbridge.core.finding import Gap, GapKind
 from weighbridge.core.format import Format, Limits, Loading
 from weighbridge.core.location import Location
+from weighbridge.core.regex import regex
 from weighbridge.core.tree import Blob
 from weighbridge.formats.text import Configuration, plain, read_text, text_kind
 from weighbridge.formats.yaml import Composer
@@ -24,11 +24,10 @@ READ_LIMIT: Final = 1 << 20
 HEADER_LIMIT: Final = 256 << 10
 """Headers of cards with hundreds of evaluation results have some tens of kilobytes."""
 HEADER_VALUES: Final = 50_000
-_HEADER: Final = re.compile(r"\A\ufeff?---[ \t]*\r?\n(.*?)^---[ \t]*(?:\r?\n|\Z)", re.S | re.M)
+_HEADER: Final = regex(r"\A\ufeff?---[ \t]*\r?\n(.*?)^---[ \t]*(?:\r?\n|\Z)", re.S | re.M)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class ModelCard(Configuration):
+class ModelCard(Configuration, frozen=True, kw_only=True, eq=False):
     """The card. `header` is what the YAML declares (texts, lists, mappings), `text` what a reader
     sees, `line` the line on which that begins."""
 

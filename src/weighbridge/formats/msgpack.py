@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any, Final
+
+from msgspec import Struct, field
 
 from weighbridge.core.document import Document, Malformed
 from weighbridge.core.finding import Gap, GapKind
@@ -42,8 +43,7 @@ BITS: Final = {
 """Types of arrays: bits of an element as NumPy keeps it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Array:
+class Array(Struct, frozen=True):
     """An array; `place` is where its bytes stand, `(start, end)`."""
 
     name: str
@@ -52,8 +52,7 @@ class Array:
     place: tuple[int, int]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Msgpack(Document):
+class Msgpack(Document, frozen=True, kw_only=True, eq=False):
     """What it holds: arrays, `strings` (texts and bytes, where they stand), `extensions` of types
     that are not known (type, name, place), `flaws` of arrays that do not fit."""
 
@@ -94,8 +93,7 @@ _LENGTHS: Final = {
 }  # fmt: skip
 
 
-@dataclass
-class _Walk:
+class _Walk(Struct):
     """Goes through the values; keeps what the document tells."""
 
     bytes: Forward

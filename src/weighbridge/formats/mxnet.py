@@ -6,8 +6,9 @@ Layout: `NDArray::Save` and `NDArray::Load` of Apache MXNet 1.x (src/ndarray/nda
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from weighbridge.core.document import Document, Malformed
 from weighbridge.core.finding import Gap, GapKind
@@ -26,8 +27,7 @@ RANK_LIMIT: Final = 64
 ARRAYS_LIMIT: Final = 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class MxnetArray:
+class MxnetArray(Struct, frozen=True):
     """An array: its name (empty where none is said), shape, and where its bytes stand."""
 
     name: str
@@ -35,8 +35,7 @@ class MxnetArray:
     place: tuple[int, int]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class MxnetParameters(Document):
+class MxnetParameters(Document, frozen=True, kw_only=True, eq=False):
     """The arrays. `end` is where the list ends."""
 
     blob: Blob

@@ -7,14 +7,16 @@ sentence-transformers.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any, Final
 
+from msgspec import Struct
+
+from weighbridge.core.regex import regex
+
 VISITED: Final = 2_000_000
-_CLASS: Final = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
-_MODULE: Final = re.compile(r"[A-Za-z_]\w*(?:[./][A-Za-z_]\w*)*")
+_CLASS: Final = regex(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
+_MODULE: Final = regex(r"[A-Za-z_]\w*(?:[./][A-Za-z_]\w*)*")
 _OWN_TYPES: Final = ("sentence_transformers.",)
 _INSTALLED: Final = frozenset(
     {"diffusers", "transformers", "onnxruntime.training", "optimum", "peft", "flax", "safetensors"}
@@ -22,8 +24,7 @@ _INSTALLED: Final = frozenset(
 """Libraries that a component of diffusers names as they are."""
 
 
-@dataclass(frozen=True, slots=True)
-class NamedCode:
+class NamedCode(Struct, frozen=True):
     """A class that is imported: `what` it is for, how it is `written`, the `repository` that it
     comes from (empty: the model's own), the `file` of the model that holds it (empty: unknown).
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from weighbridge.core.document import Document, Malformed
 from weighbridge.core.finding import Gap, GapKind
@@ -25,8 +26,7 @@ TABLE_LIMIT: Final = 1 << 20
 NAME_LIMIT: Final = 512
 
 
-@dataclass(frozen=True, slots=True)
-class Program:
+class Program(Struct, frozen=True):
     """What a confirmed header says. `use` is `program`, `shared library`, `object`, `driver` …;
     `parts` are the offset and size of each architecture in a universal binary."""
 
@@ -37,8 +37,7 @@ class Program:
     parts: tuple[tuple[int, int], ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Native(Document):
+class Native(Document, frozen=True, kw_only=True, eq=False):
     """A program's header."""
 
     blob: Blob

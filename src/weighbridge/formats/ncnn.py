@@ -6,7 +6,6 @@ Layout: https://github.com/Tencent/ncnn/wiki/param-and-model-file-structure.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
 
 from weighbridge.core.document import Malformed
@@ -20,8 +19,7 @@ SIZE_LIMIT: Final = 16 << 20
 LAYERS_LIMIT: Final = 1_000_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Ncnn(Written):
+class Ncnn(Written, frozen=True, kw_only=True, eq=False):
     """The layers: type and name."""
 
     layers: tuple[tuple[str, str], ...]

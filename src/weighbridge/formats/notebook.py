@@ -9,19 +9,19 @@ from __future__ import annotations
 
 import ast
 import json
-import re
 import warnings
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 import msgspec
+from msgspec import Struct, field
 
 from weighbridge.core.document import Document, Malformed
 from weighbridge.core.finding import Gap, GapKind
 from weighbridge.core.format import Format, Limits, Loading
 from weighbridge.core.location import Location
+from weighbridge.core.regex import regex
 from weighbridge.core.tree import Blob
 from weighbridge.formats.python_source import SOURCE_LIMIT, PythonSource
 from weighbridge.formats.text import Written, read_json, text_kind
@@ -38,29 +38,26 @@ NOTEBOOK: Final = "notebook"
 """The role of a program that a notebook's cells are."""
 ACTIVE: Final = ("text/html", "application/javascript", "image/svg+xml", "text/markdown")
 """Outputs that a browser renders as more than text or a picture."""
-_SHELLS: Final = re.compile(
-    r"%%(?:bash|sh|system|sx|!|script[ \t]+(?:--\S+[ \t]+)*(?:ba|z|da)?sh)\b"
-)
-_PYTHON: Final = re.compile(
+_SHELLS: Final = regex(r"%%(?:bash|sh|system|sx|!|script[ \t]+(?:--\S+[ \t]+)*(?:ba|z|da)?sh)\b")
+_PYTHON: Final = regex(
     r"%%(?:capture|time|timeit|python3?|prun|debug|mprun|memit|px|wandb|script[ \t]+python3?)"
     r"(?![\w-])"
 )
-_WRITES: Final = re.compile(r"%%(?:writefile|file)[ \t]+(?:-\S+[ \t]+)*(\S+)")
-_TEXTS: Final = re.compile(r"%%(?:latex|markdown|HTML|yaml|json|text)\b")
-_BROWSER: Final = re.compile(r"%%(?:html|HTML|javascript|js|svg|SVG)\b")
-_LINE: Final = re.compile(
+_WRITES: Final = regex(r"%%(?:writefile|file)[ \t]+(?:-\S+[ \t]+)*(\S+)")
+_TEXTS: Final = regex(r"%%(?:latex|markdown|HTML|yaml|json|text)\b")
+_BROWSER: Final = regex(r"%%(?:html|HTML|javascript|js|svg|SVG)\b")
+_LINE: Final = regex(
     r"([ \t]*)(?:([\w, \t]+=[ \t]*)?(!!?|%(?:pip|conda|mamba|uv|system|sx|sh)\b[ \t]*)(.*)"
     r"|%[A-Za-z_]\w*.*|\?{1,2}[\w.]+|[\w.]+\?{1,2})[ \t]*$"
 )
 """A line that IPython takes for itself."""
-_INSTALLER: Final = re.compile(r"%(pip|conda|mamba|uv)")
+_INSTALLER: Final = regex(r"%(pip|conda|mamba|uv)")
 _CONTENT: Final = {"html": "text/html", "javascript": "application/javascript",
                    "svg": "image/svg+xml", "text": "text/plain"}  # fmt: skip
 """Keys of outputs in version 3."""
 
 
-@dataclass(frozen=True, slots=True)
-class Shell:
+class Shell(Struct, frozen=True):
     """Commands of a cell; `line` (from 1, in the cell) is their first."""
 
     cell: int
@@ -68,8 +65,7 @@ class Shell:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
+class Output(Struct, frozen=True):
     """What a cell once wrote, or shows a browser by itself (`cell` from 1)."""
 
     cell: int
@@ -77,8 +73,7 @@ class Output:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Program:
+class Program(Struct, frozen=True):
     """Python out of a notebook. `starts` pairs the first line of each part of it with the cell that
     it comes from and its line there."""
 
@@ -93,8 +88,7 @@ class Program:
         return Location(where.path, where.inside, line=line - first + local)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Notebook(Written):
+class Notebook(Written, frozen=True, kw_only=True, eq=False):
     """A notebook. `programs` are its cells of Python as one, then the files of Python that cells
     write; `cells` counts all there are."""
 
@@ -115,8 +109,7 @@ class Notebook(Written):
         return Location(where.path, where.inside, line=line)
 
 
-@dataclass
-class _Reading:
+class _Reading(Struct):
     """The parts of a notebook as they are gathered."""
 
     where: Location

@@ -8,7 +8,6 @@ from __future__ import annotations
 import ast
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, Final
 
 from weighbridge.core.document import Document, Malformed
@@ -21,8 +20,7 @@ MAGIC: Final = b"\x93NUMPY"
 HEADER_LIMIT: Final = 1 << 16
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Npy(Document):
+class Npy(Document, frozen=True, kw_only=True, eq=False):
     """The header. `objects`: the elements are Python objects, so what follows is a pickle;
     `fortran`: the first dimension is the fastest."""
 

@@ -5,16 +5,15 @@ Specification: https://google.github.io/tensorstore/kvstore/ocdbt/index.html, "S
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Final
 
 from weighbridge.core.document import Document, Malformed
 from weighbridge.core.finding import Gap
 from weighbridge.core.format import Format, Limits, Loading, Sample
 from weighbridge.core.location import Location
+from weighbridge.core.regex import regex
 from weighbridge.core.tree import Blob, Held, Piece, Reference
 from weighbridge.formats.forward import Forward
 from weighbridge.formats.stream import OPENERS, Inflated
@@ -27,11 +26,10 @@ CHECKSUM: Final = 4
 BEGINNING: Final = 64 << 10
 MANIFEST_LIMIT: Final = 64 << 20
 FILES_LIMIT: Final = 100_000
-_DATA_FILE: Final = re.compile(r"(?:.*/)?d/[0-9a-f]{32}")
+_DATA_FILE: Final = regex(r"(?:.*/)?d/[0-9a-f]{32}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class OcdbtManifest(Document):
+class OcdbtManifest(Document, frozen=True, kw_only=True, eq=False):
     """The manifest: `files` hold the roots of its versions, relative to its own folder."""
 
     files: tuple[str, ...]
@@ -113,8 +111,7 @@ OCDBT_MANIFEST = Format(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class OcdbtData(Document):
+class OcdbtData(Document, frozen=True, kw_only=True, eq=False):
     """Arrays, each compressed by itself, and nodes. `beginning` is how the first array begins."""
 
     beginning: bytes

@@ -7,20 +7,22 @@ Source: https://pkg.go.dev/text/template (actions, pipelines, `if`, `range`, `wi
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from weighbridge.core.document import Document, Malformed
 from weighbridge.core.finding import Gap, GapKind
 from weighbridge.core.format import Format, Limits, Loading, Sample
 from weighbridge.core.location import Location
+from weighbridge.core.regex import regex
 from weighbridge.core.tree import Blob
 from weighbridge.formats.text import GO_TEMPLATE, SYSTEM_PROMPT, Written
 
 LIMIT: Final = 1 << 20
 DEPTH: Final = 200
 ACTIONS: Final = 50_000
-_TOKEN: Final = re.compile(
+_TOKEN: Final = regex(
     r"""(?P<space>\s+)|(?P<end>-?\}\})|(?P<comment>/\*.*?\*/)
     |(?P<string>"(?:[^"\\\n]|\\.)*"|`[^`]*`)|(?P<letter>'(?:[^'\\\n]|\\.)+')
     |(?P<number>[+-]?\d[\w.+-]*)|(?P<word>\$?\w*(?:\.\w+)+|\$\w*|\.|\w+)
@@ -30,8 +32,7 @@ _TOKEN: Final = re.compile(
 _OPENING: Final = frozenset({"if", "range", "with", "define", "block"})
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(Struct, frozen=True):
     """A part of an action: its kind (`string`, `letter`, `number`, `word`, `sign`) and its text,
     a string without its quotes."""
 
@@ -39,23 +40,20 @@ class Token:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
+class Said(Struct, frozen=True):
     """Text that is put out as it stands."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Put:
+class Put(Struct, frozen=True):
     """An action that puts something out, or sets a variable. `line` starts at 1."""
 
     tokens: tuple[Token, ...]
     line: int
 
 
-@dataclass(frozen=True, slots=True)
-class Branch:
+class Branch(Struct, frozen=True):
     """What is done under a condition: `keyword` is `if`, `range`, `with`, `define`, `block`;
     `otherwise` is its `else`, in which an `else if` stands as a branch of its own. `test` is the
     condition as it is written."""
@@ -71,23 +69,20 @@ class Branch:
 Node = Said | Put | Branch
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class GoTemplate(Document):
+class GoTemplate(Document, frozen=True, kw_only=True, eq=False):
     """A template and its tree."""
 
     source: str
     nodes: tuple[Node, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class SystemPrompt(Written):
+class SystemPrompt(Written, frozen=True, kw_only=True, eq=False):
     """What a model is told before every conversation."""
 
     text: str
 
 
-@dataclass(slots=True)
-class _Open:
+class _Open(Struct):
     """A branch whose `end` has not come. `chained`: it is closed with the one around it."""
 
     keyword: str
@@ -149,7 +144,7 @@ def _action(source: str, opening: int) -> tuple[tuple[Token, ...], int]:
             tokens.append(Token(kind, text))
 
 
-_ESCAPE: Final = re.compile(r"\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|(.))")
+_ESCAPE: Final = regex(r"\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|(.))")
 _SHORT: Final = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "f": "\f", "v": "\v"}
 
 

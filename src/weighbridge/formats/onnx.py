@@ -6,16 +6,18 @@ tensors in other files; those are referred to and never opened here.
 
 from __future__ import annotations
 
-import re
 import struct
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from typing import Any, Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from weighbridge.core.document import Document, GraphDocument, Malformed
 from weighbridge.core.finding import Gap, GapKind
 from weighbridge.core.format import Format, Limits, Loading, Sample
 from weighbridge.core.location import Location
+from weighbridge.core.regex import regex
 from weighbridge.core.tree import Blob, Held, Piece, Reference
 from weighbridge.formats.payload import EMBEDDED, is_code
 from weighbridge.formats.protobuf import BYTES, VARINT, Kind, Message, Schema, Wire, many, one
@@ -99,8 +101,7 @@ _TOP: Final = {1: VARINT, 2: BYTES, 3: BYTES, 4: BYTES, 5: VARINT, 6: BYTES, 7: 
 _FIRST: Final = bytes(number << 3 | wire for number, wire in _TOP.items() if number < 16)
 
 
-@dataclass(frozen=True, slots=True)
-class External:
+class External(Struct, frozen=True):
     """Where another file holds a tensor's bytes: `location` as written, `offset` and `length` in
     bytes (None: to the end), or as text where they are no numbers."""
 
@@ -109,8 +110,7 @@ class External:
     length: int | str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Tensor:
+class Tensor(Struct, frozen=True):
     """A tensor. `place` is its message in the file, `raw` its bytes there where they stand as
     such, both `(start, end)` in bytes."""
 
@@ -130,8 +130,7 @@ class Tensor:
         return count
 
 
-@dataclass(frozen=True, slots=True)
-class Sparse:
+class Sparse(Struct, frozen=True):
     """A tensor that is mostly zero: what is not, and where."""
 
     values: Tensor
@@ -139,15 +138,13 @@ class Sparse:
     shape: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
+class Text(Struct, frozen=True):
     """A string attribute; `(start, end)` in bytes of the file."""
 
     place: tuple[int, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
+class Node(Struct, frozen=True):
     """A step of the computation. Names of values are empty where one is left out; `references`
     are attributes that take the value of the function's own attribute."""
 
@@ -168,8 +165,7 @@ class Node:
                     yield one_value
 
 
-@dataclass(frozen=True, slots=True)
-class Port:
+class Port(Struct, frozen=True):
     """An input, an output or a value in between: its element type (0: none) and its dimensions,
     numbers or names; None where its rank is not said."""
 
@@ -178,8 +174,7 @@ class Port:
     shape: tuple[int | str, ...] | None
 
 
-@dataclass(frozen=True, slots=True)
-class Graph:
+class Graph(Struct, frozen=True):
     """A graph or a body."""
 
     name: str
@@ -191,8 +186,7 @@ class Graph:
     values: tuple[Port, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Function:
+class Function(Struct, frozen=True):
     """An operator that the model itself defines. `defaults` are attributes with a value."""
 
     domain: str
@@ -206,8 +200,7 @@ class Function:
     opsets: Mapping[str, int]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Onnx(GraphDocument):
+class Onnx(GraphDocument, frozen=True, kw_only=True, eq=False):
     """The model. `training` are the graphs of its training information."""
 
     blob: Blob
@@ -296,7 +289,7 @@ class Onnx(GraphDocument):
         return self.blob.read(start, min(end - start, limit)).decode("utf-8", "backslashreplace")
 
 
-_NUMBER: Final = re.compile(r"\d{1,19}")
+_NUMBER: Final = regex(r"\d{1,19}")
 
 
 def _count(text: str) -> int | str:
@@ -500,8 +493,7 @@ ONNX = Format(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class OnnxTensor(Document):
+class OnnxTensor(Document, frozen=True, kw_only=True, eq=False):
     """A tensor in a file of its own, as test data are kept."""
 
     tensor: Tensor

@@ -7,14 +7,16 @@ XML; the constants are in the file beside it that ends in `.bin`. No entity is e
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from typing import Final
 from xml.parsers import expat
+
+from msgspec import Struct, field
 
 from weighbridge.core.document import GraphDocument, Malformed
 from weighbridge.core.finding import Gap, GapKind
 from weighbridge.core.format import Format, Limits, Loading, Sample
 from weighbridge.core.location import Location
+from weighbridge.core.regex import regex
 from weighbridge.core.tree import Blob, beside
 
 SIZE_LIMIT: Final = 128 << 20
@@ -24,15 +26,14 @@ LAYERS: Final = 200_000
 DEPTH: Final = 200
 VALUE_KEPT: Final = 10_000
 DIMENSIONS: Final = 64
-_START: Final = re.compile(
+_START: Final = regex(
     rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]{0,200}\?>)?\s*(?:<!--.{0,400}?-->\s*)*<net[\s>]", re.DOTALL
 )
 _BODIES: Final = frozenset({"body", "then_body", "else_body"})
 _MAPS: Final = frozenset({"port_map", "then_port_map", "else_port_map", "back_edges"})
 
 
-@dataclass(slots=True)
-class Port:
+class Port(Struct):
     """An input or output of a layer; a dimension of any size is -1."""
 
     number: int
@@ -40,8 +41,7 @@ class Port:
     shape: list[int] = field(default_factory=list)
 
 
-@dataclass(slots=True)
-class Layer:
+class Layer(Struct):
     """A layer. `bodies` are graphs within it, `maps` how their ports are connected with its own:
     each entry is the tag (`input`, `output`, `edge`) and its attributes."""
 
@@ -56,16 +56,14 @@ class Layer:
     maps: dict[str, list[tuple[str, dict[str, str]]]] = field(default_factory=dict)
 
 
-@dataclass(slots=True)
-class Net:
+class Net(Struct):
     """A graph; an edge goes from a layer and its port to a layer and its port."""
 
     layers: list[Layer] = field(default_factory=list)
     edges: list[tuple[int, int, int, int]] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class OpenVino(GraphDocument):
+class OpenVino(GraphDocument, frozen=True, kw_only=True, eq=False):
     """The model. `constants` is the file with its numbers; None where that is not to be had."""
 
     net: Net

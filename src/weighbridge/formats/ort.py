@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, Final
+
+from msgspec import Struct
 
 from weighbridge.core.document import GraphDocument, Malformed
 from weighbridge.core.finding import Gap
@@ -34,8 +35,7 @@ DEPTH_LIMIT: Final = 50
 NOTEWORTHY: Final = 256
 
 
-@dataclass(frozen=True, slots=True)
-class OrtNode:
+class OrtNode(Struct, frozen=True):
     """A step of the computation, with those of its attributes that are text or a whole number."""
 
     name: str
@@ -44,8 +44,7 @@ class OrtNode:
     attributes: tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Ort(GraphDocument):
+class Ort(GraphDocument, frozen=True, kw_only=True, eq=False):
     """The model: its graph in the terms of ONNX, and the nodes of all graphs and bodies."""
 
     blob: Blob

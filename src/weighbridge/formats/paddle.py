@@ -6,15 +6,16 @@ programs that Paddle 3 writes are JSON and are read as such.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from weighbridge.core.document import Document, Malformed
 from weighbridge.core.finding import Gap, GapKind
 from weighbridge.core.format import Format, Limits, Loading, Sample
 from weighbridge.core.location import Location
+from weighbridge.core.regex import regex
 from weighbridge.core.tree import Blob, Held, Piece
 from weighbridge.formats.forward import Forward, Metered
 from weighbridge.formats.payload import EMBEDDED, is_code
@@ -38,8 +39,7 @@ TYPES: Final = {0: 1, 1: 2, 2: 4, 3: 8, 4: 2, 5: 4, 6: 8, 19: 8, 20: 1, 21: 1, 2
 """Types of tensors by number: bytes of an element."""
 
 
-@dataclass(frozen=True, slots=True)
-class Op:
+class Op(Struct, frozen=True):
     """A step of the program, with those of its attributes that are text or a whole number."""
 
     type: str
@@ -47,8 +47,7 @@ class Op:
     attributes: tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class PaddleProgram(Document):
+class PaddleProgram(Document, frozen=True, kw_only=True, eq=False):
     """The operators of all blocks, in order."""
 
     ops: tuple[Op, ...]
@@ -69,7 +68,7 @@ class PaddleProgram(Document):
                 yield Held(f"{op.type[:60]}.{key[:40]}", data, EMBEDDED)
 
 
-_FIRST_BLOCK: Final = re.compile(rb"\x0a[\x80-\xff]{0,4}[\x00-\x7f]\x08\x00\x10\xff{9}\x01")
+_FIRST_BLOCK: Final = regex(rb"\x0a[\x80-\xff]{0,4}[\x00-\x7f]\x08\x00\x10\xff{9}\x01")
 """Block 0, whose parent is -1."""
 
 
@@ -108,8 +107,7 @@ PADDLE_PROGRAM = Format(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class PaddleTensor:
+class PaddleTensor(Struct, frozen=True):
     """A parameter: number of its type, shape, and where its bytes stand, `(start, end)`."""
 
     type: int
@@ -117,8 +115,7 @@ class PaddleTensor:
     place: tuple[int, int]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class PaddleParameters(Document):
+class PaddleParameters(Document, frozen=True, kw_only=True, eq=False):
     """The tensors in order; their names are in the program. `end` is where the last one ends."""
 
     blob: Blob

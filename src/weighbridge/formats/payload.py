@@ -13,8 +13,11 @@ import lzma
 import re
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
+
+from weighbridge.core.regex import regex
 
 EMBEDDED: Final = "embedded"
 CONCEALED: Final = "concealed"
@@ -24,8 +27,7 @@ BEGINNING: Final = 4096
 """How many bytes of a string decide whether it is one, in bytes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Payload:
+class Payload(Struct, frozen=True):
     """Bytes that a string carries; `how` names the layers, `offset` is the string's own."""
 
     how: str
@@ -40,7 +42,7 @@ class Payload:
         return CONCEALED if self.concealed else EMBEDDED
 
 
-_STARTS: Final = re.compile(
+_STARTS: Final = regex(
     rb"\x80[\x02-\x05][\x95c\x8c(}\]X]"  # pickle, protocol 2 and later
     rb"|\(*[ci][A-Za-z_][\w.]{0,80}\n[A-Za-z_][\w.]{0,80}\n"  # pickle, protocols 0 and 1
     rb"|\((?:dp|lp)\d+\n"
@@ -49,15 +51,15 @@ _STARTS: Final = re.compile(
     rb"|..\r\n[\x00-\x03]\x00{3}.{8}[\xe3c]",  # a .pyc file
     re.DOTALL,
 )
-_PROTOCOL_0: Final = re.compile(
+_PROTOCOL_0: Final = regex(
     rb"^\(?(?:c[A-Za-z_][\w.]{0,80}\n[A-Za-z_][\w.]{0,80}\n|\(.{0,200}\ni[A-Za-z_][\w.]*\n)",
     re.DOTALL,
 )
-_BASE64: Final = re.compile(rb"[A-Za-z0-9+/_\-\s]{20,}={0,2}\s*")
-_HEX: Final = re.compile(rb"(?:[0-9a-fA-F]{2}){16,}")
+_BASE64: Final = regex(rb"[A-Za-z0-9+/_\-\s]{20,}={0,2}\s*")
+_HEX: Final = regex(rb"(?:[0-9a-fA-F]{2}){16,}")
 
 
-_CODE: Final = re.compile(
+_CODE: Final = regex(
     rb"(?:^|[\n;])[ \t]*(?:import +\w|from +[\w.]+ +import\b|exec\s*\(|eval\s*\(|__import__\s*\()"
     rb"|\b(?:os\.system|subprocess\.\w+|__import__)\s*\("
 )
@@ -81,9 +83,9 @@ def _unxz(data: bytes) -> bytes:
 
 
 _COMPRESSED: Final[tuple[tuple[re.Pattern[bytes], str, Callable[[bytes], bytes]], ...]] = (
-    (re.compile(rb"\x1f\x8b\x08|\x78[\x01\x5e\x9c\xda]"), "zlib", _inflate),
-    (re.compile(rb"BZh[1-9]1AY&SY"), "bzip2", _bunzip),
-    (re.compile(rb"\xfd7zXZ\0|\x5d\0\0"), "xz", _unxz),
+    (regex(rb"\x1f\x8b\x08|\x78[\x01\x5e\x9c\xda]"), "zlib", _inflate),
+    (regex(rb"BZh[1-9]1AY&SY"), "bzip2", _bunzip),
+    (regex(rb"\xfd7zXZ\0|\x5d\0\0"), "xz", _unxz),
 )
 
 

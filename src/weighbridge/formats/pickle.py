@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
 
 from weighbridge.core.document import Document, Malformed
@@ -17,8 +16,7 @@ from weighbridge.formats.pickle_machine import PAYLOADS_KEPT, WINDOW, Machine, S
 from weighbridge.formats.pickle_values import Call, Extension, Global
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Pickle(Document):
+class Pickle(Document, frozen=True, kw_only=True, eq=False):
     """What loading the file would do, in order.
 
     `imports` has each distinct name once, `calls` each call (at most `CALLS_KEPT` for a callee,

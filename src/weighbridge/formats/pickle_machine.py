@@ -10,8 +10,9 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from weighbridge.core.format import Limits
 from weighbridge.core.tree import Blob, Held
@@ -38,8 +39,7 @@ MARGIN: Final = 16
 LINE_LIMIT: Final = 1 << 16
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Run:
+class Run(Struct, frozen=True, eq=False):
     """A stretch of plain values, `puts` of which went into the memo from index `first`."""
 
     data: bytes
@@ -50,8 +50,7 @@ class Run:
         return _spell(self.data)[0]
 
 
-@dataclass(frozen=True, slots=True)
-class Stream:
+class Stream(Struct, frozen=True):
     """One pickle of the file: from its first opcode to behind STOP, or to where it breaks.
 
     `broken` is why the real unpickler would raise. A frame that is too long is read past all the

@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from weighbridge.core.regex import regex
+
 _POSSESSIVE_WORKS: Final = re.fullmatch("(?:ab?c)*+", "a") is None
 """Before Python 3.11.5, a possessive repeat keeps what a failed attempt has consumed
 (https://github.com/python/cpython/issues/106052)."""
@@ -58,8 +60,8 @@ _ITEM = (
     rb"|\(" + _all(_LEAF, b"*") + b"t" + _PUT + rb"|\]" + _PUT + rb"\(" + _all(_LEAF, b"*") + b"e)"
 )
 _LONGEST = b"+" if _POSSESSIVE_WORKS else b"{1,10000}"
-RUN: Final = re.compile(_all(_ITEM, _LONGEST), re.DOTALL)
-RUN_PUTS: Final = re.compile(
+RUN: Final = regex(_all(_ITEM, _LONGEST), re.DOTALL)
+RUN_PUTS: Final = regex(
     _all(b"(?:" + _ATOM + rb"|[\x85-\x87()t\]e])", b"*") + rb"(\x94|q.|r.{4}|\Z)", re.DOTALL
 )
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
+from msgspec import Struct
 
 Value = Any
 """None, bool, int, float, str, bytes, tuple of values, or one of the classes below."""
 
 
-class Long(msgspec.Struct, frozen=True):
+class Long(Struct, frozen=True):
     """A string, bytes or integer that is too long to keep: its kind and where its bytes stand."""
 
     kind: str
@@ -18,7 +18,7 @@ class Long(msgspec.Struct, frozen=True):
     length: int
 
 
-class Mutable(msgspec.Struct, eq=False):
+class Mutable(Struct, eq=False):
     """A list, dict, set, frozenset or bytearray that the pickle fills.
 
     A dict's `items` are keys and values in turn. `dropped` counts what was not kept.
@@ -29,7 +29,7 @@ class Mutable(msgspec.Struct, eq=False):
     dropped: int = 0
 
 
-class Global(msgspec.Struct, frozen=True, eq=False):
+class Global(Struct, frozen=True, eq=False):
     """A name that is imported: `module` and `name` as the opcode gives them.
 
     They are strings, or expressions where the pickle computes them.
@@ -41,21 +41,21 @@ class Global(msgspec.Struct, frozen=True, eq=False):
     how: str
 
 
-class Extension(msgspec.Struct, frozen=True, eq=False):
+class Extension(Struct, frozen=True, eq=False):
     """A class known only by its number in the loading process's `copyreg` registry."""
 
     code: int
     offset: int
 
 
-class PersistentId(msgspec.Struct, frozen=True, eq=False):
+class PersistentId(Struct, frozen=True, eq=False):
     """Something that the loader looks up by an id of its own, such as a torch storage."""
 
     id: Value
     offset: int
 
 
-class Call(msgspec.Struct, eq=False):
+class Call(Struct, eq=False):
     """Something that loading calls.
 
     `how` is the opcode. For BUILD, SETITEMS and APPENDS the callee is the object that is acted

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from weighbridge.core.document import Document
@@ -18,8 +17,7 @@ from weighbridge.formats.text import Written, read_text, text_kind
 SIZE_LIMIT = 8 << 20
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class PipfileLock(Written):
+class PipfileLock(Written, frozen=True, kw_only=True, eq=False):
     """The values, or why they could not be read."""
 
     value: Any

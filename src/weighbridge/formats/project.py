@@ -16,14 +16,15 @@ from msgspec.structs import replace
 
 from weighbridge.core.fact import Firmness, IncludedFile, Installs, PackageIndex, Requirement
 from weighbridge.core.location import Location
+from weighbridge.core.regex import regex
 from weighbridge.formats.requirements import as_fact, read_line, read_lines
 
 TEXT_KEPT: Final = 2_000
 SOUGHT_TEXT: Final = 1 << 20
 SOUGHT: Final = 2_000
 """Up to how many characters of a file entries are looked up in for their lines, and how many."""
-_FULL: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
-_POETRY: Final = re.compile(r"\s*(\^|~(?!=)|)\s*(\d[\w.!+-]*(?:\.\*)?|\*)\s*")
+_FULL: Final = regex(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_POETRY: Final = regex(r"\s*(\^|~(?!=)|)\s*(\d[\w.!+-]*(?:\.\*)?|\*)\s*")
 
 
 class Gathered:
@@ -329,7 +330,7 @@ def _pip_settings(found: Gathered, settings: dict[str, str | None]) -> None:
 # -- setup.py --------------------------------------------------------------------------------------
 
 _GROUPS: Final = {"install_requires": "", "setup_requires": "build-system", "tests_require": "test"}
-_LISTED: Final = re.compile(r"[\w./-]*requirements[\w./-]*\.(?:txt|in)")
+_LISTED: Final = regex(r"[\w./-]*requirements[\w./-]*\.(?:txt|in)")
 
 
 def setup_script(tree: ast.Module, text: str, where: Location) -> Installs | None:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final
+
+from msgspec import Struct
 
 from weighbridge.core.document import Malformed
 from weighbridge.core.tree import Blob
@@ -47,8 +48,7 @@ class Kind(Enum):
     """Bytes that stay in the file: `(start, end)`, offsets in bytes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(Struct, frozen=True):
     """A field of a schema: its name, its kind or message, and whether it repeats."""
 
     name: str

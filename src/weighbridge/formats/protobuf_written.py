@@ -13,20 +13,22 @@ import math
 import re
 import struct
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final
 
+from msgspec import Struct, field
+
 from weighbridge.core.document import Malformed
+from weighbridge.core.regex import regex
 from weighbridge.formats.protobuf import DEPTH_LIMIT, Field, Kind, Schema
 
-_TOKEN: Final = re.compile(
+_TOKEN: Final = regex(
     rb"(?:\s|#[^\n]*)*"
     rb"(?:(?P<string>\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*')"
     rb"|(?P<word>[-+]?[A-Za-z0-9_.][\w.+-]*)"
     rb"|(?P<mark>[][{}<>:,;/-])|(?P<end>\Z))",
     re.DOTALL,
 )
-_ESCAPE: Final = re.compile(
+_ESCAPE: Final = regex(
     rb"\\(?:([0-7]{1,3})|[xX]([0-9a-fA-F]{1,2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|(.))", re.DOTALL
 )
 _PLAIN: Final = {b"n": b"\n", b"t": b"\t", b"r": b"\r", b"a": b"\a", b"b": b"\b", b"f": b"\f",
@@ -101,8 +103,7 @@ def _numbered(word: str, kind: Kind, enums: Mapping[str, int], at: int | None) -
     return value
 
 
-@dataclass
-class _Text:
+class _Text(Struct):
     """A reader of text format."""
 
     data: bytes
@@ -218,8 +219,7 @@ def _unescaped(found: re.Match[bytes]) -> bytes:
     return _PLAIN.get(other, other)
 
 
-@dataclass
-class _Json:
+class _Json(Struct):
     """A reader of the JSON mapping."""
 
     enums: Mapping[str, int]

@@ -8,21 +8,22 @@ from __future__ import annotations
 
 import ast
 import io
-import re
 import sys
 import tokenize
 import warnings
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
+
+from msgspec import Struct
 
 from weighbridge.core.document import Malformed
 from weighbridge.core.fact import Installs
 from weighbridge.core.finding import Gap, GapKind
 from weighbridge.core.format import Format, Limits, Loading, Sample
 from weighbridge.core.location import Location
+from weighbridge.core.regex import regex
 from weighbridge.core.tree import Blob, Held, Reference
 from weighbridge.formats import project
 from weighbridge.formats.payload import CONCEALED, EMBEDDED, is_code, payloads
@@ -34,8 +35,7 @@ PAYLOADS_KEPT: Final = 50
 TORCHSCRIPT: Final = "torchscript-code"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class PythonSource(Written):
+class PythonSource(Written, frozen=True, kw_only=True, eq=False):
     """A module's text and syntax tree.
 
     `role` says what it is where it is no file: `torchscript-code`, or `embedded` in a string, or
@@ -89,7 +89,7 @@ class PythonSource(Written):
         return lines[at].strip() if at < len(lines) else ""
 
 
-_RELATIVE: Final = re.compile(r"\bfrom\s*\\?\s*\.")
+_RELATIVE: Final = regex(r"\bfrom\s*\\?\s*\.")
 
 
 _BARE: Final = frozenset({
@@ -134,8 +134,7 @@ def walk(tree: ast.AST) -> Iterator[ast.AST]:
         waiting.extend([n for n in children(node) if type(n) not in _LEAVES])
 
 
-@dataclass(frozen=True, slots=True)
-class Nodes:
+class Nodes(Struct, frozen=True):
     """The nodes of a tree, without names, constants, operators and contexts. Those of a function's
     body stand together, without those of functions within it: `scopes` says from where to where,
     the module (without a name) first. `texts` are the constants that are texts or bytes, `bare` the
@@ -225,7 +224,7 @@ def read_tree(data: bytes) -> tuple[str, ast.Module]:
         raise Malformed(why, None) from None
 
 
-_GENERIC: Final = re.compile(r"\s*(?:(?:async )?def|class) +\w+ *\[|\s*type +\w+")
+_GENERIC: Final = regex(r"\s*(?:(?:async )?def|class) +\w+ *\[|\s*type +\w+")
 
 
 def _newer(error: SyntaxError) -> str:

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Final
+
+from msgspec import Struct, field
 
 from weighbridge.core.document import Document, Malformed
 from weighbridge.core.finding import Gap, GapKind
 from weighbridge.core.format import Format, Limits, Loading, Sample
 from weighbridge.core.location import Location
+from weighbridge.core.regex import regex
 from weighbridge.core.tree import Blob
 
 ITEMS_LIMIT: Final = 3_000_000
@@ -27,7 +29,7 @@ SHOWN: Final = 600
 CALLS_KEPT: Final = 20_000
 PROMISES_KEPT: Final = 500
 
-_START: Final = re.compile(
+_START: Final = regex(
     rb"(?:RD[XBA][23]\n)?(?:"
     rb"X\n\0\0\0[\2\3]\0[\0-\x09][\0-\x09].\0[\0-\x09][\0-\x09]."
     rb"|B\n[\2\3]\0\0\0.[\0-\x09][\0-\x09]\0.[\0-\x09][\0-\x09]\0"
@@ -36,8 +38,7 @@ _START: Final = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(Struct, frozen=True):
     """A call that stands in the file: what is called, how the call reads (shortened), and where:
     `promise`, `function` or `expression`. Offset in bytes."""
 
@@ -47,8 +48,7 @@ class Call:
     offset: int
 
 
-@dataclass(frozen=True, slots=True)
-class Promise:
+class Promise(Struct, frozen=True):
     """An expression that waits to be evaluated. `bound`: the object itself, or one of the file's
     variables, is this promise, so that touching it evaluates it."""
 
@@ -57,8 +57,7 @@ class Promise:
     offset: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class RData(Document):
+class RData(Document, frozen=True, kw_only=True, eq=False):
     """What the file holds that R can evaluate. `names` are the symbols that compiled functions
     refer to, `functions` how many functions there are."""
 
@@ -156,8 +155,7 @@ class _Enough(Exception):
     """The budget of items is spent."""
 
 
-@dataclass
-class _Reader:
+class _Reader(Struct):
     """Each method reads one thing and returns how it would read as R code, shortened."""
 
     data: _Input

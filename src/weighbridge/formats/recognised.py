@@ -11,6 +11,7 @@ from typing import Final
 
 from weighbridge.core.document import Document
 from weighbridge.core.format import Format, Loading, Sample
+from weighbridge.core.regex import regex
 
 _MARSHALLED: Final = "its graph and operators were not read; it may hold code of its own"
 
@@ -121,7 +122,7 @@ def _tensorrt(sample: Sample) -> bool:
     return bool(_ENGINE.match(head))
 
 
-_ENGINE: Final = re.compile(rb"[fp]trt.{2}\0\0", re.DOTALL)
+_ENGINE: Final = regex(rb"[fp]trt.{2}\0\0", re.DOTALL)
 _COMPILED: Final = "compiled for {}; what it computes was not read: ask for the model it comes from"
 TENSORRT = _declare(
     "tensorrt",

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
+from msgspec import Struct
+from msgspec.structs import replace
 from packaging.utils import (
     InvalidSdistFilename,
     InvalidWheelFilename,
@@ -27,22 +28,23 @@ from weighbridge.core.fact import Firmness, IncludedFile, Installs, PackageIndex
 from weighbridge.core.finding import Gap, GapKind
 from weighbridge.core.format import Format, Limits, Loading
 from weighbridge.core.location import Location
+from weighbridge.core.regex import regex
 from weighbridge.core.tree import Blob
 from weighbridge.formats.text import Text, Written, file_name, read_text, text_kind
 
 SIZE_LIMIT: Final = 4 << 20
 LINES_LIMIT: Final = 100_000
 
-_NAME: Final = re.compile(r"([A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?)\s*(?:\[([^\]]*)\])?\s*")
-_CLAUSE: Final = re.compile(r"\s*(===|==|~=|!=|<=|>=|<|>)\s*([^\s,;()]+)\s*")
-_SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|file:")
-_OPTION: Final = re.compile(r"(--?[A-Za-z][\w-]*)(?:[= ]\s*(.*))?$", re.DOTALL)
-_HASH: Final = re.compile(r"--hash[= ]\s*([a-z0-9]+:[0-9a-fA-F]+)")
-_PER_LINE: Final = re.compile(
+_NAME: Final = regex(r"([A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?)\s*(?:\[([^\]]*)\])?\s*")
+_CLAUSE: Final = regex(r"\s*(===|==|~=|!=|<=|>=|<|>)\s*([^\s,;()]+)\s*")
+_SCHEME: Final = regex(r"[A-Za-z][A-Za-z0-9+.-]*://|file:")
+_OPTION: Final = regex(r"(--?[A-Za-z][\w-]*)(?:[= ]\s*(.*))?$", re.DOTALL)
+_HASH: Final = regex(r"--hash[= ]\s*([a-z0-9]+:[0-9a-fA-F]+)")
+_PER_LINE: Final = regex(
     r"\s--(?:hash|global-option|install-option|config-settings?)(?=[= ])", re.IGNORECASE
 )
-_VCS: Final = re.compile(r"(?:git|hg|svn|bzr)(?:\+|@|://)")
-_PATH: Final = re.compile(
+_VCS: Final = regex(r"(?:git|hg|svn|bzr)(?:\+|@|://)")
+_PATH: Final = regex(
     r"\.{0,2}[/\\]|~/|[A-Za-z]:\\|\.{1,2}$|[^\s@:;]*\.(?:whl|tar\.gz)$|[^\s@:;]+[/\\][^\s@:;]+\.zip$"
 )
 _SHORT: Final = {"-r": "--requirement", "-c": "--constraint", "-e": "--editable",
@@ -74,8 +76,7 @@ class Kind(StrEnum):
     """Nothing that pip takes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Requirement:
+class Requirement(Struct, frozen=True):
     """One logical line. `line` counts from 1, `text` is the line without its comment.
 
     `name` is the package's as it is written (empty where only the address tells), or the option's
@@ -100,8 +101,7 @@ class Requirement:
         return any(_pins(op, version) for op, version in self.specifier)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Requirements(Written):
+class Requirements(Written, frozen=True, kw_only=True, eq=False):
     """The lines in order, without the empty ones and the comments."""
 
     lines: tuple[Requirement, ...]
@@ -117,8 +117,8 @@ _INDEXES: Final = {
     "--index-url": "index", "--pypi-url": "index", "--extra-index-url": "extra",
     "--find-links": "find-links", "--trusted-host": "trusted-host", "--no-index": "no-index",
 }  # fmt: skip
-_COMMIT: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
-_DIGEST: Final = re.compile(r"[#&](?:sha256|sha384|sha512)=[0-9a-fA-F]{64,128}\b")
+_COMMIT: Final = regex(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_DIGEST: Final = regex(r"[#&](?:sha256|sha384|sha512)=[0-9a-fA-F]{64,128}\b")
 _TOLD: Final = 5
 HASHES: Final = 1_000
 """How many digests of one requirement are kept."""

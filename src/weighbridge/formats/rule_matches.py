@@ -5,13 +5,12 @@ Rules are never part of a target: whoever audits hands them over (`--rules`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from weighbridge.core.document import Document
 
 
-@dataclass(frozen=True, slots=True)
-class Pattern:
+class Pattern(Struct, frozen=True):
     """Where a pattern of a rule was found: its identifier, the first offset in bytes, how often
     (counted up to a limit), and the first bytes there."""
 
@@ -21,8 +20,7 @@ class Pattern:
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class RuleMatch:
+class RuleMatch(Struct, frozen=True):
     """A rule that matched: its name, the `file` that it came from (relative to the folder of
     rules), that file's sha256, its `meta` in order, its tags, and what it found."""
 
@@ -38,8 +36,7 @@ class RuleMatch:
         return next((value for name, value in self.meta if name == key), "")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class RuleMatches(Document):
+class RuleMatches(Document, frozen=True, kw_only=True, eq=False):
     """The rules that matched in the bytes that were `seen`."""
 
     matches: tuple[RuleMatch, ...]

@@ -7,16 +7,17 @@ reference implementation's. Tensor bytes are never read.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, Final
+
+from msgspec import Struct
 
 from weighbridge.core.document import Document, Malformed
 from weighbridge.core.fact import TensorEntry, Weights
 from weighbridge.core.finding import Gap
 from weighbridge.core.format import Format, Limits, Loading, Sample
 from weighbridge.core.location import Location
+from weighbridge.core.regex import regex
 from weighbridge.core.tree import Blob, Piece
 from weighbridge.formats.text import encodable
 
@@ -31,8 +32,7 @@ BITS: Final = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Tensor:
+class Tensor(Struct, frozen=True):
     """A tensor's entry: `start` and `end` in bytes from where the data begin."""
 
     name: str
@@ -42,8 +42,7 @@ class Tensor:
     end: int
 
 
-@dataclass(frozen=True, slots=True)
-class Flaw:
+class Flaw(Struct, frozen=True):
     """Something that the format forbids and that did not stop us from reading on."""
 
     kind: str
@@ -51,8 +50,7 @@ class Flaw:
     offset: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Safetensors(Document):
+class Safetensors(Document, frozen=True, kw_only=True, eq=False):
     """The header. `data` is the offset where tensor bytes begin."""
 
     tensors: tuple[Tensor, ...]
@@ -87,7 +85,7 @@ class Safetensors(Document):
             )
 
 
-_START: Final = re.compile(rb"\s*\{\s*(?:\"|\})")
+_START: Final = regex(rb"\s*\{\s*(?:\"|\})")
 
 
 def _sniff(sample: Sample) -> bool:

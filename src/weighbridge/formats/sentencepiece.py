@@ -5,7 +5,6 @@ Schema: `sentencepiece_model.proto` of https://github.com/google/sentencepiece (
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 from weighbridge.core.document import Document, Malformed
@@ -32,8 +31,7 @@ _MODEL: Final = Schema("ModelProto", {
 _PIECE_WIRES: Final = {1: BYTES, 2: FIXED32, 3: VARINT}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class SentencePiece(Document):
+class SentencePiece(Document, frozen=True, kw_only=True, eq=False):
     """`pieces` are the text and the kind of each entry, by its number; `maps` the compiled
     character maps that text goes through, by what they are (`normalizer`, `denormalizer`)."""
 

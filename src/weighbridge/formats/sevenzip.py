@@ -10,8 +10,9 @@ import lzma
 import struct
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any, Final
+
+from msgspec import Struct
 
 from weighbridge.core.document import Document, Malformed
 from weighbridge.core.finding import Gap, GapKind
@@ -36,16 +37,14 @@ _FILTERS: Final = {
 _WHOLE: Final = {b"\x04\x01\x08": "deflate", b"\x04\x02\x02": "bzip2"}
 
 
-@dataclass(frozen=True, slots=True)
-class Coder:
+class Coder(Struct, frozen=True):
     """A step of a folder: its method id and properties."""
 
     method: bytes
     properties: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Packed:
+class Packed(Struct, frozen=True):
     """A 7z folder: one compressed run of bytes that holds several members."""
 
     coders: tuple[Coder, ...]
@@ -54,8 +53,7 @@ class Packed:
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """A member: which folder it lies in, and where within it."""
 
     name: str
@@ -64,8 +62,7 @@ class Entry:
     size: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class SevenZip(Document):
+class SevenZip(Document, frozen=True, kw_only=True, eq=False):
     """The members and the folders that hold them."""
 
     blob: Blob

@@ -10,8 +10,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Final
+
+from msgspec import Struct, field
+
+from weighbridge.core.regex import regex
 
 LIMIT: Final = 1 << 20
 """How many characters of one script are read."""
@@ -19,13 +22,13 @@ COMMANDS: Final = 20_000
 """How many commands of one script are read."""
 DEPTH: Final = 16
 """How deep substitutions are followed; what is deeper stays text."""
-_PLAIN: Final = re.compile(r"[^\s'\"\\$`|&;<>()#]+|#")
-_QUOTED: Final = re.compile(r"[^\"\\$`]+")
-_NAME: Final = re.compile(r"[A-Za-z_]\w*|[0-9@*#?$!-]")
-_ASSIGNED: Final = re.compile(r"[A-Za-z_]\w*(?:\[[^\]]*\])?\+?=")
-_OPERATOR: Final = re.compile(r"&&|\|\||\|&|;;&|;;|;&|&>>|&>|<<<|<<-|<<|>>|>&|<&|<>|>\||[|&;<>()]")
-_EMPTY: Final = re.compile(r"[ \t]*\)")
-_DESCRIPTOR: Final = re.compile(r"(?:^|[\s)])\d$")
+_PLAIN: Final = regex(r"[^\s'\"\\$`|&;<>()#]+|#")
+_QUOTED: Final = regex(r"[^\"\\$`]+")
+_NAME: Final = regex(r"[A-Za-z_]\w*|[0-9@*#?$!-]")
+_ASSIGNED: Final = regex(r"[A-Za-z_]\w*(?:\[[^\]]*\])?\+?=")
+_OPERATOR: Final = regex(r"&&|\|\||\|&|;;&|;;|;&|&>>|&>|<<<|<<-|<<|>>|>&|<&|<>|>\||[|&;<>()]")
+_EMPTY: Final = regex(r"[ \t]*\)")
+_DESCRIPTOR: Final = regex(r"(?:^|[\s)])\d$")
 _REDIRECTS: Final = frozenset(("<", ">", ">>", ">&", "<&", "<>", ">|", "&>", "&>>", "<<<"))
 _RESERVED: Final = frozenset(
     (
@@ -47,8 +50,7 @@ _RESERVED: Final = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Word:
+class Word(Struct, frozen=True):
     """A word without its quotes, expansions as they are written.
 
     `variables` are the names that it expands, `inner` the scripts that it substitutes; `bare` where
@@ -62,16 +64,14 @@ class Word:
     bare: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Redirect:
+class Redirect(Struct, frozen=True):
     """A redirection; of a here-document `target` is the text itself."""
 
     operator: str
     target: Word
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(Struct, frozen=True):
     """A simple command. `piped`: it reads what the command before it writes."""
 
     words: tuple[Word, ...]
@@ -86,8 +86,7 @@ class Command:
         return tuple(w.text for w in self.words)
 
 
-@dataclass(frozen=True, slots=True)
-class Script:
+class Script(Struct, frozen=True):
     """The simple commands in the order in which they are written, those of every branch.
 
     `broken` is the line from which on it could not be told apart (an open quote), or 0.
@@ -116,8 +115,7 @@ def read(text: str, line: int = 1, escapes: bool = True) -> Script:
     return Script(script.commands, reader.broken)
 
 
-@dataclass
-class _Command:
+class _Command(Struct):
     """A command that is being read."""
 
     line: int
@@ -127,8 +125,7 @@ class _Command:
     redirects: list[Redirect] = field(default_factory=list)
 
 
-@dataclass
-class _Parts:
+class _Parts(Struct):
     """A word that is being read."""
 
     line: int
@@ -142,8 +139,7 @@ class _Parts:
         return Word(text, self.line, tuple(self.variables), tuple(self.inner), self.bare)
 
 
-@dataclass
-class _Reader:
+class _Reader(Struct):
     text: str
     line: int
     backticks: bool

@@ -14,7 +14,6 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, Final
 
@@ -23,6 +22,7 @@ from weighbridge.core.fact import Digested, Signature
 from weighbridge.core.finding import Gap, GapKind
 from weighbridge.core.format import Format, Limits, Loading, Sample
 from weighbridge.core.location import Location
+from weighbridge.core.regex import regex
 from weighbridge.core.tree import Blob
 
 BUNDLE_LIMIT: Final = 16 << 20
@@ -37,13 +37,12 @@ _BUNDLE: Final = b"application/vnd.dev.sigstore.bundle"
 _ENVELOPE: Final = (b'"payloadType"', b'"payload"', b'"signatures"')
 _BUNDLE_KEYS: Final = {"mediaType", "verificationMaterial", "dsseEnvelope", "messageSignature"}
 _ENVELOPE_KEYS: Final = {"payloadType", "payload", "signatures"}
-_HEX: Final = re.compile(r"(?:[0-9a-f]{2}){16,64}")
-_SHARD: Final = re.compile(r"(.+):(\d{1,18}):(\d{1,18})", re.DOTALL)
+_HEX: Final = regex(r"(?:[0-9a-f]{2}){16,64}")
+_SHARD: Final = regex(r"(.+):(\d{1,18}):(\d{1,18})", re.DOTALL)
 _SUFFIXES: Final = (".sigstore.json", ".sigstore", ".bundle", ".sig", ".json")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class SignatureBundle(Document):
+class SignatureBundle(Document, frozen=True, kw_only=True, eq=False):
     """A signature file. `signature` is None where it is too large to be read, which is a gap."""
 
     signature: Signature | None

@@ -7,10 +7,10 @@ import lzma
 import sys
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 import lz4.frame
+from msgspec import Struct, field
 
 from weighbridge.core.document import Malformed
 from weighbridge.core.tree import Blob, Siblings
@@ -123,8 +123,7 @@ OPENERS: Final[dict[str, Open]] = {
 }
 
 
-@dataclass(slots=True)
-class Inflated:
+class Inflated(Struct):
     """What a compressed stream holds, as a blob.
 
     Reads go forward; one that goes back begins anew, except within the first MiB. `expanded`

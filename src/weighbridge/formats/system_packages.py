@@ -5,27 +5,27 @@ Sources: deb-control(5), dpkg(1) and os-release(5); https://wiki.alpinelinux.org
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from weighbridge.core.document import Document, Malformed
 from weighbridge.core.fact import Firmness, Installs, OperatingSystem, Requirement
 from weighbridge.core.format import Format, Limits, Loading
 from weighbridge.core.location import Location
+from weighbridge.core.regex import regex
 from weighbridge.core.tree import Blob
 from weighbridge.formats.text import Written, read_text, text_kind
 
 SIZE_LIMIT: Final = 64 << 20
 PACKAGES: Final = 50_000
 RELEASE_LIMIT: Final = 64 << 10
-_SOURCE: Final = re.compile(r"(\S+)(?:\s+\((\S+)\))?")
-_SETTING: Final = re.compile(r"([A-Z][A-Z0-9_]*)=(?:\"([^\"\n]*)\"|'([^'\n]*)'|([^\s\"']*))\s*")
+_SOURCE: Final = regex(r"(\S+)(?:\s+\((\S+)\))?")
+_SETTING: Final = regex(r"([A-Z][A-Z0-9_]*)=(?:\"([^\"\n]*)\"|'([^'\n]*)'|([^\s\"']*))\s*")
 
 
-@dataclass(frozen=True, slots=True)
-class Package:
+class Package(Struct, frozen=True):
     """An installed package, the line that names it, and the source package and version that it was
     built from (empty where those are its own)."""
 
@@ -35,8 +35,7 @@ class Package:
     built_from: tuple[str, str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class SystemPackages(Written):
+class SystemPackages(Written, frozen=True, kw_only=True, eq=False):
     """What is installed; `ecosystem` is `Debian` (and what is made from it) or `Alpine`."""
 
     ecosystem: str
@@ -111,8 +110,7 @@ SYSTEM_PACKAGES = Format(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class OsRelease(Written):
+class OsRelease(Written, frozen=True, kw_only=True, eq=False):
     """The settings of an `os-release`."""
 
     settings: dict[str, str]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from weighbridge.core.document import Document, Malformed
 from weighbridge.core.fact import Whiteouts
@@ -22,8 +23,7 @@ LONG_NAME, LONG_LINK, PAX, PAX_GLOBAL, SPARSE = b"L", b"K", b"x", b"g", b"S"
 DEVICES: Final = (b"3", b"4", b"6")
 
 
-@dataclass(frozen=True, slots=True)
-class TarMember:
+class TarMember(Struct, frozen=True):
     """A member: its type letter, where its data stand, what a link points to."""
 
     name: str
@@ -33,8 +33,7 @@ class TarMember:
     link: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Tar(Document):
+class Tar(Document, frozen=True, kw_only=True, eq=False):
     """The members in order."""
 
     blob: Blob

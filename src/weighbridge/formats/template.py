@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from jinja2 import nodes
 
 from weighbridge.core.document import Document, Malformed
@@ -15,8 +13,7 @@ from weighbridge.formats.jinja import LIMIT, LOOSE, ROLE, parse
 from weighbridge.formats.text import text_kind
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Template(Document):
+class Template(Document, frozen=True, kw_only=True, eq=False):
     """A template. `tree` is None where Jinja does not take it, which is a gap.
 
     `declared`: the place where it was found is one that loaders take templates from.

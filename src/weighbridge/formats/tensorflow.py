@@ -8,10 +8,10 @@ them; tensors' bytes stay where they are.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
+from msgspec import Struct
 
 from weighbridge.core.document import GraphDocument
 from weighbridge.core.finding import Gap, GapKind
@@ -33,15 +33,13 @@ Place = tuple[int, int]
 """Where bytes stand: `(start, end)` in bytes of the document's `blob`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
+class Text(Struct, frozen=True):
     """A string."""
 
     place: Place
 
 
-@dataclass(frozen=True, slots=True)
-class Type:
+class Type(Struct, frozen=True):
     """A tensor type (see `tensorflow_schema.TYPES`); references to variables are 100 higher."""
 
     number: int
@@ -53,15 +51,13 @@ class Type:
         return f"{name} reference" if self.number > 100 else name
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
+class Shape(Struct, frozen=True):
     """Sizes of the dimensions, -1 where one is not said; None where their number is not."""
 
     sizes: tuple[int, ...] | None
 
 
-@dataclass(frozen=True, slots=True)
-class Tensor:
+class Tensor(Struct, frozen=True):
     """A constant. `place` is its message, `raw` its bytes where they stand as such; otherwise its
     values stand in the message as numbers or strings (`tensorflow_schema.WRITTEN_TENSOR` reads
     them)."""
@@ -72,23 +68,20 @@ class Tensor:
     raw: Place | None
 
 
-@dataclass(frozen=True, slots=True)
-class Parameter:
+class Parameter(Struct, frozen=True):
     """A value that the function around it is given as its own attribute of this name."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(Struct, frozen=True):
     """A function, by its name in the library or that of an operator, and its attributes."""
 
     function: str
     attributes: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
+class Node(Struct, frozen=True):
     """A step of the computation.
 
     `inputs` are `node`, `node:2` or, inside functions, `node:output:0` or the name of an argument;
@@ -119,8 +112,7 @@ def _called(value: Any) -> Iterator[str]:
             waiting += value
 
 
-@dataclass(frozen=True, slots=True)
-class Argument:
+class Argument(Struct, frozen=True):
     """What a function takes or gives: its type, or the attribute that says it."""
 
     name: str
@@ -128,8 +120,7 @@ class Argument:
     type_attribute: str
 
 
-@dataclass(frozen=True, slots=True)
-class Function:
+class Function(Struct, frozen=True):
     """A function of the library. `returns` leads from its outputs to values of its body,
     `always` are the nodes that it runs whether or not an output needs them."""
 
@@ -142,8 +133,7 @@ class Function:
     attributes: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Port:
+class Port(Struct, frozen=True):
     """An input or output of a signature: the tensors of the graph (several where it is sparse or
     of several parts), their type and shape."""
 
@@ -152,8 +142,7 @@ class Port:
     shape: Shape
 
 
-@dataclass(frozen=True, slots=True)
-class Signature:
+class Signature(Struct, frozen=True):
     """How a model is asked: named inputs and outputs."""
 
     name: str
@@ -162,16 +151,14 @@ class Signature:
     outputs: Mapping[str, Port]
 
 
-@dataclass(frozen=True, slots=True)
-class Asset:
+class Asset(Struct, frozen=True):
     """A file in the folder `assets` and the tensor that is given its path on loading."""
 
     filename: str
     tensor: str
 
 
-@dataclass(frozen=True, slots=True)
-class Saver:
+class Saver(Struct, frozen=True):
     """What saves and restores variables: a tensor for the file's name, and two operations."""
 
     filename: str
@@ -179,8 +166,7 @@ class Saver:
     restore: str
 
 
-@dataclass(frozen=True, slots=True)
-class SavedObject:
+class SavedObject(Struct, frozen=True):
     """An object that loading builds anew. `kind` is the field it stands in (`user_object`,
     `variable`, `function` …), `name` what it is called there, `children` lead to other objects by
     name, `functions` are its concrete functions, `savers` the objects of its functions that save
@@ -197,8 +183,7 @@ class SavedObject:
     metadata: Place | None
 
 
-@dataclass(frozen=True, slots=True)
-class MetaGraph:
+class MetaGraph(Struct, frozen=True):
     """A graph and how it is used. `on_load` are operations that loading runs, `queues` those that
     threads run from then on; `bound` names the objects that a concrete function is given."""
 
@@ -222,8 +207,7 @@ class MetaGraph:
             yield name, function.nodes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class TensorFlow(GraphDocument):
+class TensorFlow(GraphDocument, frozen=True, kw_only=True, eq=False):
     """The graphs of a file. Places are in bytes of `blob`, which is not the file itself where that
     is written as text. `flaws` are what no writer of TensorFlow's leaves behind. Constants without
     values are nothing but zeros, or they are `elsewhere`: in other files."""

@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from weighbridge.core.document import Document, Malformed
 from weighbridge.core.finding import Gap, GapKind
 from weighbridge.core.format import Format, Limits, Loading, Sample
 from weighbridge.core.location import Location
+from weighbridge.core.regex import regex
 from weighbridge.core.tree import Blob, Held, Reference
 from weighbridge.formats import tensorflow_schema as schema
 from weighbridge.formats.protobuf import Wire
@@ -29,8 +31,7 @@ ENTRIES_LIMIT: Final = 2_000_000
 STATE_LIMIT: Final = 4 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class Saved:
+class Saved(Struct, frozen=True):
     """A tensor of a checkpoint: where it begins in its shard and how long it is, in bytes. One that
     was saved in slices is listed without bytes of its own, and its slices beside it."""
 
@@ -42,8 +43,7 @@ class Saved:
     size: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Checkpoint(Document):
+class Checkpoint(Document, frozen=True, kw_only=True, eq=False):
     """An index. `prefix` is the name that the shards begin with, `shards` their number;
     `big_endian` says how the tensors' numbers are written."""
 
@@ -185,17 +185,16 @@ CHECKPOINT = Format(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class CheckpointState(Document):
+class CheckpointState(Document, frozen=True, kw_only=True, eq=False):
     """The file `checkpoint`: the paths of the checkpoints of a folder, the newest one first."""
 
     paths: tuple[str, ...]
 
 
-_PATH: Final = re.compile(
+_PATH: Final = regex(
     rb'^(?:all_)?model_checkpoint_paths?\s*:\s*"((?:[^"\\\n]|\\.)*)"', re.MULTILINE
 )
-_BEGINS: Final = re.compile(rb'\s*(?:all_)?model_checkpoint_paths?\s*:\s*"')
+_BEGINS: Final = regex(rb'\s*(?:all_)?model_checkpoint_paths?\s*:\s*"')
 
 
 def _parse_state(blob: Blob, where: Location, limits: Limits) -> CheckpointState:

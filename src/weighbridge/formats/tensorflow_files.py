@@ -9,16 +9,18 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any, Final
 
 import msgspec
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from weighbridge.core.document import Malformed
 from weighbridge.core.finding import Gap, GapKind
 from weighbridge.core.format import Format, Limits, Loading, Sample
 from weighbridge.core.location import Location
+from weighbridge.core.regex import regex
 from weighbridge.core.tree import Blob, Held
 from weighbridge.formats import tensorflow_schema as schema
 from weighbridge.formats.protobuf import BYTES, Message, Schema, Wire
@@ -49,8 +51,7 @@ WRITTEN_LIMIT: Final = 16 << 20
 """How large a graph may be that is written as text or JSON, in bytes."""
 
 
-@dataclass
-class _Builder:
+class _Builder(Struct):
     """Turns messages into what they mean, and notes what contradicts itself."""
 
     flaws: list[tuple[str, str]] = field(default_factory=list)
@@ -297,8 +298,8 @@ def _tensor(message: Message) -> Tensor:
     return Tensor(Type(message.get("dtype", 0)), shape, message[""], raw)
 
 
-_NODE_NAME: Final = re.compile(rb"[A-Za-z0-9._][\w>./\\-]{0,999}")
-_OP_NAME: Final = re.compile(rb"[A-Za-z_][\w>./-]{0,299}")
+_NODE_NAME: Final = regex(rb"[A-Za-z0-9._][\w>./\\-]{0,999}")
+_OP_NAME: Final = regex(rb"[A-Za-z_][\w>./-]{0,299}")
 
 
 def _is_node(wire: Wire, start: int, end: int, counter: Iterator[int]) -> bool:
@@ -383,16 +384,16 @@ def _parse(schema_: Schema) -> Callable[[Blob, Location, Limits], TensorFlow]:
 
 _FULLER: Final = {schema.TENSOR: schema.WRITTEN_TENSOR}
 _WRITTEN: Final[tuple[tuple[re.Pattern[bytes], Schema], ...]] = (
-    (re.compile(rb"\s*(?:saved_model_schema_version\s*:|meta_graphs\s*[:{<])"), schema.SAVED_MODEL),
+    (regex(rb"\s*(?:saved_model_schema_version\s*:|meta_graphs\s*[:{<])"), schema.SAVED_MODEL),
     (
-        re.compile(
+        regex(
             rb"\s*(?:meta_info|graph|saver|collection|signature|asset_file|object_graph)_def"
             rb"\s*:?\s*[{<]"
         ),
         schema.META_GRAPH,
     ),
     (
-        re.compile(
+        regex(
             rb"\s*(?:node\s*:?\s*[{<]\s*(?:name|op|input|device|attr)\s*[:{<]"
             rb"|library\s*:?\s*[{<]\s*(?:function|gradient)\s*[:{<]"
             rb"|versions\s*:?\s*[{<]\s*(?:producer|min_consumer)\s*:)"

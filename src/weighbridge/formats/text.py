@@ -10,17 +10,18 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from weighbridge.core.document import Document, GraphDocument, Malformed
 from weighbridge.core.fact import ImageLayers, Installs, Settings, SpecialTokens
 from weighbridge.core.finding import Gap, GapKind
 from weighbridge.core.format import Format, Limits, Loading, Sample
 from weighbridge.core.location import Location, within
+from weighbridge.core.regex import regex
 from weighbridge.core.tree import Blob, Held, Reference
 from weighbridge.formats import jinja, tfjs
 from weighbridge.formats.conda_installed import installed
@@ -48,66 +49,63 @@ _NAMED: Final = {
 }  # fmt: skip
 """Files that say what is to be installed are told by their names: their tools look at nothing
 else."""
-_YAML_KEYS: Final = re.compile(rb"^[ -]*[\"']?_target_[\"']? *:|!!python/|^flavors:", re.MULTILINE)
+_YAML_KEYS: Final = regex(rb"^[ -]*[\"']?_target_[\"']? *:|!!python/|^flavors:", re.MULTILINE)
 """What a configuration says that makes a reader act, whatever its name."""
 SETTINGS_LIMIT: Final = 4 << 20
 SETTINGS_VALUES: Final = 50_000
 TEXT_KEPT: Final = 256 << 10
 """How many characters of one value are told to the questions that go across files."""
-_REQUIREMENTS: Final = re.compile(
+_REQUIREMENTS: Final = regex(
     r".*[/:](?:[\w.-]*(?:requirements|constraints)[\w.-]*\.(?:txt|in)|requirements/[\w.-]+\.(?:txt|in))"
 )
-_EXPLICIT: Final = re.compile(rb"^@EXPLICIT\s*$", re.MULTILINE)
-_LIGHTGBM: Final = re.compile(rb"(?:\xef\xbb\xbf)?tree\r?\n(?:version=v|num_class=)")
-_MODEL: Final = re.compile(rb'\s*\{\s*"(?:learner|version|base_code|nodes)"\s*:\s*[\[{]')
+_EXPLICIT: Final = regex(rb"^@EXPLICIT\s*$", re.MULTILINE)
+_LIGHTGBM: Final = regex(rb"(?:\xef\xbb\xbf)?tree\r?\n(?:version=v|num_class=)")
+_MODEL: Final = regex(rb'\s*\{\s*"(?:learner|version|base_code|nodes)"\s*:\s*[\[{]')
 """How JSON of XGBoost, PaddlePaddle and MXNet begins."""
-_NCNN: Final = re.compile(rb"7767517\r?\n\d{1,7} \d{1,7}\r?\n")
-_LAYER: Final = re.compile(rb"^\s*layers?\s*:?\s*\{", re.MULTILINE)
-_TYPED: Final = re.compile(rb"\btype\s*:\s*[\"'A-Z][^{}]*\b(?:top|bottom)\s*:|"
+_NCNN: Final = regex(rb"7767517\r?\n\d{1,7} \d{1,7}\r?\n")
+_LAYER: Final = regex(rb"^\s*layers?\s*:?\s*\{", re.MULTILINE)
+_TYPED: Final = regex(rb"\btype\s*:\s*[\"'A-Z][^{}]*\b(?:top|bottom)\s*:|"
                            rb"\b(?:top|bottom)\s*:[^{}]*\btype\s*:\s*[\"'A-Z]")  # fmt: skip
 TEMPLATES: Final = 5_000
 """How many templates of one file are handed out."""
-_IMAGE: Final = re.compile(
+_IMAGE: Final = regex(
     r".*/(?:(?:dockerfile|containerfile)(?:[._-][\w.-]*)?|[\w.-]+\.(?:dockerfile|containerfile))"
     r"(?<!\.jinja)(?<!\.jinja2)(?<!\.j2)(?<!\.tmpl)(?<!\.template)(?<!\.md)(?<!ignore)"
 )
-_SYSTEM: Final = re.compile(
+_SYSTEM: Final = regex(
     r"(?:/|:)(?:var/lib/dpkg/status(?:\.d/[^/]+(?<!\.md5sums))?|(?:usr/)?lib/apk/db/installed)$"
 )
-_RELEASE: Final = re.compile(r"(?:/|:)(?:etc|usr/lib)/os-release$")
-_STANZA: Final = re.compile(rb"^(?:Package|P):[ \t]*\S", re.MULTILINE)
-_PACKAGE: Final = re.compile(r"\.dist-info/metadata$|/pkg-info$")
-_FROM: Final = re.compile(rb"\s*(?:#[^\n]*\n\s*)*(?:FROM|ARG)\s", re.IGNORECASE)
-_WORKFLOW: Final = re.compile(r"(?:.*/)?\.github/workflows/[^/]+\.ya?ml", re.IGNORECASE)
-_ACTION: Final = re.compile(r"(?:.*/)?action\.ya?ml", re.IGNORECASE)
-_NOTEBOOK: Final = re.compile(rb'"cell_type"\s*:\s*"(?:code|markdown|raw|heading)"')
-_RUNS: Final = re.compile(rb"^runs[ \t]*:", re.MULTILINE)
+_RELEASE: Final = regex(r"(?:/|:)(?:etc|usr/lib)/os-release$")
+_STANZA: Final = regex(rb"^(?:Package|P):[ \t]*\S", re.MULTILINE)
+_PACKAGE: Final = regex(r"\.dist-info/metadata$|/pkg-info$")
+_FROM: Final = regex(rb"\s*(?:#[^\n]*\n\s*)*(?:FROM|ARG)\s", re.IGNORECASE)
+_WORKFLOW: Final = regex(r"(?:.*/)?\.github/workflows/[^/]+\.ya?ml", re.IGNORECASE)
+_ACTION: Final = regex(r"(?:.*/)?action\.ya?ml", re.IGNORECASE)
+_NOTEBOOK: Final = regex(rb'"cell_type"\s*:\s*"(?:code|markdown|raw|heading)"')
+_RUNS: Final = regex(rb"^runs[ \t]*:", re.MULTILINE)
 _CONTROL: Final = bytes(range(9)) + b"\x0b\x0e\x0f" + bytes(range(16, 27)) + b"\x1c\x1d\x1e\x1f"
 _FIRST: Final = bytes(b for b in range(256) if b not in _CONTROL and not 0x80 <= b < 0xC2)
 """What a text can begin with."""
 _BOMS: Final = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16"),
                 (codecs.BOM_UTF16_BE, "utf-16"))  # fmt: skip
-_PYTHON: Final = re.compile(
+_PYTHON: Final = regex(
     rb"^(?:from [\w.]+ import |import \w|def \w+\(|class \w+[(:]|async def |@\w+)", re.MULTILINE
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Written(Document):
+class Written(Document, frozen=True, kw_only=True, eq=False):
     """Anything that is text, for what is looked for in all of it."""
 
     blob: Blob
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Text(Written):
+class Text(Written, frozen=True, kw_only=True, eq=False):
     """A text file."""
 
     encoding: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Configuration(Written):
+class Configuration(Written, frozen=True, kw_only=True, eq=False):
     """Values that a program reads from text, for the checks that ask what they make it do."""
 
     def roots(self) -> Iterator[tuple[str, Any]]:
@@ -154,8 +152,7 @@ def _mappings(document: Configuration) -> tuple[dict[Any, Any], ...]:
     return tuple(mappings(document.values()))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Json(Configuration):
+class Json(Configuration, frozen=True, kw_only=True, eq=False):
     """A JSON file and what it holds.
 
     `shadowed` are the values that a later one under the same key hides from most readers.
@@ -202,8 +199,7 @@ class Json(Configuration):
                 yield Reference(at=self.where, path=path)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class KerasModel(Json, GraphDocument):
+class KerasModel(Json, GraphDocument, frozen=True, kw_only=True, eq=False):
     """The configuration of a Keras model: what its layers are, and how they are joined."""
 
 
@@ -281,15 +277,13 @@ def _may_hold(item: Any) -> bool:
     return isinstance(item, dict) or (isinstance(item, str) and "{" in item)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Source(Written):
+class Source(Written, frozen=True, kw_only=True, eq=False):
     """Program text: what language, for the checks of code that come along."""
 
     language: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Empty(Document):
+class Empty(Document, frozen=True, kw_only=True, eq=False):
     """A file without bytes."""
 
 

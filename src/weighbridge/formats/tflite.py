@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
+
+from msgspec import Struct
 
 from weighbridge.core.document import GraphDocument, Malformed
 from weighbridge.core.finding import Gap
@@ -121,16 +122,14 @@ _CALLS: Final = {16: 1, 92: 2, 93: 2, 103: 1}
 _COMPOSITE: Final = 21
 
 
-@dataclass(frozen=True, slots=True)
-class Buffer:
+class Buffer(Struct, frozen=True):
     """Where a tensor's values stand, in bytes from the file's beginning; `size` 0: nowhere."""
 
     start: int
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class Tensor:
+class Tensor(Struct, frozen=True):
     """A tensor of a subgraph. `buffer` is the number of the buffer with its values (0: computed),
     `external` that of an entry about another file (0: none). `signature` is the shape with -1 for
     what may change. `scales` and `zeros` are where and how many the numbers are that quantisation
@@ -149,8 +148,7 @@ class Tensor:
     sparse: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Operator:
+class Operator(Struct, frozen=True):
     """A step of the computation. `name` is a built-in's or, where `custom`, what a program must
     register; `inputs` and `outputs` are numbers of tensors (-1: left out), `calls` numbers of
     subgraphs; `options` is where a custom operator's own bytes stand, `attributes` are those of a
@@ -165,8 +163,7 @@ class Operator:
     attributes: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Subgraph:
+class Subgraph(Struct, frozen=True):
     """A computation; the first one of a model is its main one."""
 
     name: str
@@ -176,16 +173,14 @@ class Subgraph:
     operators: tuple[Operator, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Flaw:
+class Flaw(Struct, frozen=True):
     """Something that the schema forbids; `kind` names the rule."""
 
     kind: str
     message: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Tflite(GraphDocument):
+class Tflite(GraphDocument, frozen=True, kw_only=True, eq=False):
     """The model. `metadata` are names and the numbers of buffers; `files` the other files that
     tensors' values are said to be in."""
 

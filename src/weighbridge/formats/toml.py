@@ -6,16 +6,17 @@ line is found again in the text.
 
 from __future__ import annotations
 
-import re
 import tomllib
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from typing import Any, Final
+
+from msgspec.structs import replace
 
 from weighbridge.core.document import Document
 from weighbridge.core.fact import Installs
 from weighbridge.core.format import Format, Limits, Loading
 from weighbridge.core.location import Location
+from weighbridge.core.regex import regex
 from weighbridge.core.tree import Blob
 from weighbridge.formats import locks, project
 from weighbridge.formats.text import Written, file_name, read_text, text_kind
@@ -23,11 +24,10 @@ from weighbridge.formats.text import Written, file_name, read_text, text_kind
 SIZE_LIMIT: Final = 16 << 20
 PARTS_LIMIT: Final = 100
 """Of a dotted key: the library takes the square of their number to read it."""
-_KEYS: Final = re.compile(rb"[\w.\- \t]{200,}")
+_KEYS: Final = regex(rb"[\w.\- \t]{200,}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Toml(Written):
+class Toml(Written, frozen=True, kw_only=True, eq=False):
     """A TOML file: its values and text. `broken` says why it could not be read, if it could not."""
 
     value: dict[str, Any]
@@ -48,7 +48,7 @@ class Toml(Written):
             yield found
 
 
-_PYLOCK: Final = re.compile(r"pylock(?:\.[\w-]+)?\.toml")
+_PYLOCK: Final = regex(r"pylock(?:\.[\w-]+)?\.toml")
 _READERS: Final = {
     "pyproject.toml": project.pyproject,
     "uv.toml": project.uv_settings,

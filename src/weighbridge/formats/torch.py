@@ -9,21 +9,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 from typing import Final
 
 from weighbridge.core.document import Document
 from weighbridge.core.finding import Gap, GapKind
 from weighbridge.core.format import Format, Limits, Loading, Sample
 from weighbridge.core.location import Location
+from weighbridge.core.regex import regex
 from weighbridge.core.tree import Blob, Piece
 
-_STORAGE: Final = re.compile(
+_STORAGE: Final = regex(
     r"(.*/)?(?:data|constants|xl_model_weights|tensors|weights)"
     r"/(?:weight_|tensor_)?\d+(?:\.storage)?$"
 )
-_CODE: Final = re.compile(r"(.*/)?code/.*\.py$")
-_NOTE: Final = re.compile(
+_CODE: Final = regex(r"(.*/)?code/.*\.py$")
+_NOTE: Final = regex(
     r"(.*/)?(?:version|byteorder|\.format_version|\.storage_alignment|\.data/serialization_id"
     r"|archive_format|archive_version)$"
 )
@@ -53,14 +53,14 @@ def role(path: str, members: Collection[str]) -> str:
     return ""
 
 
-_OTHER: Final = re.compile(
+_OTHER: Final = regex(
     rb"\x80[\x00-\x05]|[(\]}cI]|PK|\x1f\x8b|BZh|\xfd7z|7z|Rar!|\x7fELF|MZ|\xca\xfe|\xcf\xfa|\x28\xb5"
     rb"|\x04\x22\x4d|\x93NUMPY|\x89|GGUF|\xe3|c\x00|\x78[\x01\x5e\x9c\xda]|#!|\x5d\x00"
 )
 _OFFSETS: Final = 257
 
 
-_NOTED: Final = re.compile(rb"(?:little|big|[0-9]{1,40})\n?")
+_NOTED: Final = regex(rb"(?:little|big|[0-9]{1,40})\n?")
 
 
 NOTED_LIMIT: Final = 264
@@ -76,11 +76,10 @@ def is_plainly_raw(role: str, head: bytes) -> bool:
 
 
 STARTS_KEPT: Final = 2_000
-_START: Final = re.compile(rb"\x80[\x02-\x05](?=[\x95c\x8c(}\]XK\x8aUM])")
+_START: Final = regex(rb"\x80[\x02-\x05](?=[\x95c\x8c(}\]XK\x8aUM])")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class TorchTarPart(Document):
+class TorchTarPart(Document, frozen=True, kw_only=True, eq=False):
     """`storages` or `tensors` of the tar layout: pickles with raw tensor bytes between them."""
 
     blob: Blob

@@ -8,8 +8,9 @@ does.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from weighbridge.core.document import Document, Malformed
 from weighbridge.core.format import Format, Limits, Loading, Sample
@@ -22,8 +23,7 @@ NAME: Final = "bytecode.pkl"
 FUNCTIONS: Final = 50_000
 
 
-@dataclass(frozen=True, slots=True)
-class Function:
+class Function(Struct, frozen=True):
     """A function: `operators` as `namespace::name` with their overload, `types` that it makes."""
 
     name: str
@@ -31,8 +31,7 @@ class Function:
     types: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class MobileBytecode(Document):
+class MobileBytecode(Document, frozen=True, kw_only=True, eq=False):
     """The functions of the archive."""
 
     version: int

@@ -7,7 +7,6 @@ storages are members. The pickle is followed on symbols, as everywhere; nothing 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
@@ -15,6 +14,7 @@ from weighbridge.core.document import Malformed
 from weighbridge.core.fact import TensorEntry
 from weighbridge.core.format import Limits
 from weighbridge.core.location import Location
+from weighbridge.core.regex import regex
 from weighbridge.core.tree import Blob
 from weighbridge.formats.npy import NPY, Npy
 from weighbridge.formats.pickle_machine import Machine, Run
@@ -201,5 +201,5 @@ def arrays(members: Mapping[str, Member]) -> Iterator[TensorEntry]:
         )
 
 
-ROOT: Final = re.compile(r"((?:[^/]+/)?)data\.pkl")
+ROOT: Final = regex(r"((?:[^/]+/)?)data\.pkl")
 """The pickle of a torch archive, and the folder that everything in it is in."""

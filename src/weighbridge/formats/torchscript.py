@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import ast
 import re
-from dataclasses import dataclass
 from typing import Final
 
 from weighbridge.core.document import GraphDocument, Malformed
 from weighbridge.core.format import Format, Limits, Loading, Sample
 from weighbridge.core.location import Location
+from weighbridge.core.regex import regex
 from weighbridge.core.tree import Blob
 from weighbridge.formats.pickle_machine import Machine
 from weighbridge.formats.pickle_values import Value
@@ -25,12 +25,11 @@ DIRECTORY_READ: Final = 16 << 20
 PICKLE_LIMIT: Final = 16 << 20
 SOURCES_LIMIT: Final = 16 << 20
 """How many bytes of code are parsed of one archive."""
-_CODE: Final = re.compile(rb"PK\x01\x02.{42}(?:[^/\0]{1,200}/)?code/__torch__(?:\.py|/)", re.DOTALL)
-_ROOT: Final = re.compile(r"((?:[^/]+/)?)code/__torch__(?:\.py$|/)")
+_CODE: Final = regex(rb"PK\x01\x02.{42}(?:[^/\0]{1,200}/)?code/__torch__(?:\.py|/)", re.DOTALL)
+_ROOT: Final = regex(r"((?:[^/]+/)?)code/__torch__(?:\.py$|/)")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class TorchScript(GraphDocument):
+class TorchScript(GraphDocument, frozen=True, kw_only=True, eq=False):
     """The archive; `root` is the folder in it that everything stands in."""
 
     archive: Zip

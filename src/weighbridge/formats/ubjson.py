@@ -10,8 +10,9 @@ import struct
 import sys
 from array import array
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, Final
+
+from msgspec import Struct
 
 from weighbridge.core.document import Document, Malformed
 from weighbridge.core.finding import Gap, GapKind
@@ -28,8 +29,7 @@ _CONSTANTS: Final = {"Z": None, "T": True, "F": False}
 _VALUES: Final = frozenset("ZTFiUIlLdDCSH[{")
 
 
-@dataclass(frozen=True, slots=True)
-class Numbers:
+class Numbers(Struct, frozen=True):
     """An array of numbers of one type (`code` as in `struct`), from byte `start` on."""
 
     blob: Blob
@@ -52,8 +52,7 @@ class Numbers:
         return made
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Ubjson(Document):
+class Ubjson(Document, frozen=True, kw_only=True, eq=False):
     """The value, as JSON's; long arrays of numbers are `Numbers`. `end` is where it ends."""
 
     value: Any

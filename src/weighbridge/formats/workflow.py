@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, Final, TypeVar
+
+from msgspec import Struct
 
 from weighbridge.core.document import Document, Malformed
 from weighbridge.core.fact import Automation
 from weighbridge.core.format import Format, Limits, Loading
 from weighbridge.core.location import Location
+from weighbridge.core.regex import regex
 from weighbridge.core.tree import Blob
 from weighbridge.core.workflow import Job, Step, Trigger
 from weighbridge.formats.text import Written, is_action_path, read_text, text_kind
@@ -27,12 +29,11 @@ VALUES: Final = 5_000
 """How many values one mapping or list of a workflow may have."""
 TEXT: Final = 1 << 20
 """How many characters all texts of a workflow may have, each as often as an alias repeats it."""
-_SILENCE: Final = re.compile(r"\b(?:zizmor: ?ignore|poutine: ?ignore|nosemgrep)", re.IGNORECASE)
+_SILENCE: Final = regex(r"\b(?:zizmor: ?ignore|poutine: ?ignore|nosemgrep)", re.IGNORECASE)
 COMMENTS: Final = 200
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Workflow(Written):
+class Workflow(Written, frozen=True, kw_only=True, eq=False):
     """A workflow or an action, with what it says."""
 
     automation: Automation
@@ -79,8 +80,7 @@ def _parse(blob: Blob, where: Location, limits: Limits) -> Document:
     )
 
 
-@dataclass
-class _Reader:
+class _Reader(Struct):
     """Turns composed values into the nouns. What has a wrong shape is taken as far as it goes."""
 
     lines: dict[int, int]

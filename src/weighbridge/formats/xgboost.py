@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import struct
 from array import array
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from weighbridge.core.document import Document, Malformed
 from weighbridge.core.finding import Gap, GapKind
@@ -29,8 +30,7 @@ NAME_LIMIT: Final = 1_000
 TREES_LIMIT: Final = 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class BinaryTree:
+class BinaryTree(Struct, frozen=True):
     """A tree: the numbers of each node's children (-1: a leaf) and of the feature it asks."""
 
     left: tuple[int, ...]
@@ -38,8 +38,7 @@ class BinaryTree:
     features: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class XgboostBinary(Document):
+class XgboostBinary(Document, frozen=True, kw_only=True, eq=False):
     """The model. `features` is how many features it was trained on (0: not said)."""
 
     objective: str

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Final
 from xml.parsers import expat
+
+from msgspec import Struct, field
 
 from weighbridge.core.document import Document, Malformed
 from weighbridge.core.finding import Gap, GapKind
 from weighbridge.core.format import Format, Limits, Loading, Sample
 from weighbridge.core.location import Location
+from weighbridge.core.regex import regex
 from weighbridge.core.tree import Blob, Reference
 
 SIZE_LIMIT: Final = 128 << 20
@@ -26,11 +28,11 @@ DEPTH_LIMIT: Final = 2_000
 ELEMENTS_KEPT: Final = 40_000
 ENTITIES_KEPT: Final = 1_000
 VALUE_KEPT: Final = 500
-_START: Final = re.compile(
+_START: Final = regex(
     rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[\s?]|<!DOCTYPE\s+(?!html\b)[\w:]|<(?:PMML|net|CustomLayer)[\s>])",
     re.IGNORECASE,
 )
-_WIDE: Final = re.compile(rb"\xff\xfe<\0\?\0x\0m\0l\0|\xfe\xff\0<\0\?\0x\0m\0l")
+_WIDE: Final = regex(rb"\xff\xfe<\0\?\0x\0m\0l\0|\xfe\xff\0<\0\?\0x\0m\0l")
 _LOOKED_AT: Final = {
     "net": frozenset({"net", "layer", "data"}),
     "PMML": frozenset({"PMML", "Apply", "DefineFunction", "Extension"}),
@@ -39,8 +41,7 @@ _LOOKED_AT: Final = {
 """Which elements are kept, for each root that a check asks about."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entity:
+class Entity(Struct, frozen=True):
     """A declared entity. `expands` is how many characters it comes to in the end, `address` where
     an external one is to be had, `parameter` whether it is one of the document type's own."""
 
@@ -52,8 +53,7 @@ class Entity:
     line: int
 
 
-@dataclass(frozen=True, slots=True)
-class Element:
+class Element(Struct, frozen=True):
     """An element that a check may ask for, with its attributes."""
 
     name: str
@@ -61,8 +61,7 @@ class Element:
     line: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Xml(Document):
+class Xml(Document, frozen=True, kw_only=True, eq=False):
     """`root` is the first element's name, `doctype` the address of its document type, if any."""
 
     root: str
@@ -90,8 +89,7 @@ class Xml(Document):
                     )
 
 
-@dataclass
-class _Reader:
+class _Reader(Struct, dict=True):
     root: str = ""
     doctype: str = ""
     depth: int = 0
@@ -163,8 +161,8 @@ class _Reader:
             self.instructions.append(f"{target} {data}"[:VALUE_KEPT])
 
 
-_COUNT: Final = re.compile(r"\d{1,18}")
-_REFERENCE: Final = re.compile(r"[&%]([^\s;&%#]{1,200});")
+_COUNT: Final = regex(r"\d{1,18}")
+_REFERENCE: Final = regex(r"[&%]([^\s;&%#]{1,200});")
 
 
 def _sniff(sample: Sample) -> bool:

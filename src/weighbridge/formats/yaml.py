@@ -6,19 +6,20 @@ an alias refers to what it names without a copy, so that a document cannot grow 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import yaml
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from weighbridge.core.document import Malformed
 from weighbridge.core.fact import ImageReferences, Installs
 from weighbridge.core.finding import Gap, GapKind
 from weighbridge.core.format import Format, Limits, Loading
 from weighbridge.core.location import Location, within
+from weighbridge.core.regex import regex
 from weighbridge.core.tree import Blob
 from weighbridge.formats import conda, deployment, packing
 from weighbridge.formats.text import YAML_NAMES, Configuration, Text, read_text, text_kind
@@ -29,12 +30,11 @@ NODES_LIMIT: Final = 500_000
 DEPTH_LIMIT: Final = 200
 _INSTALLS: Final = frozenset({"channels", "dependencies", "package", "channel_priority", "build",
                               "python", "requirements"})  # fmt: skip
-_TEMPLATED: Final = re.compile(r"(?:.*/)?templates/(?:.*/)?[^/]+\.ya?ml")
+_TEMPLATED: Final = regex(r"(?:.*/)?templates/(?:.*/)?[^/]+\.ya?ml")
 CORE: Final = "tag:yaml.org,2002:"
 
 
-@dataclass(frozen=True, slots=True)
-class Tagged:
+class Tagged(Struct, frozen=True):
     """A node with a tag of its own: the tag, what stands behind it, its line (from 1)."""
 
     tag: str
@@ -42,8 +42,7 @@ class Tagged:
     line: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Yaml(Configuration):
+class Yaml(Configuration, frozen=True, kw_only=True, eq=False):
     """The documents of the stream as mappings, lists and texts; parts may be shared.
 
     `overwritten` holds a mapping for each key and value whose key stands again later, `tagged` the
@@ -79,8 +78,7 @@ class Yaml(Configuration):
             yield from deployment.images(marked.documents, place, self.where)
 
 
-@dataclass
-class _Open:
+class _Open(Struct):
     """A collection that is being read; `key` waits for its value in a mapping."""
 
     made: Any
@@ -91,8 +89,7 @@ class _Open:
     waiting: bool = False
 
 
-@dataclass
-class Composer:
+class Composer(Struct):
     """What has been made of the events so far."""
 
     documents: list[Any] = field(default_factory=list)
@@ -170,10 +167,10 @@ class Composer:
             except (yaml.YAMLError, ValueError, OverflowError, AttributeError, IndexError):
                 pass  # the other parser says what is wrong with it
             except Malformed:
-                vars(self).update(vars(quick))
+                self._become(quick)
                 raise
             else:
-                vars(self).update(vars(quick))
+                self._become(quick)
                 return
         try:
             for event in yaml.parse(data, Loader=_Events):
@@ -185,6 +182,10 @@ class Composer:
             raise Malformed(f"no YAML: {place}{str(why)[:120]}") from None
         except (ValueError, OverflowError, RecursionError, AttributeError, IndexError) as error:
             raise Malformed(f"no YAML ({type(error).__name__})") from None
+
+    def _become(self, other: Composer) -> None:
+        for name in self.__struct_fields__:
+            setattr(self, name, getattr(other, name))
 
 
 _FAST: Final = getattr(yaml, "CBaseLoader", None)

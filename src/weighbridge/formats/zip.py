@@ -9,10 +9,9 @@ import struct
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Final
 
-import msgspec
+from msgspec import Struct, field
 
 from weighbridge.core.document import Document, Malformed
 from weighbridge.core.fact import TensorEntry, Weights
@@ -52,7 +51,7 @@ RATIO: Final = 2_000
 """How many bytes one byte of a member that is read by itself may become."""
 
 
-class Member(msgspec.Struct, frozen=True):
+class Member(Struct, frozen=True):
     """A member as one of the two readings states it. Sizes and offsets in bytes."""
 
     name: str
@@ -66,8 +65,7 @@ class Member(msgspec.Struct, frozen=True):
     link: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Discrepancy:
+class Discrepancy(Struct, frozen=True):
     """Where two readers of this archive would disagree, or a reader would be surprised.
 
     `hides`: a loader can get other bytes than a reader of the directory sees.
@@ -80,8 +78,7 @@ class Discrepancy:
     hides: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Zip(Document):
+class Zip(Document, frozen=True, kw_only=True, eq=False):
     """The members of the directory, those that only the local headers show, and what differs."""
 
     blob: Blob
@@ -90,7 +87,7 @@ class Zip(Document):
     discrepancies: tuple[Discrepancy, ...]
     leftover: tuple[tuple[int, int], ...]
     limits: Limits
-    _by_name: dict[str, Member] = field(init=False, default_factory=dict)
+    _by_name: dict[str, Member] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._by_name.update((member.name, member) for member in self.members)

@@ -11,6 +11,7 @@ import re
 from enum import StrEnum
 from typing import Final
 
+from weighbridge.core.regex import regex
 from weighbridge.core.report import Intel
 from weighbridge.intel.names import REACHES_OUT, Standing, classify
 
@@ -57,7 +58,7 @@ LOOKUPS: Final = frozenset(
 )
 """Names that import what another value (`path`, `_target_`) names, which is judged in its turn."""
 
-_RISKY: Final = re.compile(
+_RISKY: Final = regex(
     r"(?:.*_)?(?:call|compile|download|eval|exec|execute|getattr|import|invoke|load|open|read"
     r"|restore|run|script|setattr|shell|spawn|system|unpickle|write)(?:_.*)?",
     re.IGNORECASE,

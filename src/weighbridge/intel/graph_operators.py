@@ -6,13 +6,13 @@ and ncnn, that their documentation lists; what the others do is from the sources
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
 from typing import Final
 
 import msgspec
+from msgspec import Struct
 
 from weighbridge.core.report import Intel
 from weighbridge.intel import onnx_operators
@@ -33,8 +33,7 @@ class Standing(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
+class Judged(Struct, frozen=True):
     """An operator's standing, and what it does beside computing."""
 
     standing: Standing
@@ -123,7 +122,7 @@ Yolov3DetectionOutput YoloDetectionOutput
 """
 
 
-class _Lists(msgspec.Struct):
+class _Lists(Struct):
     reviewed: str
     operators: dict[str, str]
 

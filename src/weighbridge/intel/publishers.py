@@ -5,26 +5,25 @@ The list says what is well known, not what is good: to stand in it earns nothing
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Final
 
 import msgspec
+from msgspec import Struct
 
 from weighbridge.core.report import Intel
 
 _FILE: Final = Path(__file__).with_name("publishers.json")
 
 
-class _Listed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _Listed(Struct, frozen=True, forbid_unknown_fields=True):
     reviewed: str
     publishers: tuple[str, ...]
     models: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(Struct, frozen=True):
     """Names of owners, and the full names of models by the name of the repository in lower case."""
 
     publishers: tuple[str, ...]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from weighbridge.core.change import DIFFERENCE_SCHEMA, Change, Difference, FileChange
 from weighbridge.core.control import ControlVerdict, Verdict
@@ -43,8 +44,7 @@ _MEANS: Final = {
 """What a change of files of a kind means."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Side:
+class _Side(Struct, frozen=True):
     """One of the two, as far as it goes: a lock holds no controls and no findings."""
 
     name: str

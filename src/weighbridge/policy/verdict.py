@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
 from datetime import date
 from typing import Final
 
 import msgspec
+from msgspec import Struct, field
 
 from weighbridge.core.check import Check
 from weighbridge.core.control import Control, ControlVerdict, OnFail, Verdict
@@ -23,8 +23,7 @@ QUOTED: Final = 240
 _ANSWERS: Final = {ControlVerdict.PASS, ControlVerdict.WARN, ControlVerdict.FAIL}
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement:
+class Judgement(Struct, frozen=True):
     """What the policy makes of an audit. `controls` are all 14 in order, with their findings and
     gaps stamped; `waivers` is every entry of the policy with what became of it."""
 
@@ -75,8 +74,7 @@ def exit_code(verdict: Verdict, policy: Policy) -> int:
     return int(fails)
 
 
-@dataclass
-class _Desk:
+class _Desk(Struct):
     """Applies the waivers and acceptances that hold today, and counts what each covers."""
 
     policy: Policy

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from weighbridge.core.evidence import CallNode
 from weighbridge.reports import svg
@@ -13,8 +14,7 @@ NAME_LIMIT = 90
 ARGUMENTS_LIMIT = 110
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(Struct, frozen=True):
     """One call of the tree in the order in which it is read: the accused first, then its feeders.
 
     `depth` is 0 for the root, `parent` the index of the call that it feeds, `last` whether no

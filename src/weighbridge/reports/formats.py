@@ -7,18 +7,16 @@ the format. Nothing else registers it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from weighbridge.core.report import Report
 
 
-@dataclass(frozen=True, slots=True)
-class Reporter:
+class Reporter(NamedTuple):
     """How a report becomes a file: `render` gives its bytes, `suffix` is the usual file ending."""
 
     name: str

@@ -5,9 +5,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from weighbridge.core.evidence import (
     AnyEvidence,
@@ -84,8 +85,7 @@ def render(report: Report) -> bytes:
     return page.encode()
 
 
-@dataclass(frozen=True, slots=True)
-class _Section:
+class _Section(Struct, frozen=True):
     """A check's findings as the page shows them: `full` with evidence, `listed` by place."""
 
     group: reading.Group

@@ -22,6 +22,7 @@ from weighbridge.core.evidence import (
     TriggerInput,
 )
 from weighbridge.core.finding import Finding
+from weighbridge.core.regex import regex
 from weighbridge.core.report import Report
 from weighbridge.reports import call_tree, hexdump, reading, trigger
 from weighbridge.reports.formats import Reporter
@@ -38,8 +39,8 @@ ROWS = 20
 
 # What GitHub turns into something else by itself (mentions, issues, addresses, emoji, mathematics)
 # loses its effect where a code span cuts it in two: no filter looks across that border.
-_LIVE = re.compile(r"[@#$]+|://|(?i:\bwww\.)|(?i:\bgh)-(?=\d)|:(?=[\w+-]+:)|[\\`*_{}\[\]()<>|~&!]")
-_CUT = re.compile(r"[@#$:]|(?i:www\.|gh-)")
+_LIVE = regex(r"[@#$]+|://|(?i:\bwww\.)|(?i:\bgh)-(?=\d)|:(?=[\w+-]+:)|[\\`*_{}\[\]()<>|~&!]")
+_CUT = regex(r"[@#$:]|(?i:www\.|gh-)")
 
 
 def render(report: Report) -> bytes:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from weighbridge.core.regex import regex
+
 LIMIT = 2_000
 """How many characters of one piece of foreign text a reader is shown where nothing else is said."""
 
@@ -19,7 +21,7 @@ _BLANK = frozenset(
     map(ord, "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0")
 ).union(range(0xFE00, 0xFE10), range(0xE0100, 0xE01F0))
 _MARKS_IN_A_ROW = 3
-_OTHER_THAN_ASCII = re.compile(r"[^\x20-\x7e]")
+_OTHER_THAN_ASCII = regex(r"[^\x20-\x7e]")
 
 
 def visible(character: str) -> bool:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from weighbridge.core.control import ControlVerdict, Verdict
 from weighbridge.core.evidence import AttackPath
@@ -16,8 +17,7 @@ NAME_LIMIT = 240
 """How many characters of a path, or of a member's name, are shown."""
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+class Mark(Struct, frozen=True):
     """A verdict for the eye: a shape and a word, so that no meaning hangs on colour alone.
 
     `tone` names the colour (`bad`, `care`, `good`, `open`, `calm`), `ascii` replaces the shape
@@ -67,8 +67,7 @@ def action_mark(finding: Finding) -> Mark:
     return WAIVED if finding.waiver is not None else ACTIONS[finding.action]
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(Struct, frozen=True):
     """The findings of one check that ask the same of the reader, and that check's words."""
 
     doc: CheckDoc

@@ -6,10 +6,10 @@ import csv
 import io
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Final
 
 import msgspec
+from msgspec import Struct
 
 from weighbridge.core.survey import Observation, Share, Survey, Tally
 from weighbridge.reports.json import legible
@@ -22,8 +22,7 @@ UNREAD: Final = 5
 """How many things that could not be read are named of one repository."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sheet:
+class Sheet(Struct, frozen=True):
     """A table: its title, the headings, the cells as text that is not yet made printable. The
     first column is text, of the others those in `words`."""
 

@@ -6,9 +6,10 @@ import io
 import os
 import shutil
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Final, TextIO
+
+from msgspec import Struct
 
 from weighbridge.core.evidence import (
     AnyEvidence,
@@ -50,8 +51,7 @@ STYLES = {"bad": "bold red", "care": "bold yellow", "good": "bold green", "open"
 _TYPOGRAPHY = str.maketrans({"›": ">", "…": "...", "—": "-", "–": "-", "·": "-", "→": "->"})
 
 
-@dataclass(frozen=True, slots=True)
-class Screen:
+class Screen(Struct, frozen=True):
     """What a report is written on: its width in columns, whether it shows colour, whether it shows
     more than ASCII."""
 
@@ -75,13 +75,16 @@ class Screen:
         return cls(columns, terminal and not dumb and not environ.get("NO_COLOR"), unicode)
 
 
+PLAIN: Final = Screen()
+
+
 def show(report: Report, stream: TextIO) -> None:
     """Write the report to a stream, as that stream can show it."""
     stream.write(render(report, Screen.of(stream)).decode())
     stream.flush()
 
 
-def render(report: Report, screen: Screen = Screen()) -> bytes:
+def render(report: Report, screen: Screen = PLAIN) -> bytes:
     """The report as text: UTF-8, or ASCII where the screen shows no more."""
     from rich.console import Console
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
+
+from msgspec import Struct, field
 
 from weighbridge.core.finding import Gap, GapKind
 from weighbridge.core.origin import Origin, Transfer
@@ -25,8 +26,7 @@ NEEDS: Final = {"s3": "s3fs", "gs": "gcsfs"}
 _TAGS: Final = ("ETag", "etag", "generation", "md5Hash")
 
 
-@dataclass
-class Reader:
+class Reader(Struct, dict=True):
     """Reads parts of the objects of one store."""
 
     scheme: str
@@ -95,8 +95,7 @@ def _tag(facts: Mapping[str, Any]) -> str:
     return next((str(facts[k]) for k in _TAGS if facts.get(k)), "")
 
 
-@dataclass
-class Bucket:
+class Bucket(Struct):
     """The objects below a prefix, or one object."""
 
     address: str

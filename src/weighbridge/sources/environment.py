@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from msgspec.structs import replace
+
+from weighbridge.core.regex import regex
 from weighbridge.core.report import LeftOut
 from weighbridge.sources.folder import Folder, open_target
 
-_LINKS: Final = re.compile(r"bin/python[\d.]*|lib64|bin/\U0001d70bthon")
+_LINKS: Final = regex(r"bin/python[\d.]*|lib64|bin/\U0001d70bthon")
 
 
 def open_environment(path: Path) -> Folder:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct, field
 
 from weighbridge.core.document import Malformed
 from weighbridge.core.finding import Gap, GapKind
@@ -20,8 +21,7 @@ ENTRIES: Final = 1_000_000
 """How many directory entries are walked."""
 
 
-@dataclass(slots=True)
-class File:
+class File(Struct):
     """A regular file. It is opened at the first read and closed with `close()`."""
 
     path: str
@@ -66,8 +66,6 @@ class Glimpsed(File):
     """A file that another is read together with: open only while it is read, for a model may have
     thousands of them."""
 
-    __slots__ = ()
-
     def read(self, offset: int, n: int) -> bytes:
         """See `File.read`."""
         try:
@@ -76,8 +74,7 @@ class Glimpsed(File):
             self.close()
 
 
-@dataclass(slots=True)
-class Folder:
+class Folder(Struct):
     """A local target: a folder, or one file of it where `only` names it.
 
     Nothing but regular files is ever opened. A symbolic link is followed only to a file inside the

@@ -9,14 +9,16 @@ from __future__ import annotations
 import heapq
 import os
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
+from msgspec import Struct
+
 from weighbridge.core.finding import Gap, GapKind
 from weighbridge.core.origin import Commit, CommitSignature, Declared, Origin
+from weighbridge.core.regex import regex
 from weighbridge.core.report import LeftOut
 from weighbridge.sources.folder import Folder
 from weighbridge.sources.git_objects import Entry, Objects, entries
@@ -30,11 +32,11 @@ SIGNED_LIMIT: Final = 64 << 10
 HISTORY: Final = 100
 POINTER: Final = 1024
 """Git LFS takes no larger file for a pointer, in bytes."""
-_POINTER: Final = re.compile(
+_POINTER: Final = regex(
     rb"version https://git-lfs\.github\.com/spec/v1\n(?:ext-\d-\S+ \S+\n)*"
     rb"oid sha256:([0-9a-f]{64})\nsize (\d{1,19})\n?"
 )
-_PERSON: Final = re.compile(rb"(.*?) ?<(.*?)> (-?\d{1,12}) ([+-]\d{4})")
+_PERSON: Final = regex(rb"(.*?) ?<(.*?)> (-?\d{1,12}) ([+-]\d{4})")
 _FOLDER, _LINK, _SUBMODULE = 0o040000, 0o120000, 0o160000
 
 
@@ -203,8 +205,7 @@ class _Clone:
             return False
 
 
-@dataclass(frozen=True, slots=True)
-class _Read:
+class _Read(Struct, frozen=True):
     """A commit as it was read: `time` is the committer's, in seconds."""
 
     commit: Commit

@@ -13,9 +13,10 @@ import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct, field
 
 from weighbridge.sources.records import GIT, line, plain, read
 from weighbridge.sources.remote import SourceError
@@ -36,8 +37,7 @@ _NAMED_DELTA: Final = 7
 _MISSING: Final = "is not here (a partial or shallow clone, or one that borrows from another)"
 
 
-@dataclass
-class Pack:
+class Pack(Struct, dict=True):
     """A pack and its index. `count` is how many objects it says it holds."""
 
     place: Path
@@ -123,8 +123,7 @@ def _open(place: Path) -> int:
         raise SourceError(f"{place.name}: {error.strerror}") from None
 
 
-@dataclass
-class Objects:
+class Objects(Struct, dict=True):
     """The objects and references of a repository. `folder` is its `.git`. Close it after use."""
 
     folder: Path
@@ -391,8 +390,7 @@ def _applied(base: bytes, delta: bytes) -> bytes:
     return bytes(made)
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """A line of a tree: what kind of thing it is, its path, and its object's name."""
 
     mode: int

@@ -13,15 +13,17 @@ import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any, Final
 from urllib.parse import urljoin, urlsplit
 
 import httpx2
 import msgspec
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from weighbridge import __version__
 from weighbridge.core.origin import Transfer
+from weighbridge.core.regex import regex
 from weighbridge.sources.remote import RemoteFile, SourceError
 
 JSON_LIMIT: Final = 64 << 20
@@ -35,8 +37,8 @@ BACK_OFF: float = 0.25
 """Seconds before a question is asked again for the first time; then twice as many each time."""
 _AGAIN: Final = frozenset({408, 429, 500, 502, 503, 504})
 _MOVED: Final = frozenset({301, 302, 303, 307, 308})
-_RANGE: Final = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19})")
-_NEXT: Final = re.compile(r"<([^<>\s]{1,4000})>\s*;\s*rel=\"?next\"?")
+_RANGE: Final = regex(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19})")
+_NEXT: Final = regex(r"<([^<>\s]{1,4000})>\s*;\s*rel=\"?next\"?")
 _MEANS: Final = {
     401: "it asks for a login (401)",
     403: "access is refused (403)",
@@ -48,8 +50,7 @@ _MEANS: Final = {
 }
 
 
-@dataclass
-class Session:
+class Session(Struct, dict=True):
     """Requests to one endpoint and to where it redirects.
 
     `token` goes to `endpoint` and nowhere else. `patience` is how many seconds one question may
@@ -280,8 +281,7 @@ class Session:
         return SourceError(f"{name or _short(response.url)}: {told}", response.status)
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(Struct, frozen=True):
     """An answer: its status (200, 304 or 404), the media type, the ETag and the content."""
 
     status: int
@@ -303,8 +303,7 @@ def _unzipped(data: bytes, limit: int, url: str) -> bytes:
     return body
 
 
-@dataclass(frozen=True, slots=True)
-class _Question:
+class _Question(Struct, frozen=True):
     """What is asked, and how many bytes an answer may have."""
 
     url: str
@@ -315,8 +314,7 @@ class _Question:
     file: RemoteFile | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Response:
+class _Response(Struct, frozen=True):
     url: str
     status: int
     headers: httpx2.Headers

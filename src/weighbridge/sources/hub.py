@@ -9,12 +9,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
 import msgspec
+from msgspec import Struct, field
 
 from weighbridge.core.finding import Gap, GapKind
 from weighbridge.core.location import Location
@@ -28,6 +28,7 @@ from weighbridge.core.origin import (
     Scan,
     Transfer,
 )
+from weighbridge.core.regex import regex
 from weighbridge.core.report import LeftOut
 from weighbridge.core.tree import Blob, Link
 from weighbridge.sources.http import Session
@@ -49,13 +50,12 @@ Answer = TypeVar("Answer")
 SORTS: Final = {"hf": "model", "hf-model": "model", "hf-dataset": "dataset", "hf-space": "space"}
 """The prefixes of a target that name the Hub, and what they name there."""
 _PLURAL: Final = {"model": "models", "dataset": "datasets", "space": "spaces"}
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}(?:/[A-Za-z0-9][A-Za-z0-9._-]{0,95})?")
-_COMMIT: Final = re.compile(r"[0-9a-f]{40}")
-_REVISION: Final = re.compile(r"[^\s?#\\\x00-\x1f]{1,250}")
+_NAME: Final = regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}(?:/[A-Za-z0-9][A-Za-z0-9._-]{0,95})?")
+_COMMIT: Final = regex(r"[0-9a-f]{40}")
+_REVISION: Final = regex(r"[^\s?#\\\x00-\x1f]{1,250}")
 
 
-@dataclass(frozen=True, slots=True)
-class Name:
+class Name(Struct, frozen=True):
     """What a user asks for: `org/name`, perhaps `@revision`, perhaps with `hf-dataset:` before."""
 
     id: str
@@ -96,8 +96,7 @@ def _cache(environment: Mapping[str, str]) -> str:
     return environment.get("XDG_CACHE_HOME") or "~/.cache"
 
 
-@dataclass(slots=True)
-class Hub:
+class Hub(Struct):
     """A repository at one commit. No local path is read for it."""
 
     name: Name

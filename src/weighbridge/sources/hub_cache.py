@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 import msgspec
+from msgspec import Struct, field
 
 from weighbridge.core.finding import Gap, GapKind
 from weighbridge.core.origin import Declared, Origin, Transfer
@@ -124,8 +124,7 @@ def _origin(
 # -- a repository, or the whole cache --------------------------------------------------------------
 
 
-@dataclass
-class HubCache:
+class HubCache(Struct, dict=True):
     """Every revision of one repository, or of every repository in a cache.
 
     `prefixes` are the folders of the repositories relative to `root` (one that is empty: the root

@@ -12,15 +12,16 @@ exchanged since the download, not that the Hub said so.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Final
 
+from msgspec import Struct
+
 from weighbridge.core.finding import Gap, GapKind
 from weighbridge.core.origin import Declared
+from weighbridge.core.regex import regex
 from weighbridge.sources.records import (
     GIT,
     SHA256,
@@ -42,14 +43,13 @@ DECLARED: Final = 500_000
 NAMED: Final = 100
 """How many unfinished downloads are named one by one."""
 SHARED_MARKER: Final = ".huggingface-shared-blobs"
-REPOSITORY: Final = re.compile(r"(models|datasets|spaces)--(.+)")
+REPOSITORY: Final = regex(r"(models|datasets|spaces)--(.+)")
 _TAG: Final = b"Signature: 8a477f597d28d172789f06886806bc55\n# This file is a cache directory tag"
 _SORTS: Final = {"models": "model", "datasets": "dataset", "spaces": "space"}
-_SHARED_LINE: Final = re.compile(r"(?:(?:models|datasets|spaces)--[^/\n]+/blobs/[^/\n]+\n)*")
+_SHARED_LINE: Final = regex(r"(?:(?:models|datasets|spaces)--[^/\n]+/blobs/[^/\n]+\n)*")
 
 
-@dataclass
-class Repository:
+class Repository(Struct, dict=True):
     """`models--org--name` in a cache, and what its records say."""
 
     place: Path
@@ -152,8 +152,7 @@ class Repository:
         return False
 
 
-@dataclass(frozen=True, slots=True)
-class Revision:
+class Revision(Struct, frozen=True):
     """A revision in the cache: what is declared of the files that are here (paths within it), the
     files of the commit that were never asked for, and what is wrong (paths within the repository).
     """

@@ -8,11 +8,12 @@ whose own name begins like that bears the target's name, so that it passes for n
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
 
 from weighbridge.core.finding import Gap
 from weighbridge.core.location import Location, joined
@@ -23,8 +24,7 @@ from weighbridge.sources.folder import File
 from weighbridge.sources.target import Source
 
 
-@dataclass
-class Joined:
+class Joined(Struct):
     """The main source and its parts by name."""
 
     main: Source

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+from msgspec import Struct, field
 
 from weighbridge.core.finding import Gap, GapKind
 from weighbridge.core.origin import Declared, Origin, Transfer
@@ -30,8 +30,7 @@ ROLES: Final = {
 """What a layer is by its media type, where a format goes by that."""
 
 
-@dataclass(frozen=True, slots=True)
-class Layer:
+class Layer(Struct, frozen=True):
     """A descriptor: what a manifest says of one layer. `digest` is `sha256:…`, not yet checked."""
 
     media: str
@@ -65,8 +64,7 @@ def blob_name(digest: str, separator: str) -> str | None:
     return f"blobs/{algorithm}{separator}{value}" if known else None
 
 
-@dataclass
-class Layered:
+class Layered(Struct, dict=True):
     """A model in a store of layers, or all of them. Fill it with `add`."""
 
     root: Path

@@ -11,9 +11,10 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+
+from msgspec import Struct
 
 from weighbridge.core.origin import Origin
 from weighbridge.core.report import LeftOut
@@ -51,8 +52,7 @@ def split(text: str) -> tuple[Path, str | None]:
     return (Path(path), tag) if colon and "/" not in tag else (Path(text), None)
 
 
-@dataclass(frozen=True, slots=True)
-class _Manifest:
+class _Manifest(Struct, frozen=True):
     layer: Layer
     tag: str
     content: Mapping[str, Any]

@@ -9,14 +9,15 @@ for each runner.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from msgspec import Struct
+
 from weighbridge.core.finding import GapKind
 from weighbridge.core.origin import Origin
+from weighbridge.core.regex import regex
 from weighbridge.core.report import LeftOut
 from weighbridge.sources.layers import MANIFEST_LIMIT, Layer, Layered, blob_name, layers
 from weighbridge.sources.records import decode, plain, read_inside, sequence, text
@@ -26,16 +27,15 @@ HOST: Final = "registry.ollama.ai"
 SPACE: Final = "library"
 MODELS: Final = 10_000
 RUNNERS: Final = 20
-_PART: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
-_HOST: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}(?::\d{1,5})?")
+_PART: Final = regex(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+_HOST: Final = regex(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}(?::\d{1,5})?")
 _MANIFESTS: Final = ("manifests-v2", "manifests")
-_BLOB: Final = re.compile(r"sha256-([0-9a-f]{64})")
+_BLOB: Final = regex(r"sha256-([0-9a-f]{64})")
 _LIST: Final = "application/vnd.ollama.manifest.list.v2+json"
 _IMAGE: Final = "application/vnd.ollama.image."
 
 
-@dataclass(frozen=True, slots=True)
-class Name:
+class Name(Struct, frozen=True):
     """`[host/][namespace/]model[:tag]`."""
 
     host: str

@@ -16,12 +16,12 @@ import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 from urllib.parse import urljoin, urlsplit
 
 import msgspec
+from msgspec import Struct, field
 from packaging.utils import (
     InvalidSdistFilename,
     InvalidWheelFilename,
@@ -32,6 +32,7 @@ from packaging.utils import (
 
 from weighbridge.core.listing import ListedFile, Listing
 from weighbridge.core.origin import Transfer
+from weighbridge.core.regex import regex
 from weighbridge.sources.http import Session
 from weighbridge.sources.remote import RemoteFile, SourceError
 
@@ -50,13 +51,13 @@ FRESH: Final = 600
 ACCEPT: Final = "application/vnd.pypi.simple.v1+json"
 URL_LIMIT: Final = 2_000
 LAYOUT: Final = 1
-_NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,98}[a-z0-9])?")
+_NAME: Final = regex(r"[a-z0-9](?:[a-z0-9-]{0,98}[a-z0-9])?")
 _STATUSES: Final = frozenset({"active", "archived", "deprecated", "quarantined"})
 _KNOWN: Final = "pip"
 """A project that a public index has: an index that answers for nothing is asked for it."""
 
 
-class _File(msgspec.Struct, frozen=True):
+class _File(Struct, frozen=True):
     filename: str
     url: str
     hashes: dict[str, str] = {}
@@ -66,7 +67,7 @@ class _File(msgspec.Struct, frozen=True):
     provenance: str | msgspec.UnsetType | None = msgspec.UNSET
 
 
-class _Status(msgspec.Struct, frozen=True):
+class _Status(Struct, frozen=True):
     """The text of PEP 792 calls it `state`, its examples and the indexes `status`."""
 
     status: str = ""
@@ -74,14 +75,14 @@ class _Status(msgspec.Struct, frozen=True):
     reason: str | None = None
 
 
-class _Project(msgspec.Struct, frozen=True):
+class _Project(Struct, frozen=True):
     name: str
     files: tuple[_File, ...]
     versions: tuple[str, ...] | None = None
     status: _Status = msgspec.field(name="project-status", default=_Status())
 
 
-class _Kept(msgspec.Struct, array_like=True):
+class _Kept(Struct, array_like=True):
     """An answer as it lies in the cache; `asked` in seconds since 1970."""
 
     layout: int
@@ -95,8 +96,7 @@ _answers: Final = msgspec.json.Decoder(_Project)
 _kept: Final = msgspec.msgpack.Decoder(_Kept)
 
 
-@dataclass
-class Index:
+class Index(Struct, dict=True):
     """One index, by the address of its simple interface. `folder` is where answers are kept.
 
     Only the login that stands in this address is ever sent. Raises `SourceError` where it is no
@@ -105,14 +105,13 @@ class Index:
 
     address: str
     folder: Path | None = None
-    session: Session = field(init=False)
-    _failed: int = field(default=0, init=False)
-    _answered: int = field(default=0, init=False)
-    _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
-    _hosts: dict[str, Session] = field(default_factory=dict, init=False)
+    _failed: int = field(default=0)
+    _answered: int = field(default=0)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _hosts: dict[str, Session] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.session = Session(
+        self.session: Session = Session(
             self.address, patience=20.0, timeout=10.0, parallel=PARALLEL, confined=True
         )
 

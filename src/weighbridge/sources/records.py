@@ -4,7 +4,6 @@ stay inside the store until that is known."""
 from __future__ import annotations
 
 import os
-import re
 import stat
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,10 +13,11 @@ import msgspec
 
 from weighbridge.core.finding import Gap, GapKind
 from weighbridge.core.location import Location
+from weighbridge.core.regex import regex
 from weighbridge.sources.remote import SourceError
 
-SHA256: Final = re.compile(r"[0-9a-f]{64}")
-GIT: Final = re.compile(r"[0-9a-f]{40}")
+SHA256: Final = regex(r"[0-9a-f]{64}")
+GIT: Final = regex(r"[0-9a-f]{40}")
 """The name that git gives to something: a sha1."""
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from weighbridge.core.origin import Transfer
 
@@ -31,8 +32,7 @@ class Reader(Protocol):
         """Bytes of a file. Raises `SourceError`."""
 
 
-@dataclass
-class RemoteFile:
+class RemoteFile(Struct):
     """A file on a server. `sha256` is what its publisher's listing says, `commit` the revision it
     belongs to, `tag` the ETag that its first part had, `resolved` where it is redirected to."""
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
+
+from msgspec import Struct
 
 from weighbridge.core.finding import Gap
 from weighbridge.core.origin import Origin, Transfer
@@ -59,8 +60,7 @@ class Source(Protocol):
         """Every file, in a stable order."""
 
 
-@dataclass(frozen=True, slots=True)
-class Access:
+class Access(Struct, frozen=True):
     """How a network may be used: which endpoint to ask (None: the usual one), whether at all.
     `base` is where the model is that the target derives from, where the user says so; `reference`
     is an export of the same architecture, whose graph the target's should be; `parts` are what

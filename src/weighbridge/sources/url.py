@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
+
+from msgspec import Struct, field
 
 from weighbridge.core.finding import Gap
 from weighbridge.core.origin import Origin, Transfer
@@ -20,8 +21,7 @@ WHOLE: Final = 64 << 20
 """The largest file that is fetched whole, from a server that gives no parts, in bytes."""
 
 
-@dataclass
-class Url:
+class Url(Struct):
     """A file behind an address."""
 
     file: Blob

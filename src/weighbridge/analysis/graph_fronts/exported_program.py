@@ -9,7 +9,6 @@ known by shape only.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -25,6 +24,7 @@ from weighbridge.analysis.computation_graph import (
 )
 from weighbridge.analysis.graph_writer import DEPTH, Full, Writer
 from weighbridge.core.document import Malformed
+from weighbridge.core.regex import regex
 from weighbridge.core.tree import Blob, beside
 from weighbridge.formats.exported_program import (
     TYPES,
@@ -43,8 +43,8 @@ _ELEMENTS: Final = {
     "HALF": "float16", "FLOAT": "float32", "DOUBLE": "float64", "BOOL": "bool",
     "BFLOAT16": "bfloat16", "UINT16": "uint16", "UINT32": "uint32", "UINT64": "uint64",
 }  # fmt: skip
-_TARGET: Final = re.compile(r"torch\.ops\.(\w+)\.(\w+)(?:\.\w+)?")
-_PYTHON: Final = re.compile(r"(?:_operator|operator|math|torch|builtins)\.(?:_?sym_)?(\w+)")
+_TARGET: Final = regex(r"torch\.ops\.(\w+)\.(\w+)(?:\.\w+)?")
+_PYTHON: Final = regex(r"(?:_operator|operator|math|torch|builtins)\.(?:_?sym_)?(\w+)")
 _FOLDERS: Final = (("../data/weights/", "model_weights_config.json"),
                    ("../data/constants/", "model_constants_config.json"))  # fmt: skip
 

@@ -11,8 +11,9 @@ no signature calls is part of training, and no such input.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final
+
+from msgspec import Struct, field
 
 from weighbridge.analysis.computation_graph import ABSENT, ComputationGraph, Shape
 from weighbridge.analysis.tensorflow_bodies import (
@@ -65,8 +66,7 @@ def graph_of(document: TensorFlow) -> ComputationGraph:
     return made.w.graph
 
 
-@dataclass(slots=True)
-class _Scope:
+class _Scope(Struct):
     body: Body
     given: Mapping[str, Any]
     """Attributes that the function was called with."""

@@ -361,7 +361,7 @@ def show_json(said: Any) -> None:
 
 def _show(report: Report, format: str, width: int | None) -> None:
     if format == "terminal":
-        from dataclasses import replace
+        from msgspec.structs import replace
 
         from weighbridge.reports import terminal
 

@@ -9,11 +9,12 @@ from typing import Final
 from weighbridge.core.check import check
 from weighbridge.core.evidence import Table
 from weighbridge.core.finding import Action, Finding
+from weighbridge.core.regex import regex
 from weighbridge.formats.zip import Zip
 
 SHOWN: Final = 50
-_MEMBER: Final = re.compile(r"(?:[^/]+/)?data/aotinductor/([^/]+)/(.+)")
-_LIBRARY: Final = re.compile(r"\.(?:so|dll|dylib|pyd)(?:\.\d+)*$", re.IGNORECASE)
+_MEMBER: Final = regex(r"(?:[^/]+/)?data/aotinductor/([^/]+)/(.+)")
+_LIBRARY: Final = regex(r"\.(?:so|dll|dylib|pyd)(?:\.\d+)*$", re.IGNORECASE)
 
 
 @check("aotinductor-package", control="payload-scan", reads=Zip)

@@ -10,6 +10,7 @@ from weighbridge.core.check import check
 from weighbridge.core.document import Document
 from weighbridge.core.finding import Action, Finding
 from weighbridge.core.location import Location
+from weighbridge.core.regex import regex
 from weighbridge.formats.sevenzip import SevenZip
 from weighbridge.formats.tar import DEVICES, HARD_LINK, SYMBOLIC_LINK, Tar
 from weighbridge.formats.zip import Zip
@@ -73,7 +74,7 @@ def _escapes(archive: Document) -> Iterator[tuple[str, str, int | None]]:
                 yield packed.name, "leaves the folder", None
 
 
-_LAYER: Final = re.compile(
+_LAYER: Final = regex(
     r"(?:.*/)?(?:blobs/sha256/[0-9a-f]{64}|[0-9a-f]{64}/layer\.tar|[0-9a-f]{64}\.tar)"
 )
 
@@ -91,7 +92,7 @@ def _joined(link: str, target: str) -> str:
     return f"{folder}/{target}" if folder else target
 
 
-_SUSPECT: Final = re.compile(r"\.\.|^[/\\]|^[A-Za-z]:|\0")
+_SUSPECT: Final = regex(r"\.\.|^[/\\]|^[A-Za-z]:|\0")
 
 
 def leaves(name: str) -> bool:

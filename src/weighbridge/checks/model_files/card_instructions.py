@@ -9,35 +9,36 @@ from typing import Final
 from weighbridge.core.check import check
 from weighbridge.core.evidence import Text
 from weighbridge.core.finding import Action, Finding
+from weighbridge.core.regex import regex
 from weighbridge.formats.model_card import ModelCard
 
 SHOWN: Final = 300
-_FENCE: Final = re.compile(r"^[ \t]*(```|~~~)[^\n]*\n(.*?)^[ \t]*\1", re.S | re.M)
+_FENCE: Final = regex(r"^[ \t]*(```|~~~)[^\n]*\n(.*?)^[ \t]*\1", re.S | re.M)
 _ACTS: Final[tuple[tuple[str, re.Pattern[str]], ...]] = (
     ("pipe a download into a shell",
-     re.compile(r"\b(?:curl|wget)\b[^\n|]*\|\s*(?:sudo\s+)?(?:ba|z|da)?sh\b")),
+     regex(r"\b(?:curl|wget)\b[^\n|]*\|\s*(?:sudo\s+)?(?:ba|z|da)?sh\b")),
     ("pipe a download into PowerShell",
-     re.compile(r"\b(?:iex|Invoke-Expression)\b[^\n]*\b(?:irm|iwr|Invoke-\w+|DownloadString)\b"
+     regex(r"\b(?:iex|Invoke-Expression)\b[^\n]*\b(?:irm|iwr|Invoke-\w+|DownloadString)\b"
                 r"|\b(?:irm|iwr|Invoke-\w+)\b[^\n|]*\|\s*(?:iex|Invoke-Expression)\b",
                 re.IGNORECASE)),
     ("run an encoded PowerShell command",
-     re.compile(r"\bpowershell(?:\.exe)?\b[^\n]*\s-e(?:nc|ncodedcommand)?\s+[A-Za-z0-9+/=]{16,}",
+     regex(r"\bpowershell(?:\.exe)?\b[^\n]*\s-e(?:nc|ncodedcommand)?\s+[A-Za-z0-9+/=]{16,}",
                 re.IGNORECASE)),
     ("run text that is decoded first",
-     re.compile(r"\bbase64\s+(?:-d|--decode|-D)\b[^\n]*\|\s*(?:ba|z)?sh\b"
+     regex(r"\bbase64\s+(?:-d|--decode|-D)\b[^\n]*\|\s*(?:ba|z)?sh\b"
                 r"|\bexec\s*\(\s*(?:base64\.)?b64decode")),
     ("turn the verification of certificates off",
-     re.compile(r"verify\s*=\s*False|--no-check-certificate|\bcurl\b[^\n]*\s(?:-k|--insecure)\b"
+     regex(r"verify\s*=\s*False|--no-check-certificate|\bcurl\b[^\n]*\s(?:-k|--insecure)\b"
                 r"|_create_unverified_context")),
     ("turn a protection of the machine off",
-     re.compile(r"Set-MpPreference|DisableRealtimeMonitoring|\bsetenforce\s+0|spctl\s+--master-"
+     regex(r"Set-MpPreference|DisableRealtimeMonitoring|\bsetenforce\s+0|spctl\s+--master-"
                 r"disable|xattr\s+-d\s+com\.apple\.quarantine", re.IGNORECASE)),
 )  # fmt: skip
-_OWN_SCRIPT: Final = re.compile(
+_OWN_SCRIPT: Final = regex(
     r"^[ \t]*(?:[$>!%][ \t]*)?(?:sudo\s+)?(?:python3?|bash|sh|\.\\|\./)\s*(?:\./)?"
     r"([\w./-]+\.(?:py|sh|bat|ps1|cmd|exe))\b", re.M | re.IGNORECASE
 )  # fmt: skip
-_TRUST: Final = re.compile(r"trust_remote_code\s*=\s*True|--trust[-_]remote[-_]code\b")
+_TRUST: Final = regex(r"trust_remote_code\s*=\s*True|--trust[-_]remote[-_]code\b")
 
 
 @check("card-instructions", control="code-and-templates", reads=ModelCard)

@@ -11,9 +11,10 @@ import msgspec
 from weighbridge.core.check import check
 from weighbridge.core.evidence import Text
 from weighbridge.core.finding import Action, Finding
+from weighbridge.core.regex import regex
 from weighbridge.formats.git import GitConfig, Setting
 
-_COMMANDS: Final = re.compile(
+_COMMANDS: Final = regex(
     r"core\.(?:fsmonitor|sshcommand|hookspath|editor|pager|askpass|gitproxy|alternaterefscommand)"
     r"|filter\..*\.(?:clean|smudge|process)|diff\.external|diff\..*\.(?:command|textconv)"
     r"|merge\..*\.driver|(?:merge|diff)tool\..*\.cmd|(?:pager|gpg|credential|sequence)\.\w+"
@@ -23,8 +24,8 @@ _COMMANDS: Final = re.compile(
     re.DOTALL,
 )
 """Settings whose value git runs, or that bring more settings in."""
-_SWITCH: Final = re.compile(r"true|false|yes|no|on|off|[01]?", re.IGNORECASE)
-_PLAIN: Final = re.compile(
+_SWITCH: Final = regex(r"true|false|yes|no|on|off|[01]?", re.IGNORECASE)
+_PLAIN: Final = regex(
     r"git-lfs (?:clean|smudge|filter-process)[\w %.-]*"
     r"|cache(?: --timeout[ =]\d+)?|store|osxkeychain|manager(?:-core)?|wincred|libsecret"
     r"|less[\w -]*|cat|vim?|nano|emacs|openpgp|x509|ssh|gpg2?|username|[\w.+-]+@[\w.-]+"

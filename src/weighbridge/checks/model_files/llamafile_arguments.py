@@ -9,11 +9,12 @@ from typing import Final
 from weighbridge.core.check import check
 from weighbridge.core.evidence import Text
 from weighbridge.core.finding import Action, Finding
+from weighbridge.core.regex import regex
 from weighbridge.formats.text import Written
 
 READ: Final = 64 << 10
 QUOTED: Final = 2_000
-_OPEN: Final = re.compile(
+_OPEN: Final = regex(
     r"^--unsecure$|^--host\n(?!127\.|localhost$|::1$)\S+|^--host=(?!127\.|localhost$|::1$)\S+",
     re.MULTILINE,
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -11,6 +10,7 @@ import msgspec
 from weighbridge.core.check import check
 from weighbridge.core.evidence import Table
 from weighbridge.core.finding import Action, Finding
+from weighbridge.core.regex import regex
 from weighbridge.formats.text import Configuration
 from weighbridge.formats.yaml import Yaml
 
@@ -19,7 +19,7 @@ _KERNEL_KEYS: Final = frozenset(
      "experts_implementation", "_experts_implementation", "_experts_implementation_internal",
      "kernel_mapping", "kernel_config"}
 )  # fmt: skip
-_KERNEL: Final = re.compile(r"(?:\w+\|)?[\w.-]+/[\w.-]+(?:@[^/:\s]+)?(?::[^/:\s]+)?")
+_KERNEL: Final = regex(r"(?:\w+\|)?[\w.-]+/[\w.-]+(?:@[^/:\s]+)?(?::[^/:\s]+)?")
 """How transformers tells a kernel of the Hub from the name of a built-in one (`is_kernel`)."""
 _WEIGHT_KEYS: Final = frozenset(
     {"mm_vision_tower", "vision_tower", "vision_model_name_or_path", "text_model_name_or_path",
@@ -27,7 +27,7 @@ _WEIGHT_KEYS: Final = frozenset(
      "tokenizer_name_or_path", "vision_backbone", "backbone"}
 )  # fmt: skip
 _KEYS: Final = tuple(sorted(_KERNEL_KEYS | _WEIGHT_KEYS))
-_REPOSITORY: Final = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
+_REPOSITORY: Final = regex(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
 SHOWN: Final = 50
 
 

@@ -5,22 +5,23 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from weighbridge.analysis.code_names import acting_names
 from weighbridge.core.check import check
 from weighbridge.core.evidence import Text
 from weighbridge.core.finding import Action, Finding
 from weighbridge.core.location import within
+from weighbridge.core.regex import regex
 from weighbridge.formats.text import Written
 
 READ: Final = 1 << 20
 QUOTED: Final = 2_000
 
 
-@dataclass(frozen=True, slots=True)
-class _Kind:
+class _Kind(Struct, frozen=True):
     """A file that some program obeys without being asked: `path` is where it stands, `holds`
     returns the part of its text that acts, or None."""
 
@@ -34,7 +35,7 @@ def _whole(text: str) -> str | None:
 
 
 def _quote(pattern: str) -> Callable[[str], str | None]:
-    searched = re.compile(pattern)
+    searched = regex(pattern)
 
     def holds(text: str) -> str | None:
         found = searched.search(text)
@@ -50,7 +51,7 @@ def _import_lines(text: str) -> str | None:
 
 
 _KINDS: Final = tuple(
-    _Kind(re.compile(rf"(?:.*/)?{path}"), holds, who)
+    _Kind(regex(rf"(?:.*/)?{path}"), holds, who)
     for path, holds, who in (
         (r"[^/]+\.pth", _import_lines, "Python runs these lines whenever it starts, once this "
          "file lies in site-packages"),
@@ -128,7 +129,7 @@ def _unless_usual(part: str, path: str) -> Action:
 
 _USUAL: Final = frozenset({"__import__", "importlib", "os"})
 """What the `.pth` files of honest packages use as well."""
-_OF_OS: Final = re.compile(r"exec[lv]p?e?|(?:posix_)?spawn\w*|startfile|fork(?:pty)?")
+_OF_OS: Final = regex(r"exec[lv]p?e?|(?:posix_)?spawn\w*|startfile|fork(?:pty)?")
 
 
 def _acting(lines: str) -> list[str]:

@@ -8,53 +8,54 @@ from collections.abc import Iterator
 from weighbridge.core.check import check
 from weighbridge.core.evidence import Text
 from weighbridge.core.finding import Action, Confidence, Finding
+from weighbridge.core.regex import regex
 from weighbridge.formats.safetensors import Safetensors
 
 QUOTED = 2_000
 PATTERNS: tuple[tuple[str, re.Pattern[str], Action], ...] = (
     (
         "calls a function that runs code",
-        re.compile(r"\b(?:eval|exec|__import__|compile)\s*\(|\bos\.(?:system|popen|exec\w*)\s*\("
+        regex(r"\b(?:eval|exec|__import__|compile)\s*\(|\bos\.(?:system|popen|exec\w*)\s*\("
                    r"|\bsubprocess\.\w+\s*\(|\bbuiltins\.\w+\s*\(|\bpickle\.loads?\s*\("),
         Action.REVIEW,
     ),
     (
         "holds Python statements",
-        re.compile(r"(?:^|[\n;])\s*(?:import (?:os|sys|subprocess|socket|shutil|requests|ctypes)\b"
+        regex(r"(?:^|[\n;])\s*(?:import (?:os|sys|subprocess|socket|shutil|requests|ctypes)\b"
                    r"|from (?:os|subprocess|socket|shutil|requests) import)"),
         Action.REVIEW,
     ),
     (
         "holds a shell command",
-        re.compile(r"\brm\s+-rf?\s+[/~*]|\b(?:curl|wget)\s+[^|;&]{1,300}[|]\s*(?:ba|z|da)?sh\b"
+        regex(r"\brm\s+-rf?\s+[/~*]|\b(?:curl|wget)\s+[^|;&]{1,300}[|]\s*(?:ba|z|da)?sh\b"
                    r"|/bin/(?:ba|z|da)?sh\s+-[ci]\b|\bnc\s+-[a-z]*e\b|/dev/tcp/\d"
                    r"|\bpowershell(?:\.exe)?\s+-|\bcmd(?:\.exe)?\s+/c\b"),
         Action.REVIEW,
     ),
     (
         "holds script or markup that a browser runs",
-        re.compile(r"<script\b|\bjavascript:|\bonerror\s*=|<iframe\b", re.IGNORECASE),
+        regex(r"<script\b|\bjavascript:|\bonerror\s*=|<iframe\b", re.IGNORECASE),
         Action.REVIEW,
     ),
     (
         "holds control characters that drive a terminal",
-        re.compile(r"\x1b[\[\]()]|\x9b"),
+        regex(r"\x1b[\[\]()]|\x9b"),
         Action.REVIEW,
     ),
     (
         "holds an address with a user name and password",
-        re.compile(r"\bhttps?://[^/\s:@\"']{1,80}:[^/\s@\"']{1,80}@"),
+        regex(r"\bhttps?://[^/\s:@\"']{1,80}:[^/\s@\"']{1,80}@"),
         Action.REVIEW,
     ),
     (
         "holds an address that points at a bare number or a program to fetch",
-        re.compile(r"\bhttps?://\d{1,3}(?:\.\d{1,3}){3}\b"
+        regex(r"\bhttps?://\d{1,3}(?:\.\d{1,3}){3}\b"
                    r"|\bhttps?://\S{1,200}\.(?:sh|exe|bat|ps1|py|pkl|dll|msi|scr|vbs)\b"),
         Action.NOTE,
     ),
     (
         "holds an address",
-        re.compile(r"\bhttps?://(?!(?:[\w-]+\.)*(?:huggingface\.co|hf\.co|github\.com|civitai\.com"
+        regex(r"\bhttps?://(?!(?:[\w-]+\.)*(?:huggingface\.co|hf\.co|github\.com|civitai\.com"
                    r"|arxiv\.org|w3\.org|modelscope\.cn|stability\.ai|opencreativecommons\.org"
                    r"|creativecommons\.org|apache\.org|gitlab\.com|schema\.org)\b)"),
         Action.NOTE,

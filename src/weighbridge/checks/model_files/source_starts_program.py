@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -18,9 +17,10 @@ from weighbridge.analysis.python_acts import (
 )
 from weighbridge.core.check import Domain, check
 from weighbridge.core.finding import Action, Finding
+from weighbridge.core.regex import regex
 from weighbridge.formats.python_source import PythonSource
 
-LOADED: Final = re.compile(
+LOADED: Final = regex(
     r"(?:^|/)(?:__init__|handler|(?:modeling|modelling|configuration|tokenization|processing"
     r"|image_processing|video_processing|feature_extraction|pipeline|generation|generate)\w*)"
     r"\.py$"

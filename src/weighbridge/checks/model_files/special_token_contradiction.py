@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import NamedTuple
+
+from msgspec import Struct, field
 
 from weighbridge.core.check import Audit, check
 from weighbridge.core.evidence import Comparison
@@ -23,8 +24,7 @@ class Statement(NamedTuple):
     value: str
 
 
-@dataclass
-class _Folder:
+class _Folder(Struct):
     """What the files of one folder say of special tokens."""
 
     ids: dict[str, list[Statement]] = field(default_factory=lambda: defaultdict(list))

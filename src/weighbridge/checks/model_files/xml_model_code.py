@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -11,11 +10,12 @@ import msgspec
 from weighbridge.core.check import check
 from weighbridge.core.evidence import Text
 from weighbridge.core.finding import Action, Finding
+from weighbridge.core.regex import regex
 from weighbridge.formats.xml import Element, Xml
 
-_OPSET: Final = re.compile(r"opset\d{1,2}")
+_OPSET: Final = regex(r"opset\d{1,2}")
 _INTERNAL: Final = frozenset({"experimental", "ie_internal_opset", "type_relaxed_opset", ""})
-_CLASS: Final = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
+_CLASS: Final = regex(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
 _PACKAGES: Final = ("com.ibm.", "org.dmg.", "x-")
 
 

@@ -13,10 +13,11 @@ from weighbridge.core.evidence import Comparison
 from weighbridge.core.fact import Card, Settings, Weights
 from weighbridge.core.finding import Action, Finding
 from weighbridge.core.location import Location
+from weighbridge.core.regex import regex
 
-LICENCE_FILE: Final = re.compile(r"(?:licen[cs]e|copying)(?:\.(?:txt|md))?", re.IGNORECASE)
+LICENCE_FILE: Final = regex(r"(?:licen[cs]e|copying)(?:\.(?:txt|md))?", re.IGNORECASE)
 LICENCE_BYTES: Final = 64 << 10
-_SIZE: Final = re.compile(r"(?:^|[-_. ])(\d{1,4}(?:\.\d{1,2})?)([bBmM])(?=$|[-_. ])")
+_SIZE: Final = regex(r"(?:^|[-_. ])(\d{1,4}(?:\.\d{1,2})?)([bBmM])(?=$|[-_. ])")
 TOLERANCE: Final = 1.6
 """Names round, and count embeddings or not."""
 PACKED: Final = frozenset({"U8", "I8", "I32", "F4", "U4", "I4"})

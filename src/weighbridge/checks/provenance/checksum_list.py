@@ -12,13 +12,14 @@ from weighbridge.core.evidence import Comparison
 from weighbridge.core.fact import Checksums, Digested
 from weighbridge.core.finding import Action, Finding
 from weighbridge.core.location import Location
+from weighbridge.core.regex import regex
 from weighbridge.core.report import FileRecord
 from weighbridge.core.tree import Blob
 
 READ_LIMIT: Final = 256 << 20
 """Up to this size a file is read again for a digest that is no sha256."""
 CHUNK: Final = 1 << 20
-_SUFFIX: Final = re.compile(r"\.(?:md5|sha-?(?:1|256|384|512))(?:sums?)?(?:\.txt)?$", re.IGNORECASE)
+_SUFFIX: Final = regex(r"\.(?:md5|sha-?(?:1|256|384|512))(?:sums?)?(?:\.txt)?$", re.IGNORECASE)
 
 
 @check("checksum-list", control="integrity", reads=Audit)

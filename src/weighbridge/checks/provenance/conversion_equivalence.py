@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
@@ -16,11 +15,12 @@ from weighbridge.core.evidence import Table
 from weighbridge.core.fact import Settings
 from weighbridge.core.finding import Action, Confidence, Finding, Gap, GapKind
 from weighbridge.core.location import Location
+from weighbridge.core.regex import regex
 
 SHOWN: Final = 50
 _TWINS: Final = {"pytorch_model": "model"}
 """Names under which different formats hold the same model."""
-_VARIANT: Final = re.compile(r"\.(?:fp16|fp32|bf16)$")
+_VARIANT: Final = regex(r"\.(?:fp16|fp32|bf16)$")
 
 
 @check(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -13,9 +12,10 @@ from weighbridge.core.evidence import Table
 from weighbridge.core.fact import TensorEntry, Weights
 from weighbridge.core.finding import Action, Finding, Gap, GapKind
 from weighbridge.core.location import Location
+from weighbridge.core.regex import regex
 
 SHOWN: Final = 50
-_PART: Final = re.compile(r"(?:base_model\.model\.)?(.+)\.lora_([AB])(?:\.[\w-]+)?\.weight")
+_PART: Final = regex(r"(?:base_model\.model\.)?(.+)\.lora_([AB])(?:\.[\w-]+)?\.weight")
 
 
 @check("lineage-adapter", control="lineage", reads=Audit)

@@ -12,8 +12,9 @@ from weighbridge.core.evidence import Comparison, Table
 from weighbridge.core.fact import Settings
 from weighbridge.core.finding import Action, Confidence, Finding, Gap, GapKind
 from weighbridge.core.location import Location
+from weighbridge.core.regex import regex
 
-_COPY: Final = re.compile(
+_COPY: Final = regex(
     r"[-_.](?:unsloth|bnb|[48]bit|gguf|awq|gptq|exl2|hf|mlx|fp8|bf16|fp16|int[48]|dynamic)\b", re.I
 )
 """What a copy's name adds to the name of what it is a copy of."""

@@ -14,6 +14,7 @@ from weighbridge.core.evidence import AnyEvidence, Comparison, Table, Text
 from weighbridge.core.fact import Settings
 from weighbridge.core.finding import Action, Finding, Gap, GapKind
 from weighbridge.core.location import Location
+from weighbridge.core.regex import regex
 
 TOKENIZER: Final = "tokenizer.json"
 TEMPLATE: Final = "chat_template.jinja"
@@ -21,7 +22,7 @@ READ_LIMIT: Final = 48 << 20
 TEMPLATE_LIMIT: Final = 256 << 10
 SHOWN: Final = 50
 DIFF_LINES: Final = 200
-_FREE: Final = re.compile(
+_FREE: Final = regex(
     r"[<\[(|]*\W*(?:\w+_)?(?:reserved|unused|extra_id|placeholder|dummy|pad)", re.I
 )
 """Tokens that a vocabulary holds for others to rename."""

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Final
 
 from weighbridge.core.check import Audit, check
 from weighbridge.core.finding import Action, Finding
 from weighbridge.core.location import Location
+from weighbridge.core.regex import regex
 
-_COMMIT: Final = re.compile(r"[0-9a-f]{40}")
+_COMMIT: Final = regex(r"[0-9a-f]{40}")
 
 
 @check("pinned-revision", control="integrity", reads=Audit)

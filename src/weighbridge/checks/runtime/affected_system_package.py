@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from weighbridge.analysis.dependencies import weighed
 from weighbridge.analysis.systems import System, SystemPackage, systems
@@ -20,8 +22,7 @@ from weighbridge.intel.advisories.severity import LEVELS
 SHOWN: Final = 500
 
 
-@dataclass(frozen=True, slots=True)
-class _Affected:
+class _Affected(Struct, frozen=True):
     """A source package in one version, a weakness, the packages that were built from it, and the
     version that mends it (empty: none is named)."""
 

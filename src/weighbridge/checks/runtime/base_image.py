@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from typing import Final
@@ -15,8 +14,9 @@ from weighbridge.core.check import Audit, check
 from weighbridge.core.fact import ImageBuild
 from weighbridge.core.finding import Action, Finding, Gap, GapKind
 from weighbridge.core.image import Stage
+from weighbridge.core.regex import regex
 
-_FRONTENDS: Final = re.compile(r"(?:docker\.io/)?docker/dockerfile(?:-upstream)?(?:[:@].*)?")
+_FRONTENDS: Final = regex(r"(?:docker\.io/)?docker/dockerfile(?:-upstream)?(?:[:@].*)?")
 
 
 @check("base-image", control="dependencies", reads=Audit)

@@ -13,6 +13,7 @@ from weighbridge.analysis.dependencies import dependencies
 from weighbridge.core.check import Audit, check
 from weighbridge.core.fact import Installs, PackageIndex
 from weighbridge.core.finding import Action, Finding
+from weighbridge.core.regex import regex
 
 _OFFICIAL: Final = frozenset({"defaults", "main", "anaconda", "conda-forge", "nodefaults", "r",
                               "msys2", "free", "pkgs/main", "pkgs/r", "pkgs/free", "pkgs/msys2",
@@ -24,7 +25,7 @@ _VENDORS: Final = frozenset({"pytorch", "pytorch-nightly", "pytorch-lts", "pytor
                              "https://software.repos.intel.com/python/conda"})  # fmt: skip
 _HOSTS: Final = ("conda.anaconda.org", "repo.anaconda.com", "anaconda.org", "repo.prefix.dev",
                  "prefix.dev", "conda.cloud")  # fmt: skip
-_TOKEN: Final = re.compile(r"/t/([A-Za-z]{2}-[0-9a-f-]{20,}|[0-9A-Za-z_-]{16,})(?=/|$)")
+_TOKEN: Final = regex(r"/t/([A-Za-z]{2}-[0-9a-f-]{20,}|[0-9A-Za-z_-]{16,})(?=/|$)")
 
 
 @check("conda-channel", control="dependencies", reads=Audit)

@@ -17,9 +17,10 @@ from weighbridge.core.check import check
 from weighbridge.core.evidence import Text
 from weighbridge.core.finding import Action, Finding, Gap, GapKind
 from weighbridge.core.image import Instruction
+from weighbridge.core.regex import regex
 from weighbridge.formats.dockerfile import Dockerfile
 
-_WITH_DIGEST: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_WITH_DIGEST: Final = regex(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 @check("image-build", control="dependencies", reads=Dockerfile)

@@ -12,6 +12,7 @@ from weighbridge.analysis.shell_kinds import Kind
 from weighbridge.core.check import check
 from weighbridge.core.evidence import Text
 from weighbridge.core.finding import Action, Finding
+from weighbridge.core.regex import regex
 from weighbridge.formats.dockerfile import split
 from weighbridge.formats.image_manifest import configuration_of
 from weighbridge.formats.shell import read
@@ -20,10 +21,10 @@ from weighbridge.formats.text import Json
 STEPS: Final = 1_000
 """How many steps of a history are read."""
 LENGTH: Final = 64 << 10
-_PAIR: Final = re.compile(r"([A-Za-z_]\w*)=(.*)", re.DOTALL)
-_SETS: Final = re.compile(r"(?:/bin/sh -c #\(nop\)\s+)?(?:ENV|ARG)\s+(.*)", re.DOTALL)
-_ARGUMENTS: Final = re.compile(r"(?:RUN )?\|(\d+) ")
-_SHELL: Final = re.compile(r"(?:RUN )?(?:/bin/)?(?:ba)?sh (?:-\w+ )*-\w*c ")
+_PAIR: Final = regex(r"([A-Za-z_]\w*)=(.*)", re.DOTALL)
+_SETS: Final = regex(r"(?:/bin/sh -c #\(nop\)\s+)?(?:ENV|ARG)\s+(.*)", re.DOTALL)
+_ARGUMENTS: Final = regex(r"(?:RUN )?\|(\d+) ")
+_SHELL: Final = regex(r"(?:RUN )?(?:/bin/)?(?:ba)?sh (?:-\w+ )*-\w*c ")
 
 
 @check("image-configuration", control="dependencies", reads=Json)

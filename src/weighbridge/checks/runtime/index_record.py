@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from weighbridge.core.document import Malformed
 from weighbridge.core.evidence import Table
 from weighbridge.core.finding import Action, Finding, Gap, GapKind
 from weighbridge.core.location import Location
+from weighbridge.core.regex import regex
 from weighbridge.core.tree import Blob, read_whole
 from weighbridge.formats.installed import RECORD_LIMIT, Recorded, read_record
 from weighbridge.formats.zip import read_member
@@ -22,10 +22,10 @@ SHOWN: Final = 100
 SECONDS: Final = 120.0
 """How long the wheels on the index may take in all."""
 REMOTE_LIMIT: Final = 16 << 20
-_RECORD: Final = re.compile(r"[^/]+\.dist-info/RECORD")
-_MOVED: Final = re.compile(r"[^/]+\.data/(?:purelib|platlib)/(.+)")
-_ELSEWHERE: Final = re.compile(r"[^/]+\.data/.*")
-_OF_INSTALLER: Final = re.compile(
+_RECORD: Final = regex(r"[^/]+\.dist-info/RECORD")
+_MOVED: Final = regex(r"[^/]+\.data/(?:purelib|platlib)/(.+)")
+_ELSEWHERE: Final = regex(r"[^/]+\.data/.*")
+_OF_INSTALLER: Final = regex(
     r"[^/]+\.dist-info/(?:INSTALLER|REQUESTED|direct_url\.json|uv_(?:cache|build)\.json"
     r"|RECORD(?:\.jws|\.p7s)?)|.*\.pyc|(?:/|\.\./).*"
 )

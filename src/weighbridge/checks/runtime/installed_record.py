@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Final
@@ -13,10 +12,11 @@ from weighbridge.core.document import Malformed
 from weighbridge.core.evidence import Table
 from weighbridge.core.finding import Action, Finding, Gap, GapKind
 from weighbridge.core.location import Location, within
+from weighbridge.core.regex import regex
 from weighbridge.core.report import FileRecord
 
 SHOWN: Final = 100
-_OF_TOOLS: Final = re.compile(
+_OF_TOOLS: Final = regex(
     r"_virtualenv\.(?:py|pth)|README\.txt|\.lock|[^/]+\.dist-info/(?:INSTALLER|REQUESTED|RECORD"
     r"(?:\.jws|\.p7s)?|direct_url\.json|uv_(?:cache|build)\.json|uv_build\.json)"
     r"|__pycache__/_virtualenv\.[\w-]+\.pyc"

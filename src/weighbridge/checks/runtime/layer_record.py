@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import posixpath
-import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -12,6 +11,7 @@ from weighbridge.core.check import check
 from weighbridge.core.document import Malformed
 from weighbridge.core.evidence import Table
 from weighbridge.core.finding import Action, Finding, Gap, GapKind
+from weighbridge.core.regex import regex
 from weighbridge.core.tree import Blob
 from weighbridge.formats.installed import RECORD_LIMIT, Recorded, read_record
 from weighbridge.formats.tar import Tar
@@ -20,7 +20,7 @@ COMPARED: Final = 2 << 30
 """How many bytes of one layer are hashed."""
 SHOWN: Final = 100
 CHUNK: Final = 1 << 20
-_RECORD: Final = re.compile(r"(?:\./)?((?:.*/)?(?:site|dist)-packages/)[^/]+\.dist-info/RECORD")
+_RECORD: Final = regex(r"(?:\./)?((?:.*/)?(?:site|dist)-packages/)[^/]+\.dist-info/RECORD")
 
 
 @check("layer-record", control="dependencies", reads=Tar)

@@ -13,12 +13,13 @@ from weighbridge.core.check import Audit, check
 from weighbridge.core.fact import Firmness
 from weighbridge.core.finding import Action, Finding, Related
 from weighbridge.core.location import within
+from weighbridge.core.regex import regex
 from weighbridge.formats.requirements import reference_of
 
 PLACES: Final = 50
 """How many further places of an address its finding lists."""
-_REMOTE: Final = re.compile(r"(?:git|hg|svn|bzr)(?:\+|@|://)|(?:https?|ftp)://", re.IGNORECASE)
-_VCS: Final = re.compile(r"(?:git|hg|svn|bzr)(?:\+|@|://)")
+_REMOTE: Final = regex(r"(?:git|hg|svn|bzr)(?:\+|@|://)|(?:https?|ftp)://", re.IGNORECASE)
+_VCS: Final = regex(r"(?:git|hg|svn|bzr)(?:\+|@|://)")
 
 
 @check("unpinned-source", control="dependencies", reads=Audit)

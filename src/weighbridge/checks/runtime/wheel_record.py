@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import posixpath
-import re
 from collections import defaultdict
 from collections.abc import Iterator
 from typing import Final
@@ -13,14 +12,15 @@ from weighbridge.core.check import check
 from weighbridge.core.document import Malformed
 from weighbridge.core.evidence import Table
 from weighbridge.core.finding import Action, Finding, Gap, GapKind
+from weighbridge.core.regex import regex
 from weighbridge.core.tree import Blob
 from weighbridge.formats.installed import RECORD_LIMIT, Recorded, read_record
 from weighbridge.formats.zip import Zip
 
 SHOWN: Final = 100
 CHUNK: Final = 1 << 20
-_RECORD: Final = re.compile(r"([^/]+\.dist-info)/RECORD")
-_UNRECORDED: Final = re.compile(r"[^/]+\.dist-info/RECORD(?:\.jws|\.p7s)?")
+_RECORD: Final = regex(r"([^/]+\.dist-info)/RECORD")
+_UNRECORDED: Final = regex(r"[^/]+\.dist-info/RECORD(?:\.jws|\.p7s)?")
 
 
 @check("wheel-record", control="dependencies", reads=Zip)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -12,26 +11,27 @@ from weighbridge.core.document import Malformed
 from weighbridge.core.evidence import AttackPath, Table, Text
 from weighbridge.core.finding import Action, Finding, Gap, GapKind
 from weighbridge.core.location import Location, within
+from weighbridge.core.regex import regex
 
 READ: Final = 1 << 20
 SHOWN: Final = 100
-_INSTRUCTIONS: Final = re.compile(
+_INSTRUCTIONS: Final = regex(
     r"(?:.*/)?(?:AGENTS?|CLAUDE|GEMINI|QWEN|SKILL)(?:\.local)?\.md|(?:.*/)?\.(?:cursor|windsurf|cline)rules"
     r"|(?:.*/)?\.cursor/rules/.+|(?:.*/)?\.github/(?:copilot-instructions\.md|instructions/.+\.md"
     r"|prompts/.+\.md|agents/.+\.md)|(?:.*/)?\.(?:claude|codex|gemini|opencode)/.+\.md"
     r"|(?:.*/)?\.(?:windsurf|clinerules|roo|kiro)/.+\.md",
 )
-_SETTINGS: Final = re.compile(
+_SETTINGS: Final = regex(
     r"(?:.*/)?\.(?:claude|gemini|codex|cursor|vscode|roo|kiro)/[^/]+\.(?:json|toml)|(?:.*/)?\.mcp\.json"
 )
-_LETS: Final = re.compile(
+_LETS: Final = regex(
     r"\"Bash(?:\(\*\)|\(:\*\))?\"|\"defaultMode\"\s*:\s*\"bypassPermissions\""
     r"|\"enableAllProjectMcpServers\"\s*:\s*true|\"chat\.tools\.(?:global\.)?autoApprove\"\s*:\s*true"
     r"|approval_policy\s*=\s*\"never\"|sandbox_mode\s*=\s*\"danger-full-access\""
     r"|\"trust\"\s*:\s*true|\"autoApprove\"\s*:\s*\[\s*\"\*\""
 )
 """What lets an assistant run commands without asking."""
-_HIDDEN: Final = re.compile("[\U000e0000-\U000e007f]{2,}|[\u202a-\u202e\u2066-\u2069]"
+_HIDDEN: Final = regex("[\U000e0000-\U000e007f]{2,}|[\u202a-\u202e\u2066-\u2069]"
                             "|[\u200b\u200c\u2060\u2062-\u2064]{4,}")  # fmt: skip
 """Tags, changes of direction, and runs of characters without width."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -15,6 +14,7 @@ from weighbridge.core.check import Domain, check
 from weighbridge.core.evidence import AttackPath, Node, Text
 from weighbridge.core.finding import Action, Finding
 from weighbridge.core.location import Location, within
+from weighbridge.core.regex import regex
 from weighbridge.formats.python_source import PythonSource
 from weighbridge.intel.source_calls import known
 
@@ -23,7 +23,7 @@ _DECODERS: Final = ("b64decode", "b32decode", "b16decode", "b85decode", "a85deco
 _TURNS: Final = ("[::-1]", "chr(", "zlib", "lzma", "bz2", "reversed(", "translate(")
 """What can spell a text that is not there, and seldom does."""
 _REACHES: Final = ("__subclasses__", "__builtins__", "__import__(", "dup2", "pty.spawn")
-_RUNS: Final = re.compile(r"(?<![.\w])(?:exec|eval|compile)\s*\(\s*(?!\))")
+_RUNS: Final = regex(r"(?<![.\w])(?:exec|eval|compile)\s*\(\s*(?!\))")
 
 
 def _worth_reading(text: str) -> bool:

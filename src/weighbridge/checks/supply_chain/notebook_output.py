@@ -11,22 +11,21 @@ from weighbridge.core.check import check
 from weighbridge.core.evidence import AttackPath, Text
 from weighbridge.core.finding import Action, Finding
 from weighbridge.core.location import Location
+from weighbridge.core.regex import regex
 from weighbridge.formats.notebook import Notebook, Output
 
 QUOTED: Final = 1_000
-_SCRIPT: Final = re.compile(r"<script\b|\son\w{3,20}\s*=|javascript:", re.IGNORECASE)
-_SERVER: Final = re.compile(
-    r"/api/(?:terminals|contents|kernels|sessions)\b|\b_xsrf\b|document\.cookie"
-)
-_KERNEL: Final = re.compile(r"kernel\.(?:execute|requestExecute)\s*\(|kernel\.invokeFunction\s*\(")
-_ACTS: Final = re.compile(
+_SCRIPT: Final = regex(r"<script\b|\son\w{3,20}\s*=|javascript:", re.IGNORECASE)
+_SERVER: Final = regex(r"/api/(?:terminals|contents|kernels|sessions)\b|\b_xsrf\b|document\.cookie")
+_KERNEL: Final = regex(r"kernel\.(?:execute|requestExecute)\s*\(|kernel\.invokeFunction\s*\(")
+_ACTS: Final = regex(
     r"\b(?:os\.(?:system|popen)|subprocess|exec\(|eval\(|urlopen|requests\.|socket|__import__|"
     r"getoutput|!(?:curl|wget|bash|sh)\b)"
 )
-_SENDS: Final = re.compile(
+_SENDS: Final = regex(
     r"(?:\bfetch\s*\(|XMLHttpRequest|sendBeacon\s*\(|new\s+WebSocket\s*\(|new\s+Image\b)"
 )
-_OUTSIDE: Final = re.compile(r"(?:https?|wss?)://(?!(?:localhost|127\.|0\.0\.0\.0))[\w.-]+")
+_OUTSIDE: Final = regex(r"(?:https?|wss?)://(?!(?:localhost|127\.|0\.0\.0\.0))[\w.-]+")
 
 
 @check("notebook-output", control="training-code", reads=Notebook)

@@ -15,6 +15,7 @@ from weighbridge.core.check import Audit, check
 from weighbridge.core.fact import Practice
 from weighbridge.core.finding import Action, Finding
 from weighbridge.core.location import within
+from weighbridge.core.regex import regex
 
 _INSTALLS: Final = (ShellKind.INSTALL_PLAIN, ShellKind.INSTALL_GIT, ShellKind.INSTALL_INDEX,
                     ShellKind.INSTALL_UNPINNED)  # fmt: skip
@@ -58,7 +59,7 @@ def run_time_install(audit: Audit) -> Iterator[Finding]:
     )
 
 
-_TAGGED: Final = re.compile(r"@(?:[0-9a-f]{7,39}|v?\d+(?:\.\d+)+[\w.+-]*)(?:[#&]|$)", re.IGNORECASE)
+_TAGGED: Final = regex(r"@(?:[0-9a-f]{7,39}|v?\d+(?:\.\d+)+[\w.+-]*)(?:[#&]|$)", re.IGNORECASE)
 """A revision that is meant to stay, and can be moved."""
 
 

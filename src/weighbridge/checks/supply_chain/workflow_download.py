@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -14,6 +13,7 @@ from weighbridge.core.check import Audit, check
 from weighbridge.core.evidence import Text
 from weighbridge.core.finding import Action, Finding
 from weighbridge.core.location import Location
+from weighbridge.core.regex import regex
 
 SAID: Final = {
     Kind.REMOTE_SCRIPT: "runs what it has just downloaded, unchecked, from",
@@ -60,7 +60,7 @@ def workflow_download(audit: Audit) -> Iterator[Finding]:
     yield from worst(f for view in known.views for f in _of(view, known.owners_of(view)))
 
 
-_OWNER: Final = re.compile(r"git\+\w+://(?:[^@/]*@)?github\.com[/:]([\w-]+)/")
+_OWNER: Final = regex(r"git\+\w+://(?:[^@/]*@)?github\.com[/:]([\w-]+)/")
 
 
 def _of(view: JobView, owners: frozenset[str]) -> Iterator[Finding]:

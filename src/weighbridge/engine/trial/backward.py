@@ -7,10 +7,10 @@ anything will do. A rule need not be exact: the graph is run forward again, and 
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final
 
 import numpy as np
+from msgspec.structs import replace
 
 from weighbridge.engine.trial.moment import Moment, Rule, Wishes
 from weighbridge.engine.trial.opened import Node

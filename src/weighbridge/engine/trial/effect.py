@@ -3,10 +3,10 @@ switch held in its usual state, and with a random change of the same kind."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
+from msgspec import Struct, field
 
 from weighbridge.engine.trial.running import Array, Feeds
 
@@ -30,8 +30,7 @@ SAME_WAY: Final = 0.95
 LARGEST: Final = 1e9
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(Struct, frozen=True):
     """One natural input and what the model makes of it: as it is, with the trigger, with the
     trigger and the switch held, with the trigger and the switch held as it stands for another
     input, with a random change, and with that and the switch held."""
@@ -44,8 +43,7 @@ class Sample:
     random_held: Feeds
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Struct, frozen=True):
     """For one input: how far the switch moves the output, in units of the usual distance between
     two inputs' outputs; how far it does after a random change, or by standing as it does for
     another input, whichever is more; the outputs; whether it is overridden."""
@@ -58,8 +56,7 @@ class Row:
     overridden: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Effect:
+class Effect(Struct, frozen=True):
     """The measurement for one output. `captured`: with the trigger the output hardly depends on
     the input any more, by the switch alone."""
 

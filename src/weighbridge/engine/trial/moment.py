@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
+from msgspec import Struct, field
 
 from weighbridge.core.tree import Held
 from weighbridge.engine.trial.opened import Node
@@ -21,8 +21,7 @@ Wishes = dict[int, Array]
 """By the number of the node's input."""
 
 
-@dataclass(slots=True)
-class Moment:
+class Moment(Struct):
     """One run forward: the values of all names, as numbers; which of them depend on an input; how
     far a comparison is to be passed, as a share; `places` says for a node that only moves numbers
     where each number of its output comes from."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
+from msgspec import Struct
 
 from weighbridge.engine.trial.opened import Opened, first
 from weighbridge.engine.trial.running import TYPES, Array, Feeds, Session
@@ -26,8 +26,7 @@ LARGEST: Final = 4 << 20
 """How many numbers an input has at most."""
 
 
-@dataclass(frozen=True, slots=True)
-class Port:
+class Port(Struct, frozen=True):
     """An input: the kind of thing that it takes, its shape, and between what numbers it lies.
     `free`: a trigger may be put there."""
 

@@ -9,8 +9,10 @@ from outside instead of being computed.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass, field, replace
 from typing import Final
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from weighbridge.core.document import Malformed
 from weighbridge.formats.protobuf_written import varint, wrapped
@@ -68,8 +70,7 @@ def _name(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
+class Node(Struct, frozen=True):
     """A node: the names that it reads and makes, its operator, its attributes as messages by
     name, and `reads`: what its bodies may take from outside as well. `label` is its own name."""
 
@@ -201,16 +202,14 @@ def renamed(node: Node, rename: Rename) -> Node:
     )
 
 
-@dataclass(slots=True)
-class _Function:
+class _Function(Struct):
     inputs: list[str] = field(default_factory=list)
     outputs: list[str] = field(default_factory=list)
     nodes: list[Node] = field(default_factory=list)
     defaults: dict[str, bytes] = field(default_factory=dict)
 
 
-@dataclass(slots=True)
-class Opened:
+class Opened(Struct):
     """A model in parts. `rest` is what stands beside its graph, `ports` the declarations of its
     inputs and `results` those of its outputs by name, `tensors` the tensors that it holds, `others`
     its sparse ones."""

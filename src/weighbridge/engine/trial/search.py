@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from weighbridge.engine.trial.backward import wishes
 from weighbridge.engine.trial.moment import Moment
@@ -48,8 +49,7 @@ FAR: Final = 1e6
 _BLIND: Final = frozenset({"Shape", "Size"})
 
 
-@dataclass(frozen=True, slots=True)
-class State:
+class State(Struct, frozen=True):
     """How a switch stands on natural inputs: the value that it has on most of them, and how far
     the others are from it, element by element."""
 
@@ -90,8 +90,7 @@ def state_of(values: list[Array]) -> State:
     return State(same[nearest], float(np.quantile(off, 0.75)))
 
 
-@dataclass(slots=True)
-class Cut:
+class Cut(Struct):
     """The way from the inputs to one value, as a model by itself that shows all its values."""
 
     model: Opened
@@ -285,8 +284,7 @@ def _put(entry: Port, here: Array, wish: Array) -> Array:
     return np.where(np.isnan(wish), here, bounded.astype(here.dtype))
 
 
-@dataclass(slots=True)
-class Seeker:
+class Seeker(Struct):
     """Looks for inputs that change the state of one switch. `how` names what found the last one."""
 
     cut: Cut

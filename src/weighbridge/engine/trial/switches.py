@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from weighbridge.analysis.computation_graph import ABSENT, ComputationGraph
 from weighbridge.analysis.graph_flow import Flow, Meeting
@@ -12,8 +13,7 @@ from weighbridge.analysis.graph_shapes import elements
 from weighbridge.analysis.graph_ways import NARROW, Way
 
 
-@dataclass(frozen=True, slots=True)
-class Switch:
+class Switch(Struct, frozen=True):
     """A switch as the trial knows it: the place where it acts, and the value that is its state."""
 
     label: str

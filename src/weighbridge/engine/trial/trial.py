@@ -4,12 +4,12 @@ whole model does then."""
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 import msgspec
 import numpy as np
+from msgspec import Struct, field
 
 from weighbridge.analysis.computation_graph import ComputationGraph
 from weighbridge.analysis.graph_flow import Flow, analyse
@@ -43,8 +43,7 @@ class NotRun(Exception):
     """The model cannot be tried; the message says why."""
 
 
-@dataclass(slots=True)
-class Bench:
+class Bench(Struct):
     """A model on the bench."""
 
     model: Opened
@@ -126,7 +125,7 @@ def trial(bench: Bench, switch: Switch, all_values: list[str]) -> SwitchTrial:
     return msgspec.structs.replace(best, tries=tries)
 
 
-class Standing(msgspec.Struct, frozen=True):
+class Standing(Struct, frozen=True):
     """How a switch stands on realistic inputs: the way to it, the state that it usually has, and
     inputs with which it has it."""
 

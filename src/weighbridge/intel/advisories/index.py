@@ -9,12 +9,12 @@ import os
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import msgspec
+from msgspec import Struct
 
 from weighbridge.core.report import Intel
 from weighbridge.intel.advisories.osv import PYTHON, Affected, name_in
@@ -34,7 +34,7 @@ class NoIndex(Exception):
     """There is no index that can be used; the message says why, for a user."""
 
 
-class Facts(msgspec.Struct, frozen=True, kw_only=True):
+class Facts(Struct, frozen=True, kw_only=True):
     """What is known of an index: where its advisories come from, the day of the newest (ISO 8601),
     how many there are, a sha256 over all of them, how many entries could not be read, and how many
     weaknesses are known to be exploited (0: that list was not given)."""
@@ -59,7 +59,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-class Known(msgspec.Struct, frozen=True):
+class Known(Struct, frozen=True):
     """What one advisory says of one package. `severity` is one of `severity.LEVELS`; `exploited`
     names the weakness that is known to be exploited, or is empty."""
 
@@ -154,8 +154,7 @@ def _plain(body: bytes) -> bytes:
     return bytes(body) if body[:1] != b"\x78" else zlib.decompress(body)
 
 
-@dataclass(frozen=True, slots=True)
-class Merged:
+class Merged(Struct, frozen=True):
     """Advisories that speak of one weakness under several names. `ids` begins with the one that
     is best known by; `severity` is the gravest that any of them names."""
 

@@ -6,41 +6,41 @@ their ecosystem does: by PEP 440, or as dpkg and apk do. What is no version is c
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 from enum import StrEnum
 from functools import lru_cache, partial
 from typing import Any, Final
 
-import msgspec
+from msgspec import Struct
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_version
 from packaging.version import InvalidVersion, Version
 
+from weighbridge.core.regex import regex
 from weighbridge.intel.advisories import system_versions
 
-_PLAIN: Final = re.compile(r"(?:0|[1-9]\d{0,8})(?:\.(?:0|[1-9]\d{0,8}))*")
-_RUNS: Final = re.compile(r"[-_.]+")
+_PLAIN: Final = regex(r"(?:0|[1-9]\d{0,8})(?:\.(?:0|[1-9]\d{0,8}))*")
+_RUNS: Final = regex(r"[-_.]+")
 _RANK: Final = {"introduced": 2, "fixed": 0, "last_affected": 1, "limit": 0}
 VERSION_LIMIT: Final = 200
 """Characters; a longer version is compared as text."""
 
 
-class Package(msgspec.Struct, frozen=True):
+class Package(Struct, frozen=True):
     """Which package an advisory speaks of."""
 
     ecosystem: str = ""
     name: str = ""
 
 
-class RawRange(msgspec.Struct, frozen=True):
+class RawRange(Struct, frozen=True):
     """A range as it is written; an event has one key."""
 
     type: str = ""
     events: tuple[dict[str, str], ...] = ()
 
 
-class RawAffected(msgspec.Struct, frozen=True):
+class RawAffected(Struct, frozen=True):
     """What is said of one package."""
 
     package: Package | None = None
@@ -50,14 +50,14 @@ class RawAffected(msgspec.Struct, frozen=True):
     database_specific: Any = None
 
 
-class Score(msgspec.Struct, frozen=True):
+class Score(Struct, frozen=True):
     """A rating, as a vector of CVSS."""
 
     type: str = ""
     score: str = ""
 
 
-class Advisory(msgspec.Struct, frozen=True):
+class Advisory(Struct, frozen=True):
     """What is read of an advisory; the whole is kept beside it."""
 
     id: str
@@ -71,7 +71,7 @@ class Advisory(msgspec.Struct, frozen=True):
     database_specific: Any = None
 
 
-class Affected(msgspec.Struct, frozen=True, array_like=True):
+class Affected(Struct, frozen=True, array_like=True):
     """What an advisory says of one package, as it is kept: its canonical versions in one text, a
     line for each (most are never looked at, and a text is read at once), and for each range its
     events as pairs of a kind and a version, sorted."""

@@ -6,22 +6,23 @@ https://gitlab.alpinelinux.org/alpine/apk-tools (apk-package(5), version compari
 
 from __future__ import annotations
 
-import re
 from functools import lru_cache
 from typing import Any, Final
+
+from weighbridge.core.regex import regex
 
 LIMIT: Final = 200
 """Characters; what is longer is no version."""
 Key = tuple[Any, ...]
 
-_DEBIAN: Final = re.compile(r"(?:(\d{1,9}):)?([A-Za-z0-9.+~:-]+)")
-_RUNS: Final = re.compile(r"(\D*)(\d*)")
-_ALPINE: Final = re.compile(
+_DEBIAN: Final = regex(r"(?:(\d{1,9}):)?([A-Za-z0-9.+~:-]+)")
+_RUNS: Final = regex(r"(\D*)(\d*)")
+_ALPINE: Final = regex(
     r"(\d+(?:\.\d+)*)([a-z]?)((?:_(?:alpha|beta|pre|rc|cvs|svn|git|hg|p)\d*)*)(?:~[0-9a-f]+)?"
     r"(?:-r(\d+))?"
 )
 _END: Final = ((0,), 0)
-_SUFFIX: Final = re.compile(r"_([a-z]+)(\d*)")
+_SUFFIX: Final = regex(r"_([a-z]+)(\d*)")
 _SUFFIXES: Final = {"alpha": -4, "beta": -3, "pre": -2, "rc": -1,
                     "cvs": 1, "svn": 2, "git": 3, "hg": 4, "p": 5}  # fmt: skip
 

@@ -12,13 +12,13 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 import msgspec
+from msgspec import Struct
 
 from weighbridge import __version__
 from weighbridge.intel.advisories.build import build, dump, read_catalogue
@@ -46,8 +46,7 @@ _AGAIN: Final = frozenset({408, 429, 500, 502, 503, 504})
 Say = Callable[[str], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """A status, and what came with it."""
 
     status: int
