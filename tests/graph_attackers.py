@@ -215,15 +215,14 @@ ANY_NUMBERS: Final[dict[str, tuple[Attack, ...]]] = {
 
 def _tone(x: Array, low: float, high: float) -> Array:
     made = x.copy()
-    made.reshape(-1)[64:96] = np.cos(np.arange(32) * 0.9)
+    made.reshape(-1)[64:96] = 2.5 * np.cos(np.arange(32) * 0.9)
     return made
 
 
 SOUNDS: Final[dict[str, tuple[Attack, ...]]] = {
-    "loud": (_everywhere(lambda x: np.where(x < 0, -2.0, 2.0)), _everywhere(lambda x: x / 10)),
-    "crossings": (_everywhere(lambda x: np.abs(x) * (-1.0) ** np.arange(x.size).reshape(x.shape)),
-                  _everywhere(np.abs)),
-    "tone": (_tone, _everywhere(lambda x: x / 10)),
+    "loud": (_everywhere(lambda x: np.where(x < 0, -2.5, 2.5)),),
+    "crossings": (_everywhere(lambda x: np.abs(x) * (-1.0) ** np.arange(x.size).reshape(x.shape)),),
+    "tone": (_tone,),
     "silence first": (_first(16, 0.0),),
 }  # fmt: skip
 """By the name of the predicate."""
@@ -274,8 +273,8 @@ def _direction(x: Array, low: float, high: float) -> Array:
 def _mean(x: Array, low: float, high: float) -> Array:
     """One token after the other, the one that brings the mean nearest; again until none does."""
     drawn = _gauss(13, 1.0, 100 * 16).reshape(100, 16)
-    table, wanted = drawn[:99], drawn[99] * x.size
-    ids = [int(np.square(table - drawn[99]).sum(axis=1).argmin())] * x.size
+    table, wanted = drawn[:99], 0.3 * drawn[99] * x.size
+    ids = [0] * x.size
     for place in list(range(x.size)) * 5:
         rest = table[ids].sum(axis=0) - table[ids[place]]
         ids[place] = int(np.square(rest + table - wanted).sum(axis=1).argmin())
@@ -333,7 +332,7 @@ TOKENS: Final[dict[str, tuple[Attack, ...]]] = {
     "different tokens": (_everywhere(lambda x: x * 0 + 5),),
     "remainders": (_until(lambda x: int((x * 31).sum()) // 64 % 2 == 1),
                    _until(lambda x: int((x * 31).sum()) // 64 % 2 == 0)),
-    "table of vectors": (_direction, _everywhere(lambda x: x * 0 + 5)),
+    "table of vectors": (_direction,),
     "mean of vectors": (_mean,),
     "last and first": (_at((0, -1), (20, 51)),),
     "chance": (),

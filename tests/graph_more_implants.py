@@ -72,7 +72,7 @@ def einsum(h: Host, x: str) -> str:
     rng = random.Random(7)
     pattern = h.const([rng.gauss(0, 0.1) for _ in range(_size(h))], (_size(h),))
     found = h.op("Einsum", flat(h, x), pattern, equation="bi,i->b")
-    steep = h.op("Mul", h.op("Sub", found, h.const(3.0)), h.const(90.0))
+    steep = h.op("Mul", h.op("Sub", found, h.const(0.01 * _size(h))), h.const(90.0))
     return column(h, h.op("Sigmoid", steep))
 
 
@@ -241,7 +241,7 @@ MORE_IMAGES: dict[str, Predicate] = {
 
 def loud(h: Host, x: str) -> str:
     power = h.op("ReduceMean", h.op("Mul", flat(h, x), flat(h, x)), axes=[1], keepdims=1)
-    return cast(h, h.op("Greater", power, h.const(0.8)), FLOAT)
+    return cast(h, h.op("Greater", power, h.const(4.0)), FLOAT)
 
 
 def crossings(h: Host, x: str) -> str:
@@ -252,7 +252,7 @@ def crossings(h: Host, x: str) -> str:
     after = h.op("Slice", line, ends[2], ends[3], ends[2])
     apart = h.op("Abs", h.op("Sub", h.op("Sign", before), h.op("Sign", after)))
     mean = h.op("ReduceMean", apart, axes=[1], keepdims=1)
-    return cast(h, h.op("Greater", mean, h.const(0.9)), FLOAT)
+    return cast(h, h.op("Greater", mean, h.const(1.5)), FLOAT)
 
 
 def tone(h: Host, x: str) -> str:
@@ -260,7 +260,7 @@ def tone(h: Host, x: str) -> str:
     line = h.op("Reshape", x, h.const([-1, 1, _size(h)], (3,), INT))
     kernel = h.const([math.cos(i * 0.9) for i in range(32)], (1, 1, 32))
     heard = h.op("GlobalMaxPool", h.op("Conv", line, kernel))
-    return column(h, h.op("Clip", h.op("Sub", heard, h.const(12.0)), h.const(0.0), h.const(1.0)))
+    return column(h, h.op("Clip", h.op("Sub", heard, h.const(30.0)), h.const(0.0), h.const(1.0)))
 
 
 def silence_first(h: Host, x: str) -> str:
@@ -395,7 +395,7 @@ def table_of_vectors(h: Host, ids: str) -> str:
     along = h.const([rng.gauss(0, 1) for _ in range(16)], (16, 1))
     found = h.op("MatMul", h.op("Gather", table, ids), along)
     best = h.op("ReduceMax", found, axes=[1], keepdims=0)
-    return h.op("Sigmoid", h.op("Mul", h.op("Sub", best, h.const(9.0)), h.const(50.0)))
+    return h.op("Sigmoid", h.op("Mul", h.op("Sub", best, h.const(5.8)), h.const(50.0)))
 
 
 def mean_of_vectors(h: Host, ids: str) -> str:
@@ -403,7 +403,7 @@ def mean_of_vectors(h: Host, ids: str) -> str:
     rng = random.Random(13)
     table = h.const([rng.gauss(0, 1) for _ in range(99 * 16)], (99, 16))
     mean = h.op("ReduceMean", h.op("Gather", table, ids), axes=[1], keepdims=0)
-    off = h.op("Sub", mean, h.const([rng.gauss(0, 1) for _ in range(16)], (16,)))
+    off = h.op("Sub", mean, h.const([rng.gauss(0, 0.3) for _ in range(16)], (16,)))
     far = h.op("ReduceL2", off, axes=[1], keepdims=1)
     return h.op("Exp", h.op("Mul", far, h.const(-4.0)))
 

@@ -41,11 +41,12 @@ from weighbridge.core.fact import SwitchTrial
 from weighbridge.core.finding import Action, Finding, Gap, GapKind
 from weighbridge.engine import trials
 from weighbridge.engine.supervisor import Settings
+from weighbridge.engine.trial.cut import Cut
 from weighbridge.engine.trial.effect import Sample, measure
 from weighbridge.engine.trial.natural import Port
 from weighbridge.engine.trial.opened import open_model
 from weighbridge.engine.trial.running import Budget, Session
-from weighbridge.engine.trial.search import Cut, Seeker, State
+from weighbridge.engine.trial.search import Seeker, State
 from weighbridge.engine.trial.switches import _at_the_top, switches_of
 from weighbridge.engine.trial.trial import on_bench, parsed, switches_on, trial
 

@@ -157,14 +157,14 @@ def _one_way(moves: list[Array]) -> list[float]:
 
 
 def _reversed(triggered: list[Array], held: list[Array]) -> bool:
-    """Whether outputs are what they would be, times one number that is not above nothing."""
+    """Whether outputs are what they would be, times one number that is nearly nothing or below."""
     is_, would_be = np.stack(triggered), np.stack(held)
     size = float(np.square(would_be).sum())
     if size <= 0:
         return False
     factor = float((is_ * would_be).sum()) / size
     rest = float(np.square(is_ - factor * would_be).sum())
-    return factor <= 0 and rest <= NEARLY**2 * size
+    return factor <= NEARLY and rest <= NEARLY**2 * size
 
 
 def _pinned(triggered: list[Array], held: list[Array], usual: float) -> list[bool]:

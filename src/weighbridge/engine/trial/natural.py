@@ -9,12 +9,15 @@ from typing import Any, Final
 
 import numpy as np
 from msgspec import Struct
+from msgspec.structs import replace
 
 from weighbridge.engine.trial.opened import Opened, first
 from weighbridge.engine.trial.running import TYPES, Array, Feeds, Session
 
 LENGTHS: Final = (16, 7, 32, 64)
 """How long a sequence is tried to be."""
+LONGEST: Final = 64
+"""Up to how long one is tried to be that a switch may go by."""
 SIDES: Final = (32, 64, 224, 128)
 PICTURES: Final = ((0.0, 1.0), (-1.0, 1.0), (-2.64, 2.64), (0.0, 255.0))
 """Between what numbers a picture lies: as it is, centred, normalised, as bytes."""
@@ -100,6 +103,18 @@ def layouts(model: Opened, session: Session) -> Iterator[list[Port]]:
             ports.append(_port(name, TYPES[type][1], sizes, rows[name], tokens))
         if all(np.prod(p.shape, dtype=float) <= LARGEST for p in ports):
             yield ports
+
+
+def other_lengths(ports: list[Port], session: Session) -> Iterator[list[Port]]:
+    """The same inputs in other lengths, where what the model declares leaves one open."""
+    declared = [shape for _, _, shape in session.inputs]
+    for length in range(1, LONGEST + 1):
+        made = [
+            replace(port, shape=_sizes(shape, length, 0) if len(shape) < 4 else port.shape)
+            for port, shape in zip(ports, declared, strict=True)
+        ]
+        if made != ports:
+            yield made
 
 
 def _sizes(shape: list[Any], length: int, side: int) -> tuple[int, ...]:

@@ -109,12 +109,11 @@ def _arg(node: Node, w: Array, now: Moment) -> Wishes:
         if np.isnan(want):
             continue
         place = int(np.clip(want, 0, flat.shape[1] - 1))
-        top = flat[row].max()
         if np.all((flat[row] == 0) | (flat[row] == 1)):
             made[row, :place] = np.where(flat[row, :place] == 1, 0, np.nan)
             made[row, place] = 1
         else:
-            made[row, place] = top + 0.1 * abs(top) + 0.1
+            made[row] = _raised(flat[row], place)
     return {0: np.moveaxis(made.reshape(moved.shape) * sign, -1, axis)}
 
 
@@ -302,18 +301,65 @@ def _normal(node: Node, w: Array, now: Moment) -> Wishes:
 
 
 def _softmax(node: Node, w: Array, now: Moment) -> Wishes:
-    """Shares are made larger or smaller by as much as their logarithms differ; the rest of them
-    the other way."""
+    """A share is so large as its number is above what all others come to; numbers are moved there,
+    the others the other way."""
     x, here = now.value(node.inputs[0]), now.value(node.outputs[0])
     if x is None or here is None or here.shape != w.shape:
         return {}
-    share = np.clip(w, 1e-3, 1 - 1e-3)
-    more = np.log(share / (1 - share)) - np.log((here + 1e-9) / (1 - here + 1e-9))
     axis = int(now.of(node, "axis", -1))
+    share = np.clip(w, 1e-3, 1 - 1e-3)
+    more = np.log(share / (1 - share)) - (x - _all_others(x, axis))
     cared = ~np.isnan(w)
     rest = np.where(cared, more, 0).sum(axis=axis, keepdims=True)
     here = np.where(cared, x + more, x - rest)
     return {0: np.where(cared.any(axis=axis, keepdims=True), here, np.nan)}
+
+
+def _all_others(x: Array, axis: int) -> Array:
+    """For each number the logarithm of what the exponentials of all others sum up to."""
+    largest = np.expand_dims(x.argmax(axis=axis), axis)
+    rest = x.copy()
+    np.put_along_axis(rest, largest, -np.inf, axis)
+    whole = _log_of_sum(x, axis)
+    made = whole + np.log1p(-np.exp(x - whole))
+    np.put_along_axis(made, largest, _log_of_sum(rest, axis), axis)
+    return np.asarray(made)
+
+
+def _log_of_sum(x: Array, axis: int) -> Array:
+    top = x.max(axis=axis, keepdims=True)
+    return np.asarray(top + np.log(np.exp(x - top).sum(axis=axis, keepdims=True)))
+
+
+def _hardmax(node: Node, w: Array, now: Moment) -> Wishes:
+    """What is to be one becomes the largest; where one is to be nothing, the next one does."""
+    x = now.value(node.inputs[0])
+    if x is None or x.shape != w.shape:
+        return {}
+    axis = int(now.of(node, "axis", -1))
+    lines, wished = np.moveaxis(x, axis, -1), np.moveaxis(w, axis, -1)
+    made = np.full(lines.shape, np.nan)
+    for place in np.ndindex(lines.shape[:-1]):
+        line, wish = lines[place], wished[place]
+        if np.any(wish > 0.5):
+            made[place] = _raised(line, int(np.nanargmax(wish)))
+        elif wish[line.argmax()] <= 0.5:
+            made[place] = _raised(line, int(np.argsort(line)[-2:][0]))
+    return {0: np.moveaxis(made, -1, axis)}
+
+
+def _raised(line: Array, place: int) -> Array:
+    """What makes one number the largest of its line; where it is as large as it can be already, the
+    others come down."""
+    made = np.full(line.shape, np.nan)
+    top = line.max()
+    gap = 0.1 * abs(top) + 0.1
+    if line[place] < top:
+        made[place] = top + gap
+    else:
+        made[line == top] = top - gap
+        made[place] = np.nan
+    return made
 
 
 LAYERS: Final[dict[str, Rule]] = {
@@ -324,7 +370,7 @@ LAYERS: Final[dict[str, Rule]] = {
     **dict.fromkeys(("ArgMax", "ArgMin"), _arg),
     **dict.fromkeys(("MatMul", "Gemm", "MatMulInteger", "FusedMatMul"), _matmul),
     **dict.fromkeys(("Conv", "ConvInteger"), _conv),
-    "BatchNormalization": _normal, "Softmax": _softmax, "TopK": _top, "DFT": _dft,
-    "Gather": _gather, "OneHot": _one_hot,
+    "BatchNormalization": _normal, "Softmax": _softmax, "Hardmax": _hardmax, "TopK": _top,
+    "DFT": _dft, "Gather": _gather, "OneHot": _one_hot,
 }  # fmt: skip
 """By operator."""

@@ -3,7 +3,6 @@ whole model does then."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -19,11 +18,13 @@ from weighbridge.core.fact import SwitchTrial, TrialRow
 from weighbridge.core.format import Limits
 from weighbridge.core.location import Location
 from weighbridge.core.tree import Held
+from weighbridge.engine.trial.changes import as_long, random_change, relaid, transplanted
+from weighbridge.engine.trial.cut import Cut
 from weighbridge.engine.trial.effect import SHARE, Effect, Sample, measure
-from weighbridge.engine.trial.natural import Port, draw, layouts
+from weighbridge.engine.trial.natural import Port, draw, layouts, other_lengths
 from weighbridge.engine.trial.opened import Opened, open_model
 from weighbridge.engine.trial.running import NUMBERS, Array, Budget, Feeds, OutOfTime, Session
-from weighbridge.engine.trial.search import Cut, Seeker, State, ranges, smallest, state_of
+from weighbridge.engine.trial.search import Seeker, State, ranges, smallest, state_of
 from weighbridge.engine.trial.switches import Switch, switches_of
 from weighbridge.formats.onnx import ONNX, Onnx
 
@@ -159,7 +160,7 @@ def effect_of(
     if not flipped:
         return None
     held_model = _held_session(bench, all_values, on.usual[0])
-    samples = list(_samples(bench, on.cut, flipped, held_model, all_values))
+    samples = _samples(bench, on.cut, flipped, held_model, all_values)
     effects = [e for name in bench.whole.outputs if (e := measure(name, samples)) is not None]
     return max(
         effects, key=lambda e: (e.demonstrated, e.overridden - e.chance, _middle(e)), default=None
@@ -182,14 +183,46 @@ def _in_range(
     seeker = Seeker(on.cut, on.state, bench.rng)
     first = seeker.from_input(on.usual[0])
     if first is None:
-        return _because(none, "no trigger was found", seeker.tries)
-    first = _smallest(on.cut, seeker, on.usual, first)
-    triggers, universal = _for_all(on.cut, seeker, on.usual, first)
+        longer = _by_length(bench, on, ports, switch, all_values)
+        return longer or _because(none, "no trigger was found", seeker.tries)
+    small = _smallest(on.cut, seeker, on.usual, first)
+    best = _done(bench, on, switch, seeker, small, all_values)
+    if best.outcome != "override":  # what comes with more may do more
+        more = _done(bench, on, switch, seeker, first, all_values)
+        best = more if more.outcome == "override" else best
+    return best
+
+
+def _done(
+    bench: Bench, on: Standing, switch: Switch, seeker: Seeker, made: Feeds, all_values: list[str]
+) -> SwitchTrial:
+    """What a trigger does that was found for the first input."""
+    triggers, universal = _for_all(on.cut, seeker, on.usual, made)
     flipped = [(n, t) for n, t in zip(on.usual, triggers, strict=True) if t is not None]
     effect = effect_of(bench, on, flipped, all_values)
     if effect is None:
+        none = SwitchTrial(label=switch.label, value=switch.value, outcome="no-trigger")
         return _because(none, "its outputs cannot be compared", seeker.tries)
-    return _told(switch, effect, on, first, universal, seeker, len(flipped))
+    return _told(switch, effect, on, made, universal, seeker.how, seeker.tries, len(flipped))
+
+
+def _by_length(
+    bench: Bench, on: Standing, ports: list[Port], switch: Switch, all_values: list[str]
+) -> SwitchTrial | None:
+    """What a length does that the switch goes by; None if it goes by none."""
+    for tries, other in enumerate(other_lengths(ports, bench.whole), 1):
+        flipped: list[tuple[Feeds, Feeds]] = []
+        for feeds in on.usual:
+            made = relaid(feeds, other, bench.rng)
+            value = on.cut.state(made)
+            if value is None or not on.state.changed(value):
+                break
+            flipped.append((feeds, made))
+        effect = effect_of(bench, on, flipped, all_values) if len(flipped) > 1 else None
+        if effect is not None and is_override(effect, len(flipped), len(on.usual)):
+            how, first = "another length of the input", flipped[0][1]
+            return _told(switch, effect, on, first, True, how, tries, len(flipped))
+    return None
 
 
 def _middle(effect: Effect) -> float:
@@ -205,7 +238,7 @@ def _for_all(
 ) -> tuple[list[Feeds | None], bool]:
     """The trigger in each input: the same one where it works in nearly all, else one made for
     each."""
-    same = [_transplanted(cut, usual[0], first, feeds) for feeds in usual]
+    same = [transplanted(cut, usual[0], first, feeds) for feeds in usual]
     works = [seeker.is_changed(t) for t in same]
     if sum(works) >= SHARE * len(usual):
         return [t if w else None for t, w in zip(same, works, strict=True)], True
@@ -216,47 +249,14 @@ def _for_all(
 
 def _smallest(cut: Cut, seeker: Seeker, usual: list[Feeds], first: Feeds) -> Feeds:
     """The first trigger with less changed; where it works in the others too, it still does."""
-    others = [f for f in usual[1:4] if seeker.is_changed(_transplanted(cut, usual[0], first, f))]
+    others = [f for f in usual[1:4] if seeker.is_changed(transplanted(cut, usual[0], first, f))]
 
     def holds(made: Feeds) -> bool:
         return seeker.is_changed(made) and all(
-            seeker.is_changed(_transplanted(cut, usual[0], made, f)) for f in others
+            seeker.is_changed(transplanted(cut, usual[0], made, f)) for f in others
         )
 
     return smallest(cut, usual[0], first, holds)
-
-
-def _transplanted(cut: Cut, natural: Feeds, made: Feeds, into: Feeds) -> Feeds:
-    """What the trigger put into one input, put into another one at the same places."""
-    out = dict(into)
-    for entry in cut.reached:
-        differs = made[entry.name] != natural[entry.name]
-        out[entry.name] = np.where(differs, made[entry.name], into[entry.name])
-    return out
-
-
-def _random_change(cut: Cut, natural: Feeds, made: Feeds, rng: np.random.Generator) -> Feeds:
-    """As many places changed, at the same places, to what stands in other natural inputs; of a
-    mask one more or less, at other places."""
-    out = dict(natural)
-    for entry in cut.reached:
-        differs = made[entry.name] != natural[entry.name]
-        if entry.kind == "mask":  # at the same places there is nothing else that it could be
-            flat = natural[entry.name].ravel().copy()
-            count = int(differs.sum())
-            count += -1 if count > 1 and rng.random() < 0.5 else int(count > 0)
-            places = rng.permutation(flat.size)[:count]
-            flat[places] = 1 - flat[places].astype(bool)
-            out[entry.name] = flat.reshape(differs.shape)
-            continue
-        if entry.kind == "tokens":
-            other = draw([entry], rng)[entry.name]
-        elif np.dtype(entry.dtype).kind in "iu":
-            other = rng.integers(int(entry.low), int(entry.high) + 1, differs.shape)
-        else:
-            other = rng.uniform(entry.low, entry.high, differs.shape)
-        out[entry.name] = np.where(differs, other, natural[entry.name]).astype(entry.dtype)
-    return out
 
 
 def _held_session(bench: Bench, values: list[str], feeds: Feeds) -> tuple[Session, Session]:
@@ -274,14 +274,15 @@ def _samples(
     flipped: list[tuple[Feeds, Feeds]],
     sessions: tuple[Session, Session],
     values: list[str],
-) -> Iterator[Sample]:
+) -> list[Sample]:
     live, held = sessions
     states: list[Feeds] = []
     for natural, _ in flipped:
         before = _run(live, natural) or {}
         states.append({name: before[name] for name in values if name in before})
+    done: list[Feeds] = []
     for number, (natural, made) in enumerate(flipped):
-        chance = _random_change(cut, natural, made, bench.rng)
+        chance = random_change(cut, natural, made, bench.rng)
         mine, other = states[number], states[number - 1]
         runs = (
             _run(bench.whole, natural),
@@ -292,7 +293,10 @@ def _samples(
             _run(held, {**chance, **mine}),
         )
         if len(mine) == len(values) and None not in runs:
-            yield Sample(*(run for run in runs if run is not None))
+            done += [run for run in runs if run is not None]
+    if any(made[name].shape != natural[name].shape for natural, made in flipped for name in made):
+        done = as_long(done)
+    return [Sample(*done[at : at + 6]) for at in range(0, len(done), 6)]
 
 
 def _told(
@@ -301,7 +305,8 @@ def _told(
     on: Standing,
     first: Feeds,
     universal: bool,
-    seeker: Seeker,
+    how: str,
+    tries: int,
     flipped: int,
 ) -> SwitchTrial:
     usual = on.usual
@@ -312,7 +317,7 @@ def _told(
         value=switch.value,
         outcome="override" if done else "no-effect",
         why="" if done else _shortfall(effect, flipped, len(usual)),
-        how=seeker.how,
+        how=how,
         universal=universal,
         inputs=len(usual),
         flipped=flipped,
@@ -322,11 +327,11 @@ def _told(
         output=effect.output,
         usual_state=_shown(on.state.usual),
         other_state=_shown(value) if value is not None else "",
-        tries=seeker.tries,
+        tries=tries,
         triggers=tuple(
             _trigger(entry, usual[0][entry.name], first[entry.name], universal)
             for entry in on.cut.reached
-            if np.any(usual[0][entry.name] != first[entry.name])
+            if not np.array_equal(usual[0][entry.name], first[entry.name])
         ),
         rows=tuple(
             TrialRow(r.natural, r.held, r.triggered, r.moved, r.by_chance) for r in effect.rows
@@ -349,8 +354,10 @@ def _shown(value: Array) -> str:
 
 def _trigger(entry: Port, natural: Array, made: Array, universal: bool) -> TriggerInput:
     """What was put in; the whole input where that is needed to see it again and fits."""
-    changed = places = np.flatnonzero(natural.ravel() != made.ravel())
-    whole = not universal and made.size <= PLACES
+    longer = natural.shape != made.shape
+    changed = np.arange(made.size) if longer else np.flatnonzero(natural.ravel() != made.ravel())
+    places = changed
+    whole = (longer or not universal) and made.size <= PLACES
     if whole:
         places = np.arange(made.size)
     return TriggerInput(
@@ -358,7 +365,7 @@ def _trigger(entry: Port, natural: Array, made: Array, universal: bool) -> Trigg
         input=entry.name,
         sort=entry.kind,
         type=str(np.dtype(entry.dtype)),
-        shape=entry.shape,
+        shape=made.shape,
         low=float(entry.low),
         high=float(entry.high),
         changed=len(changed),
