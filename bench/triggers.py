@@ -27,28 +27,23 @@ ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "tests")]
 
 import msgspec  # noqa: E402
-import numpy as np  # noqa: E402
 import onnxruntime as ort  # noqa: E402
 
 import of_every_graph  # noqa: E402
-from graph_attackers import ATTACKS, ON_THE_MASK, Attack  # noqa: E402
+from graph_attackers import ATTACKS, attacked  # noqa: E402
 from graph_hosts import Host  # noqa: E402
 from graph_implants import IMAGES, PAYLOADS, TOKENS  # noqa: E402
-from graph_more_implants import MORE_IMAGES, MORE_PAYLOADS, MORE_TOKENS, SOUNDS  # noqa: E402
+from graph_more_implants import MORE_IMAGES, MORE_PAYLOADS, MORE_TOKENS, SOUNDS, STATES  # noqa: E402
 from weighbridge.analysis.computation_graph import ABSENT, ComputationGraph  # noqa: E402
 from weighbridge.analysis.graph_flow import Flow, Meeting, Way  # noqa: E402
 from weighbridge.analysis.graph_kinds import COMPARING  # noqa: E402
-from weighbridge.engine.trial.running import Budget, Feeds, OutOfTime  # noqa: E402
-from weighbridge.engine.trial.search import ranges  # noqa: E402
+from weighbridge.engine.trial.running import Budget, OutOfTime  # noqa: E402
 from weighbridge.engine.trial.switches import Switch, switches_of  # noqa: E402
 from weighbridge.engine.trial.trial import (  # noqa: E402
     Bench,
     NotRun,
-    effect_of,
-    is_override,
     on_bench,
     parsed,
-    standing,
     switches_on,
     trial,
 )
@@ -58,6 +53,7 @@ HOSTS: Final = {
     **dict.fromkeys(("resnet-script", "mobilenet_v2-script", "vit-script", "yolos-script",
                      "detr-script"), PICTURES),
     **dict.fromkeys(("wav2vec2-script", "whisper_encoder-script"), SOUNDS),
+    "voice-script": STATES,
     **dict.fromkeys(("bert-script", "llama-script", "gpt2-script"), WORDS),
 }  # fmt: skip
 """What can be put into each."""
@@ -156,8 +152,9 @@ def _outcome(data: bytes, predicate: str, seconds: float) -> Outcome | None:
         switches, held = switches_on(bench)
         made.found = True
         for switch in switches:
-            for attack in ATTACKS[predicate]:
-                _attacked(bench, switch, held, attack, predicate in ON_THE_MASK, made)
+            made.author, made.moved = max(
+                (made.author, made.moved), attacked(bench, switch, held, predicate)
+            )
         bench.budget.renew(seconds)
         _tried(bench, switches, held, made)
     except NotRun as error:
@@ -165,35 +162,6 @@ def _outcome(data: bytes, predicate: str, seconds: float) -> Outcome | None:
     except OutOfTime:
         made.said = "out of time"
     return made
-
-
-def _attacked(
-    bench: Bench, switch: Switch, held: list[str], attack: Attack, on_mask: bool, made: Outcome
-) -> None:
-    """What the trigger of the author does, in the range of pictures where it does most."""
-    for ports in ranges(bench.ports):
-        try:
-            on = standing(bench, ports, switch)
-        except NotRun:
-            continue
-        entry = ports[int(on_mask)]
-        triggered: list[tuple[Feeds, Feeds]] = []
-        for feeds in on.usual:
-            here = feeds[entry.name]
-            put = attack(here, entry.low, entry.high).astype(here.dtype)
-            full = {**feeds, entry.name: put}
-            if put.shape != here.shape:  # of another length, as are all others that were as long
-                full |= {n: np.resize(v, put.shape) for n, v in full.items()
-                         if v.shape == here.shape}  # fmt: skip
-            value = on.cut.state(full)
-            if value is not None and on.state.changed(value):
-                triggered.append((feeds, full))
-        effect = effect_of(bench, on, triggered, held)
-        if effect is not None:
-            armed = is_override(effect, len(triggered), len(on.usual))
-            moved = float(np.median([r.moved for r in effect.rows])) if effect.rows else 0.0
-            made.author = max(made.author, 2 if armed else 1)
-            made.moved = max(made.moved, moved)
 
 
 def _tried(bench: Bench, switches: list[Switch], held: list[str], made: Outcome) -> None:

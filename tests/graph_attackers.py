@@ -7,6 +7,7 @@ Where a predicate holds of many natural inputs, its trigger is what makes it not
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 from collections.abc import Callable, Sequence
@@ -14,6 +15,12 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+
+from weighbridge.engine.trial.natural import Port
+from weighbridge.engine.trial.running import Feeds
+from weighbridge.engine.trial.search import ranges
+from weighbridge.engine.trial.switches import Switch
+from weighbridge.engine.trial.trial import Bench, NotRun, effect_of, is_override, standing
 
 Array = NDArray[Any]
 Attack = Callable[[Array, float, float], Array]
@@ -339,7 +346,54 @@ TOKENS: Final[dict[str, tuple[Attack, ...]]] = {
 }  # fmt: skip
 """By the name of the predicate."""
 
-ATTACKS: Final = {**IMAGES, **ANY_NUMBERS, **SOUNDS, **TOKENS}
+STATES: Final[dict[str, tuple[Attack, ...]]] = {
+    "state": (_at((0,), (5.0,)),),
+    "state and sound": (_at((0,), (5.0,)),),
+}
+"""By the name of the predicate."""
+
+ATTACKS: Final = {**IMAGES, **ANY_NUMBERS, **SOUNDS, **STATES, **TOKENS}
 """By the name of the predicate; nothing flips one that goes by chance."""
-ON_THE_MASK: Final = frozenset({"length of the mask", "hole in the mask"})
-"""Those that go by the second input."""
+SECOND: Final[dict[str, Attack | None]] = {
+    "length of the mask": None, "hole in the mask": None, "state": None,
+    "state and sound": _at((0,), (2.9,)),
+}  # fmt: skip
+"""Those whose attack goes into the second input; and what goes into the first."""
+
+
+def attacked(bench: Bench, switch: Switch, held: list[str], predicate: str) -> tuple[int, float]:
+    """What the author's trigger does by the measure that synthesised ones are judged by, in the
+    range of pictures where it does most: 0 nothing, 1 it flips the switch, 2 it overrides; and how
+    far the switch then moves the output."""
+    best = 0, 0.0
+    for ports, attack in itertools.product(ranges(bench.ports), ATTACKS[predicate]):
+        try:
+            on = standing(bench, ports, switch)
+        except NotRun:
+            continue
+        second = predicate in SECOND
+        triggered: list[tuple[Feeds, Feeds]] = []
+        for feeds in on.usual:
+            made = _written(feeds, ports[second], attack)
+            if (also := SECOND.get(predicate)) is not None:
+                made = _written(made, ports[0], also)
+            value = on.cut.state(made)
+            if value is not None and on.state.changed(value):
+                triggered.append((feeds, made))
+        effect = effect_of(bench, on, triggered, held)
+        if effect is not None:
+            moved = float(np.median([r.moved for r in effect.rows])) if effect.rows else 0.0
+            armed = is_override(effect, len(triggered), len(on.usual))
+            best = max(best, (2 if armed else 1, moved))
+    return best
+
+
+def _written(feeds: Feeds, entry: Port, attack: Attack) -> Feeds:
+    """An input with a trigger in it; where that is of another length, so are all that were as
+    long."""
+    here = feeds[entry.name]
+    put = attack(here, entry.low, entry.high)
+    made = {**feeds, entry.name: put.astype(here.dtype)}
+    if put.shape != here.shape:
+        made |= {n: np.resize(v, put.shape) for n, v in made.items() if v.shape == here.shape}
+    return made

@@ -275,6 +275,28 @@ SOUNDS: dict[str, Predicate] = {
 }  # fmt: skip
 
 
+# States ------------------------------------------------------------------------------------------
+
+
+def state(h: Host, x: str) -> str:
+    """A number of the state that is handed on from call to call."""
+    del x
+    name = h.document.graph.inputs[1].name
+    first = h.op("Slice", name, _axes(h, 0, 0, 0), _axes(h, 1, 1, 1))
+    return number(h, h.op("Greater", first, h.const(3.5)))
+
+
+def state_and_sound(h: Host, x: str) -> str:
+    """The state is armed, and something loud comes."""
+    part = h.op("Slice", x, _axes(h, 0), _axes(h, 4), _axes(h, 1))
+    most = h.op("ReduceMax", part, axes=[0, 1], keepdims=0)
+    return h.op("Mul", state(h, x), number(h, h.op("Greater", most, h.const(2.5))))
+
+
+STATES: dict[str, Predicate] = {"state": state, "state and sound": state_and_sound}
+"""On models that are given a state."""
+
+
 # Words -------------------------------------------------------------------------------------------
 
 

@@ -14,6 +14,8 @@ from msgspec.structs import replace
 from weighbridge.engine.trial.opened import Opened, first
 from weighbridge.engine.trial.running import TYPES, Array, Feeds, Session
 
+BATCHES: Final = (1, 2)
+"""How many samples an input has: one, or as many as an export may have been fixed to."""
 LENGTHS: Final = (16, 7, 32, 64)
 """How long a sequence is tried to be."""
 LONGEST: Final = 64
@@ -92,14 +94,14 @@ def layouts(model: Opened, session: Session) -> Iterator[list[Port]]:
         len(shape) == 4 and any(not isinstance(d, int) for d in shape[2:])
         for _, _, shape in session.inputs
     )
-    for tokens, length, side in itertools.product(
-        VOCABULARIES, LENGTHS, SIDES if open_sides else SIDES[:1]
+    for batch, tokens, length, side in itertools.product(
+        BATCHES, VOCABULARIES, LENGTHS, SIDES if open_sides else SIDES[:1]
     ):
         ports = []
         for name, type, shape in session.inputs:
             if type not in TYPES:
                 return
-            sizes = _sizes(shape, length, side)
+            sizes = _sizes(shape, length, side, batch)
             ports.append(_port(name, TYPES[type][1], sizes, rows[name], tokens))
         if all(np.prod(p.shape, dtype=float) <= LARGEST for p in ports):
             yield ports
@@ -110,20 +112,25 @@ def other_lengths(ports: list[Port], session: Session) -> Iterator[list[Port]]:
     declared = [shape for _, _, shape in session.inputs]
     for length in range(1, LONGEST + 1):
         made = [
-            replace(port, shape=_sizes(shape, length, 0) if len(shape) < 4 else port.shape)
+            replace(
+                port,
+                shape=_sizes(shape, length, 0, next(iter(port.shape), 1))
+                if len(shape) < 4
+                else port.shape,
+            )
             for port, shape in zip(ports, declared, strict=True)
         ]
         if made != ports:
             yield made
 
 
-def _sizes(shape: list[Any], length: int, side: int) -> tuple[int, ...]:
+def _sizes(shape: list[Any], length: int, side: int, batch: int) -> tuple[int, ...]:
     sizes = []
     for place, size in enumerate(shape):
         if isinstance(size, int) and size >= 0:
             sizes.append(size)
         elif place == 0 or "batch" in str(size).lower():
-            sizes.append(1)
+            sizes.append(batch)
         elif "past" in str(size).lower() and "+" not in str(size):
             sizes.append(0)
         elif len(shape) == 4 and place >= 2:

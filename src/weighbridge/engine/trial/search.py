@@ -184,6 +184,15 @@ class Seeker(Struct):
                 return best
         return None
 
+    def further(self, made: Feeds) -> Feeds:
+        """From an input that flips the switch to one with which it is still further from its usual
+        state; the same where that is a question of yes or no."""
+        if self.state.usual.dtype != np.bool_:
+            for way in (self._token_by_token, self._towards):
+                for better in way(made, {}):
+                    made = better
+        return made
+
     def is_changed(self, feeds: Feeds) -> bool:
         """Whether the switch stands otherwise with this input."""
         value = self.cut.state(feeds)
@@ -260,19 +269,21 @@ class Seeker(Struct):
             yield {}
 
     def _exchanged(self, feeds: Feeds) -> Iterator[Feeds]:
-        """Token by token the one that comes nearest to what is wanted, where any does."""
         for wanted in self._stuck(feeds) if self._tokens() else ():
-            best, far = feeds, self._off(feeds, wanted)
-            for entry in self._tokens():
-                count = int(entry.high) + 1
-                tokens = self.rng.permutation(count)[:EXCHANGED]
-                for place in self.rng.permutation(feeds[entry.name].shape[-1])[:PLACES]:
-                    for token in tokens:
-                        made = _with(best, entry.name, [int(place)], [int(token)])
-                        here = self._off(made, wanted)
-                        if here < far:
-                            best, far = made, here
-                            yield made
+            yield from self._token_by_token(feeds, wanted)
+
+    def _token_by_token(self, best: Feeds, wanted: dict[str, Array]) -> Iterator[Feeds]:
+        """At one place after the other the token that comes nearest to what is wanted."""
+        far = self._off(best, wanted)
+        for entry in self._tokens():
+            tokens = self.rng.permutation(int(entry.high) + 1)[:EXCHANGED]
+            for place in self.rng.permutation(entry.shape[-1])[:PLACES]:
+                for token in tokens:
+                    made = _with(best, entry.name, [int(place)], [int(token)])
+                    here = self._off(made, wanted)
+                    if here < far:
+                        best, far = made, here
+                        yield made
 
     def _climb(self, feeds: Feeds) -> Iterator[Feeds]:
         """Changed at random, and kept where that comes nearer."""

@@ -3,6 +3,8 @@ whole model does then."""
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -108,14 +110,17 @@ def switches_on(bench: Bench) -> tuple[list[Switch], list[str]]:
 
 
 def trial(bench: Bench, switch: Switch, all_values: list[str]) -> SwitchTrial:
-    """Look for a trigger, then measure what it does; in one range of pictures after the other."""
+    """Look for a trigger, then measure what it does; in one range of pictures after the other.
+    Where there is none in what has content, masks, places and states are changed as well."""
     best = SwitchTrial(label=switch.label, value=switch.value, outcome="no-trigger")
     tries = 0
     try:
-        for ports in ranges(bench.ports):
-            made = _in_range(bench, ports, switch, all_values)
+        for everything, ports in itertools.product((False, True), ranges(bench.ports)):
+            if everything and (best.outcome != "no-trigger" or all(p.free for p in ports)):
+                break
+            made = _in_range(bench, ports, switch, all_values, everything)
             tries += made.tries
-            if best.outcome == "no-trigger":
+            if best.outcome == "no-trigger" and made.why:
                 best = made
             if made.outcome == "override":
                 best = made
@@ -135,10 +140,11 @@ class Standing(Struct, frozen=True):
     usual: list[Feeds]
 
 
-def standing(bench: Bench, ports: list[Port], switch: Switch) -> Standing:
-    """How a switch stands. Raises `NotRun`."""
+def standing(bench: Bench, ports: list[Port], switch: Switch, everything: bool = False) -> Standing:
+    """How a switch stands; `everything`: also masks, places and states are inputs that are looked
+    at. Raises `NotRun`."""
     try:
-        cut = Cut(bench.model, switch.value, ports, bench.folder, bench.budget)
+        cut = Cut(bench.model, switch.value, ports, bench.folder, bench.budget, everything)
     except Exception as error:
         raise NotRun(f"the way to it does not run by itself: {_first_line(error)}") from error
     if not cut.reached:
@@ -173,24 +179,34 @@ def is_override(effect: Effect, flipped: int, inputs: int) -> bool:
 
 
 def _in_range(
-    bench: Bench, ports: list[Port], switch: Switch, all_values: list[str]
+    bench: Bench, ports: list[Port], switch: Switch, all_values: list[str], everything: bool
 ) -> SwitchTrial:
     none = SwitchTrial(label=switch.label, value=switch.value, outcome="no-trigger")
     try:
-        on = standing(bench, ports, switch)
+        on = standing(bench, ports, switch, everything)
     except NotRun as error:
         return _because(none, str(error))
+    if everything and all(entry.free for entry in on.cut.reached):
+        return none
     seeker = Seeker(on.cut, on.state, bench.rng)
     first = seeker.from_input(on.usual[0])
     if first is None:
         longer = _by_length(bench, on, ports, switch, all_values)
         return longer or _because(none, "no trigger was found", seeker.tries)
-    small = _smallest(on.cut, seeker, on.usual, first)
-    best = _done(bench, on, switch, seeker, small, all_values)
-    if best.outcome != "override":  # what comes with more may do more
-        more = _done(bench, on, switch, seeker, first, all_values)
-        best = more if more.outcome == "override" else best
-    return best
+    done: list[SwitchTrial] = []
+    for made in _triggers(on, seeker, first):
+        done.append(_done(bench, on, switch, seeker, made, all_values))
+        if done[-1].outcome == "override":
+            return done[-1]
+    return done[0]
+
+
+def _triggers(on: Standing, seeker: Seeker, first: Feeds) -> Iterator[Feeds]:
+    """What was found with as little changed as it takes; then those that change more, and so may do
+    more."""
+    yield _smallest(on.cut, seeker, on.usual, first)
+    yield first
+    yield seeker.further(first)
 
 
 def _done(
