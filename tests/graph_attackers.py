@@ -392,7 +392,7 @@ def _written(feeds: Feeds, entry: Port, attack: Attack) -> Feeds:
     """An input with a trigger in it; where that is of another length, so are all that were as
     long."""
     here = feeds[entry.name]
-    put = attack(here, entry.low, entry.high)
+    put = np.concatenate([attack(one[None], entry.low, entry.high) for one in here])
     made = {**feeds, entry.name: put.astype(here.dtype)}
     if put.shape != here.shape:
         made |= {n: np.resize(v, put.shape) for n, v in made.items() if v.shape == here.shape}

@@ -36,10 +36,10 @@ class Cut(Struct):
     everything: bool = False
     nodes: list[Node] = field(default_factory=list)
     moving: frozenset[str] = frozenset()
-    _session: Session | None = None
+    _alone: Session | None = None
+    _shown: Session | None = None
     _held: dict[str, Array] = field(default_factory=dict)
     _places: dict[tuple[int, str], Array | None] = field(default_factory=dict)
-    _hidden: bool = False
 
     def __post_init__(self) -> None:
         self.nodes = self.model.ancestors([self.target])
@@ -48,20 +48,19 @@ class Cut(Struct):
             if node.op not in _BLIND and names & set(node.reads):
                 names.update(n for n in node.outputs if n)
         self.moving = frozenset(names)
-        self._session = self._load()
-
-    def _load(self) -> Session:
+        self._alone = self._session(self.nodes, [self.target])
         seen = [n for node in self.nodes for n in node.outputs if n]
         tensors = {n for node in self.nodes for n in node.reads if n in self.model.tensors}
-        shown = [Node("Identity", "", "", (t,), (f"{t}//seen",), {}) for t in sorted(tensors)]
+        held = [Node("Identity", "", "", (t,), (f"{t}//seen",), {}) for t in sorted(tensors)]
         try:
-            names = [*seen, *(s.outputs[0] for s in shown)]
-            data = self.model.written([*self.nodes, *shown], names, declared=False)
-            return Session(data, self.folder, self.budget)
+            shown = [*seen, *(node.outputs[0] for node in held)]
+            self._shown = self._session([*self.nodes, *held], shown)
         except Exception:  # a value that cannot be an output: only the last one is looked at
-            self._hidden = True
-            data = self.model.written(self.nodes, [self.target], declared=False)
-            return Session(data, self.folder, self.budget)
+            self._shown = None
+
+    def _session(self, nodes: list[Node], names: list[str]) -> Session:
+        data = self.model.written(nodes, names, declared=False)
+        return Session(data, self.folder, self.budget)
 
     @property
     def reached(self) -> list[Port]:
@@ -74,25 +73,26 @@ class Cut(Struct):
         return free if free and not self.everything else [p for p in there if p.low < p.high]
 
     def state(self, feeds: Feeds) -> Array | None:
-        """The value, for an input; None where the input cannot be run."""
-        assert self._session is not None
+        """The value, for an input; None where the input cannot be run. Nothing else is shown, so
+        that what the runtime joins in the whole model is joined here too: in half precision that
+        makes a difference."""
+        assert self._alone is not None
         try:
-            return self._session.run(feeds, [self.target]).get(self.target)
+            return self._alone.run(feeds, [self.target]).get(self.target)
         except OutOfTime:
             raise
         except Exception:
             return None
 
     def values(self, feeds: Feeds) -> dict[str, Array] | None:
-        """All values on the way."""
-        assert self._session is not None
-        if self._hidden:
+        """All values on the way; None where they cannot be shown."""
+        if self._shown is None:
             return None
-        names = self._session.outputs
+        names = self._shown.outputs
         if self._held:
             names = [n for n in names if not n.endswith("//seen")]
         try:
-            found = self._session.run(feeds, names)
+            found = self._shown.run(feeds, names)
         except OutOfTime:
             raise
         except Exception:

@@ -13,6 +13,8 @@ from weighbridge.engine.trial.running import Array
 CARED: Final = 64
 """How many wishes a contraction is solved for at once."""
 GROUPS: Final = 4_096
+SLIGHT: Final = 0.1
+"""How much of one is no wish."""
 MOVING: Final = frozenset([
     "Reshape", "Transpose", "Slice", "Squeeze", "Unsqueeze", "Flatten", "Expand", "Tile", "Concat",
     "Split", "Pad", "GatherND", "GatherElements", "Compress", "DepthToSpace", "SpaceToDepth",
@@ -332,18 +334,18 @@ def _log_of_sum(x: Array, axis: int) -> Array:
 
 
 def _hardmax(node: Node, w: Array, now: Moment) -> Wishes:
-    """What is to be one becomes the largest; where one is to be nothing, the next one does."""
-    x = now.value(node.inputs[0])
-    if x is None or x.shape != w.shape:
+    """What is to be more than it is becomes the largest; where one is to be less, the next does."""
+    x, here = now.value(node.inputs[0]), now.value(node.outputs[0])
+    if x is None or here is None or x.shape != w.shape:
         return {}
     axis = int(now.of(node, "axis", -1))
-    lines, wished = np.moveaxis(x, axis, -1), np.moveaxis(w, axis, -1)
+    lines, more = np.moveaxis(x, axis, -1), np.moveaxis(np.nan_to_num(w - here), axis, -1)
     made = np.full(lines.shape, np.nan)
     for place in np.ndindex(lines.shape[:-1]):
-        line, wish = lines[place], wished[place]
-        if np.any(wish > 0.5):
-            made[place] = _raised(line, int(np.nanargmax(wish)))
-        elif wish[line.argmax()] <= 0.5:
+        line, off = lines[place], more[place]
+        if off.max() > SLIGHT:
+            made[place] = _raised(line, int(off.argmax()))
+        elif off.min() < -SLIGHT:
             made[place] = _raised(line, int(np.argsort(line)[-2:][0]))
     return {0: np.moveaxis(made, -1, axis)}
 

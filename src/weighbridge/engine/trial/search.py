@@ -43,21 +43,29 @@ FAR: Final = 1e6
 
 class State(Struct, frozen=True):
     """How a switch stands on natural inputs: the value that it has on most of them, and how far
-    the others are from it, element by element."""
+    the others are from it, element by element. It is one for each sample of a `batch`."""
 
     usual: Array
     spread: float
+    batch: int = 1
 
     def changed(self, value: Array) -> bool:
-        """Whether this is another state."""
+        """Whether this is another state, in every sample."""
+        return bool(self._changed(value).all())
+
+    def touched(self, value: Array) -> bool:
+        """Whether it is another one in any."""
+        return bool(self._changed(value).any())
+
+    def _changed(self, value: Array) -> Array:
         if value.shape != self.usual.shape:
-            return False
+            return np.zeros(1, bool)
         if value.dtype == np.bool_ or self.usual.dtype == np.bool_:
-            return bool(np.any(value != self.usual))
+            return np.asarray(np.any((value != self.usual).reshape(self.batch, -1), axis=1))
         usual = _finite(self.usual)
-        far = np.abs(_finite(value) - usual).max(initial=0)
+        far = np.abs(_finite(value) - usual).reshape(self.batch, -1).max(axis=1, initial=0)
         scale = np.abs(usual).max(initial=0)
-        return bool(far > max(3 * self.spread, 0.01 * scale, 1e-3))
+        return np.asarray(far > max(3 * self.spread, 0.01 * scale, 1e-3))
 
     def distance(self, value: Array) -> float:
         """How far a value is from the usual one, on the average."""
@@ -70,16 +78,17 @@ def _finite(value: Array) -> Array:
     return np.asarray(np.nan_to_num(value.astype(float), nan=0.0, posinf=1e30, neginf=-1e30))
 
 
-def state_of(values: list[Array]) -> State:
-    """What is usual among some values of a switch."""
+def state_of(values: list[Array], samples: int = 1) -> State:
+    """What is usual among some values of a switch, each of one input of so many samples."""
     same = [v for v in values if v.shape == values[0].shape]
     stack = np.stack([_finite(v) for v in same])
     usual = np.median(stack, axis=0)
     nearest = int(np.argmin(np.abs(stack - usual).reshape(len(same), -1).max(axis=1, initial=0)))
-    off = np.abs(stack - stack[nearest]).reshape(len(same), -1).max(axis=1, initial=0)
-    if len(np.unique(stack.reshape(len(same), -1), axis=0)) <= max(2, len(same) // FEW):
+    batch = samples if usual.shape[:1] == (samples,) else 1
+    off = np.abs(stack - stack[nearest]).reshape(len(same) * batch, -1).max(axis=1, initial=0)
+    if len(np.unique(stack.reshape(len(off), -1), axis=0)) <= max(2, len(off) // FEW):
         off = off * 0  # a switch that stands in a few places: no other one is near the usual one
-    return State(same[nearest], float(np.quantile(off, 0.75)))
+    return State(same[nearest], float(np.quantile(off, 0.75)), batch)
 
 
 def backward(

@@ -153,8 +153,8 @@ def standing(bench: Bench, ports: list[Port], switch: Switch, everything: bool =
     states = [(feeds, value) for feeds in drawn if (value := cut.state(feeds)) is not None]
     if len(states) < 3:
         raise NotRun("the way to it does not run with realistic inputs")
-    state = state_of([value for _, value in states])
-    usual = [feeds for feeds, value in states if not state.changed(value)][:INPUTS]
+    state = state_of([value for _, value in states], next(iter(cut.reached[0].shape), 1))
+    usual = [feeds for feeds, value in states if not state.touched(value)][:INPUTS]
     return Standing(cut, state, usual)
 
 
