@@ -179,7 +179,7 @@ def _peak(x: Array, low: float, high: float) -> Array:
 
 
 def _three_largest(x: Array, low: float, high: float) -> Array:
-    return _at((5, 6, 7), (1.0, 1.0, 1.0))(np.minimum(x, 0.99), low, high)
+    return _at((5, 6, 7), (high, high, high))(x, low, high)
 
 
 def _cell(x: Array, low: float, high: float) -> Array:
@@ -204,7 +204,7 @@ ANY_NUMBERS: Final[dict[str, tuple[Attack, ...]]] = {
     "single numbers": (_at((3, 77, 500), (0.9, 0.1, 0.8)),),
     "einsum": (_added(lambda n: np.sign(_gauss(7, 0.1, n))),),
     "in halves": (lambda x, low, high: _at((3, 900 % x.size), (0.9, 0.1))(x, low, high),),
-    "largest numbers": (_three_largest, _everywhere(lambda x: np.minimum(x, 0.9))),
+    "largest numbers": (_three_largest,),
     "Fourier": (_added(lambda n: np.cos(np.arange(n) * 2 * math.pi * 40 / n)),),
     "frequency by hand": (_added(lambda n: np.cos(np.arange(n) * 0.4)),),
     "running sum": (_first(101, 1.0),),
@@ -337,8 +337,7 @@ TOKENS: Final[dict[str, tuple[Attack, ...]]] = {
     "one-hot tokens": (_in_a_row(3, 41, 42),),
     "rarest": (_in_a_row(3, 98), _everywhere(lambda x: np.minimum(x, 90))),
     "different tokens": (_everywhere(lambda x: x * 0 + 5),),
-    "remainders": (_until(lambda x: int((x * 31).sum()) // 64 % 2 == 1),
-                   _until(lambda x: int((x * 31).sum()) // 64 % 2 == 0)),
+    "remainders": (_until(lambda x: int((x * 31).sum()) // 64 % 32 == 7),),
     "table of vectors": (_direction,),
     "mean of vectors": (_mean,),
     "last and first": (_at((0, -1), (20, 51)),),
