@@ -335,7 +335,7 @@ TOKENS: Final[dict[str, tuple[Attack, ...]]] = {
     "running count": (_in_a_row(3, 9, 9),),
     "fed back": (_in_a_row(0, 60, 58),),
     "one-hot tokens": (_in_a_row(3, 41, 42),),
-    "rarest": (_in_a_row(3, 98), _everywhere(lambda x: np.minimum(x, 90))),
+    "rarest": (_in_a_row(3, 97), _everywhere(lambda x: np.minimum(x, 90))),
     "different tokens": (_everywhere(lambda x: x * 0 + 5),),
     "remainders": (_until(lambda x: int((x * 31).sum()) // 64 % 32 == 7),),
     "table of vectors": (_direction,),

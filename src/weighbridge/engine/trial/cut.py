@@ -33,7 +33,7 @@ class Cut(Struct):
     ports: list[Port]
     folder: Path
     budget: Budget
-    everything: bool = False
+    states: bool = False
     nodes: list[Node] = field(default_factory=list)
     moving: frozenset[str] = frozenset()
     _alone: Session | None = None
@@ -65,12 +65,12 @@ class Cut(Struct):
     @property
     def reached(self) -> list[Port]:
         """The inputs that the value depends on and that a trigger may be put into: those that have
-        content; masks, places and states only where there are no others, or where `everything` may
-        be changed."""
+        content, with what is handed on from call to call where `states` may be changed too. Masks,
+        places and states alone where there are no others."""
         needed = {name for node in self.nodes for name in node.reads}
         there = [p for p in self.ports if p.name in needed]
-        free = [p for p in there if p.free]
-        return free if free and not self.everything else [p for p in there if p.low < p.high]
+        free = [p for p in there if p.free or (self.states and p.kind == "state")]
+        return free or [p for p in there if p.low < p.high]
 
     def state(self, feeds: Feeds) -> Array | None:
         """The value, for an input; None where the input cannot be run. Nothing else is shown, so

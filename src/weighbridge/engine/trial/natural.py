@@ -27,6 +27,9 @@ STATES: Final = (-8.0, 8.0)
 """Between what numbers a state lies, where one is looked for."""
 VOCABULARIES: Final = (1_000, 20)
 """How many tokens are drawn from where no table says how many there are."""
+SPECIAL: Final = 3
+"""How many of the first tokens have no content, in a vocabulary of more than `FEW`."""
+FEW: Final = 20
 LARGEST: Final = 4 << 20
 """How many numbers an input has at most."""
 
@@ -155,11 +158,11 @@ def _port(name: str, dtype: Any, shape: tuple[int, ...], rows: int | None, token
     if whole and "position" in said:
         return Port(name, "places", shape, dtype, 0, max(0, shape[-1] - 1) if shape else 0)
     if whole and rows is not None and rows > 2:
-        return Port(name, "tokens", shape, dtype, 0, rows - 1)
+        return Port(name, "tokens", shape, dtype, *_content(rows))
     if whole and rows is not None:
         return Port(name, "kinds", shape, dtype, 0, rows - 1)
     if whole and len(shape) >= 2:
-        return Port(name, "tokens", shape, dtype, 0, tokens - 1)
+        return Port(name, "tokens", shape, dtype, *_content(tokens))
     if whole:
         return Port(name, "setting", shape, dtype, 1, 1)
     if len(shape) >= 4 and not re.search("past|key|value|state|cache", name.lower().replace(
@@ -174,6 +177,12 @@ def _port(name: str, dtype: Any, shape: tuple[int, ...], rows: int | None, token
     return Port(name, "numbers", shape, dtype, -3, 3)
 
 
+def _content(rows: int) -> tuple[int, int]:
+    """The first and the last token that has content. Those before and behind stand for padding,
+    for what is unknown, for the beginning and the end: every network minds them."""
+    return (SPECIAL, rows - 2) if rows > FEW else (0, rows - 1)
+
+
 def draw(ports: list[Port], rng: np.random.Generator) -> Feeds:
     """An input of each kind."""
     return {port.name: _drawn(port, rng) for port in ports}
@@ -182,8 +191,7 @@ def draw(ports: list[Port], rng: np.random.Generator) -> Feeds:
 def _drawn(port: Port, rng: np.random.Generator) -> Array:
     shape = port.shape
     if port.kind == "tokens":
-        first = 3 if port.high > 20 else 0  # the first ones mean padding, beginning and end
-        return rng.integers(first, int(port.high) + 1, shape).astype(port.dtype)
+        return rng.integers(int(port.low), int(port.high) + 1, shape).astype(port.dtype)
     if port.kind == "mask":
         return np.ones(shape, port.dtype)
     if port.kind == "places":

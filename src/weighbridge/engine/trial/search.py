@@ -237,7 +237,9 @@ class Seeker(Struct):
 
     def _mined(self, feeds: Feeds) -> Iterator[Feeds]:
         for entry in self._tokens():
-            found = [n for n in self.cut.constants() if n.is_integer() and 0 <= n <= entry.high]
+            found = [
+                n for n in self.cut.constants() if n.is_integer() and entry.low <= n <= entry.high
+            ]
             numbers = list(dict.fromkeys(int(n) for n in found))[:MINED]
             size = feeds[entry.name].shape[-1] if feeds[entry.name].ndim else 1
             for number in numbers:
@@ -285,7 +287,7 @@ class Seeker(Struct):
         """At one place after the other the token that comes nearest to what is wanted."""
         far = self._off(best, wanted)
         for entry in self._tokens():
-            tokens = self.rng.permutation(int(entry.high) + 1)[:EXCHANGED]
+            tokens = self.rng.permutation(np.arange(entry.low, entry.high + 1))[:EXCHANGED]
             for place in self.rng.permutation(entry.shape[-1])[:PLACES]:
                 for token in tokens:
                     made = _with(best, entry.name, [int(place)], [int(token)])

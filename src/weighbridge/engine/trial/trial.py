@@ -38,6 +38,9 @@ DRAWN: Final = 24
 """How many are drawn to know how a switch usually stands."""
 LEAST_ROWS: Final = 5
 """On how many of them it has to have been measured."""
+STILL: Final = 0.02
+"""How much the state of a switch varies by itself at most, as a share of what a trigger does to it,
+where stronger triggers are tried."""
 PLACES: Final = 16_384
 """How many numbers of a trigger are told."""
 
@@ -111,14 +114,14 @@ def switches_on(bench: Bench) -> tuple[list[Switch], list[str]]:
 
 def trial(bench: Bench, switch: Switch, all_values: list[str]) -> SwitchTrial:
     """Look for a trigger, then measure what it does; in one range of pictures after the other.
-    Where there is none in what has content, masks, places and states are changed as well."""
+    Where there is none in what has content, states are changed as well."""
     best = SwitchTrial(label=switch.label, value=switch.value, outcome="no-trigger")
     tries = 0
     try:
-        for everything, ports in itertools.product((False, True), ranges(bench.ports)):
-            if everything and (best.outcome != "no-trigger" or all(p.free for p in ports)):
+        for states, ports in itertools.product((False, True), ranges(bench.ports)):
+            if states and (best.outcome != "no-trigger" or all(p.kind != "state" for p in ports)):
                 break
-            made = _in_range(bench, ports, switch, all_values, everything)
+            made = _in_range(bench, ports, switch, all_values, states)
             tries += made.tries
             if best.outcome == "no-trigger" and made.why:
                 best = made
@@ -140,21 +143,21 @@ class Standing(Struct, frozen=True):
     usual: list[Feeds]
 
 
-def standing(bench: Bench, ports: list[Port], switch: Switch, everything: bool = False) -> Standing:
-    """How a switch stands; `everything`: also masks, places and states are inputs that are looked
-    at. Raises `NotRun`."""
+def standing(bench: Bench, ports: list[Port], switch: Switch, states: bool = False) -> Standing:
+    """How a switch stands; `states`: what is handed on from call to call is looked at as well.
+    Raises `NotRun`."""
     try:
-        cut = Cut(bench.model, switch.value, ports, bench.folder, bench.budget, everything)
+        cut = Cut(bench.model, switch.value, ports, bench.folder, bench.budget, states)
     except Exception as error:
         raise NotRun(f"the way to it does not run by itself: {_first_line(error)}") from error
     if not cut.reached:
         raise NotRun("it depends on no input that a user gives content to")
     drawn = [draw(ports, bench.rng) for _ in range(DRAWN)]
-    states = [(feeds, value) for feeds in drawn if (value := cut.state(feeds)) is not None]
-    if len(states) < 3:
+    seen = [(feeds, value) for feeds in drawn if (value := cut.state(feeds)) is not None]
+    if len(seen) < 3:
         raise NotRun("the way to it does not run with realistic inputs")
-    state = state_of([value for _, value in states], next(iter(cut.reached[0].shape), 1))
-    usual = [feeds for feeds, value in states if not state.touched(value)][:INPUTS]
+    state = state_of([value for _, value in seen], next(iter(cut.reached[0].shape), 1))
+    usual = [feeds for feeds, value in seen if not state.touched(value)][:INPUTS]
     return Standing(cut, state, usual)
 
 
@@ -179,14 +182,14 @@ def is_override(effect: Effect, flipped: int, inputs: int) -> bool:
 
 
 def _in_range(
-    bench: Bench, ports: list[Port], switch: Switch, all_values: list[str], everything: bool
+    bench: Bench, ports: list[Port], switch: Switch, all_values: list[str], states: bool
 ) -> SwitchTrial:
     none = SwitchTrial(label=switch.label, value=switch.value, outcome="no-trigger")
     try:
-        on = standing(bench, ports, switch, everything)
+        on = standing(bench, ports, switch, states)
     except NotRun as error:
         return _because(none, str(error))
-    if everything and all(entry.free for entry in on.cut.reached):
+    if states and all(entry.free for entry in on.cut.reached):
         return none
     seeker = Seeker(on.cut, on.state, bench.rng)
     first = seeker.from_input(on.usual[0])
@@ -203,10 +206,13 @@ def _in_range(
 
 def _triggers(on: Standing, seeker: Seeker, first: Feeds) -> Iterator[Feeds]:
     """What was found with as little changed as it takes; then those that change more, and so may do
-    more."""
+    more: not where the state goes up and down by itself, for then any number does more that is
+    larger."""
     yield _smallest(on.cut, seeker, on.usual, first)
-    yield first
-    yield seeker.further(first)
+    for made in (first, seeker.further(first)):
+        value = on.cut.state(made)
+        if value is not None and on.state.spread <= STILL * on.state.distance(value):
+            yield made
 
 
 def _done(
