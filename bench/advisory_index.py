@@ -1,6 +1,6 @@
 """The index of 25,000 advisories: how long it takes to build and in what memory, and 500 look-ups.
 
-    .venv/bin/python bench/advisories.py DUMP.zip [--count 25000]
+    .venv/bin/python bench/advisory_index.py DUMP.zip [--count 25000]
 
 The dump, in OSV's layout, is copied under other identifiers and package names until it has so many
 advisories. `weighbridge update --from` builds the index of it, in a process of its own; beside it
