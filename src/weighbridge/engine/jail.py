@@ -100,7 +100,10 @@ def confine(readable: Sequence[Path], memory: int, cpu_seconds: int) -> tuple[st
             ("dies with its parent", lambda: _prctl(libc, PR_SET_PDEATHSIG, signal.SIGKILL)),
             ("not traceable", lambda: _prctl(libc, PR_SET_DUMPABLE, 0)),
             ("no new privileges", lambda: _prctl(libc, PR_SET_NO_NEW_PRIVS, 1)),
-            ("landlock: reads the target only", lambda: _landlock(libc, (*readable, *own_code()))),
+            (
+                "landlock: reads the target and own code only",
+                lambda: _landlock(libc, (*readable, *own_code())),
+            ),
             ("seccomp: no network, no programs, no new processes", lambda: _seccomp(libc)),
         ]
     return tuple(name for name, step in steps if step())

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from jinja2 import Environment, nodes
     from jinja2.parser import Parser
 else:
-    jinja2 = Later("jinja2")
+    jinja2, nodes = Later("jinja2"), Later("jinja2.nodes")
 
 ROLE: Final = "chat-template"
 """The role of a blob that its container declares to be a template."""

@@ -14,7 +14,7 @@ _STEPS = """\
 In Python, with onnxruntime and numpy, on a copy of the model:
 
 1. Make an input of the shape that the trigger names (`shape`, `type`): for a picture numbers drawn
-   between `low` and `high`, for tokens whole numbers up to `high`, ones for masks, 0, 1, 2 ... for
+   between `low` and `high`, for tokens whole numbers between them, ones for masks, 0, 1, 2 ... for
    positions, zeros for states.
 2. Run it, and keep the output `{output}`.
 3. Put the trigger's `numbers` at its `places` (`array.flat[place] = number`; both stand in full in

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from weighbridge.analysis import ort_written
 from weighbridge.analysis.graph_fronts import formats_with_graph, graph_of
 from weighbridge.analysis.graph_written import Unwritable, written
 from weighbridge.core.document import GraphDocument
@@ -12,6 +13,7 @@ from weighbridge.core.location import Location
 from weighbridge.core.tree import Blob
 from weighbridge.engine.trials import SIZE_LIMIT, Model
 from weighbridge.formats.onnx import ONNX
+from weighbridge.formats.ort import Ort
 from weighbridge.formats.zip import opened
 from weighbridge.sources.folder import File, Folder
 
@@ -28,6 +30,8 @@ def as_onnx(model: Model) -> bytes:
     document = parse(blob, Location(blob.path), Limits()) if parse is not None else None
     if not isinstance(document, GraphDocument):
         raise Unwritable("there is no graph in it")
+    if isinstance(document, Ort):
+        return ort_written.written(document, SIZE_LIMIT)
     return written(graph_of(document), SIZE_LIMIT)
 
 
