@@ -400,10 +400,10 @@ def forms(made: Carrier, turn: int) -> dict[str, bytes]:
     with tempfile.TemporaryDirectory() as folder:
         tf.saved_model.save(made, folder, signatures={"serve": made.run})
         out = {"saved_model.pb": (Path(folder) / "saved_model.pb").read_bytes()}
-        if made.kept is not None:
-            out |= {f"variables/{p.name}": p.read_bytes()
-                    for p in Path(folder, "variables").iterdir()}  # fmt: skip
-            return out
+        out |= {f"variables/{p.name}": p.read_bytes()
+                for p in Path(folder, "variables").iterdir()}  # fmt: skip
+    if made.kept is not None:
+        return out
     frozen = convert_variables_to_constants_v2(concrete, lower_control_flow=False)
     out["frozen.pb"] = frozen.graph.as_graph_def().SerializeToString(deterministic=True)
     if any(n.op in ("If", "StatelessIf", "While", "StatelessWhile", "Case", "StatelessCase")
@@ -420,8 +420,7 @@ def forms(made: Carrier, turn: int) -> dict[str, bytes]:
 
 def lite(made: Carrier, concrete: Any, kind: str) -> bytes | None:
     """As TFLite, where the converter can do that."""
-    if kind == "int8":  # what measures ranges runs no variables
-        concrete = convert_variables_to_constants_v2(concrete)
+    concrete = convert_variables_to_constants_v2(concrete)  # else the weights stay behind
     converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete], made)
     if kind != "float32":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]

@@ -69,9 +69,22 @@ STRIDED_SLICE SLICE GATHER GATHER_ND EMBEDDING_LOOKUP ONE_HOT SHAPE RANK FILL RA
 RESIZE_BILINEAR RESIZE_NEAREST_NEIGHBOR SPACE_TO_DEPTH DEPTH_TO_SPACE CAST DEQUANTIZE IF WHILE CALL
 CALL_ONCE STABLEHLO_COMPOSITE VAR_HANDLE READ_VARIABLE ASSIGN_VARIABLE
 """
+_OPENVINO: Final = """
+Abs Acos Acosh Add Asin Asinh Atan Atanh AvgPool AdaptiveAvgPool BatchNormInference Broadcast
+Ceiling Clamp Concat Convert Convolution ConvolutionBackpropData Cos Cosh CumSum Divide Elu Equal
+Erf Exp Floor FloorMod Gather GatherElements GatherND Gelu Greater GreaterEqual GroupConvolution
+GroupConvolutionBackpropData HSwish IsInf IsNaN Less LessEqual Log LogicalAnd LogicalNot LogicalOr
+LogicalXor LogSoftmax MVN MatMul MaxPool Maximum Minimum Mish Multiply Negative NotEqual PReLU Pad Power Range
+ReLU ReduceL1 ReduceL2 ReduceLogicalAnd ReduceLogicalOr ReduceMax ReduceMean ReduceMin ReduceProd
+ReduceSum Relu Reshape Round ScaledDotProductAttention ScatterNDUpdate Select ShapeOf Sigmoid Sign
+Sin Sinh Slice SoftMax SoftPlus SoftSign Softmax Split Sqrt SquaredDifference Squeeze StridedSlice
+Subtract Swish Tan Tanh Tile TopK Transpose Unsqueeze VariadicSplit Xor
+"""
+"""As far as their attributes say nothing unusual (`analysis/openvino_operators.py`)."""
 EXACT: Final = {
     "aten": frozenset(_TORCH.split()),
     "tf": frozenset(_TENSORFLOW.split()),
     "tflite": frozenset(_TFLITE.split()),
+    "openvino": frozenset(_OPENVINO.split()),
 }
 """By the family of the operators."""

@@ -499,6 +499,22 @@ def _root_mean_square(pen: Pen, o: Operation, given: Given) -> None:
     pen.give(o, "Mul", [made, pen.cast(weight, first.type)])
 
 
+def _mean_variance(pen: Pen, o: Operation, given: Given) -> None:
+    kept = _kept(o, "axes epsilon outside")
+    if "epsilon" not in kept:
+        raise Unwritable("a normalisation of which the least variance is not known")
+    first = _floating(pen, needed(given, 0))
+    axes = pen.plain(tuple(kept["axes"]))
+    least = pen.plain((kept["epsilon"],), first.type, row=False)
+    off = pen.node("Sub", [first, pen.node("ReduceMean", [first, axes], keepdims=1)])
+    size = pen.node("ReduceMean", [pen.node("Mul", [off, off]), axes], keepdims=1)
+    if kept.get("outside"):
+        size = pen.node("Add", [pen.node("Sqrt", [size]), least])
+    else:
+        size = pen.node("Sqrt", [pen.node("Add", [size, least])])
+    pen.give(o, "Div", [off, size])
+
+
 def _dequantize(pen: Pen, o: Operation, given: Given) -> None:
     """Whole numbers times their scale."""
     scale = needed(given, 1)
@@ -587,7 +603,7 @@ RULES: Final[Mapping[str, Rule]] = {
     "BatchNormalization": _layer("BatchNormalization", "epsilon", 5),
     "GroupNormalization": _layer("GroupNormalization", "epsilon num_groups", 3),
     "InstanceNormalization": _layer("InstanceNormalization", "epsilon", 3),
-    "RMSNormalization": _root_mean_square,
+    "RMSNormalization": _root_mean_square, "MeanVarianceNormalization": _mean_variance,
     "LpNormalization": _same("LpNormalization", "axis p", floats=True),
     "DepthToSpace": _same("DepthToSpace", "blocksize mode"),
     "SpaceToDepth": _same("SpaceToDepth", "blocksize"),

@@ -49,6 +49,7 @@ def graph_of(model: CoreMl) -> ComputationGraph:
 class _Front:
     def __init__(self, model: CoreMl) -> None:
         self.model, self.w = model, Writer()
+        self.w.rough = "CoreML's"  # no runtime is here that it could be compared with
         self.files: dict[str, Blob | None] = {}
         self.words: dict[int, str] = {}
         self.ends: list[int] = []
