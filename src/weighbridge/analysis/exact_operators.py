@@ -74,11 +74,11 @@ Abs Acos Acosh Add Asin Asinh Atan Atanh AvgPool AdaptiveAvgPool BatchNormInfere
 Ceiling Clamp Concat Convert Convolution ConvolutionBackpropData Cos Cosh CumSum Divide Elu Equal
 Erf Exp Floor FloorMod Gather GatherElements GatherND Gelu Greater GreaterEqual GroupConvolution
 GroupConvolutionBackpropData HSwish IsInf IsNaN Less LessEqual Log LogicalAnd LogicalNot LogicalOr
-LogicalXor LogSoftmax MVN MatMul MaxPool Maximum Minimum Mish Multiply Negative NotEqual PReLU Pad Power Range
-ReLU ReduceL1 ReduceL2 ReduceLogicalAnd ReduceLogicalOr ReduceMax ReduceMean ReduceMin ReduceProd
-ReduceSum Relu Reshape Round ScaledDotProductAttention ScatterNDUpdate Select ShapeOf Sigmoid Sign
-Sin Sinh Slice SoftMax SoftPlus SoftSign Softmax Split Sqrt SquaredDifference Squeeze StridedSlice
-Subtract Swish Tan Tanh Tile TopK Transpose Unsqueeze VariadicSplit Xor
+LogicalXor LogSoftmax MVN MatMul MaxPool Maximum Minimum Mish Multiply Negative NotEqual PReLU Pad
+Power Range ReLU ReduceL1 ReduceL2 ReduceLogicalAnd ReduceLogicalOr ReduceMax ReduceMean ReduceMin
+ReduceProd ReduceSum Relu Reshape Round ScaledDotProductAttention ScatterNDUpdate Select ShapeOf
+Sigmoid Sign Sin Sinh Slice SoftMax SoftPlus SoftSign Softmax Split Sqrt SquaredDifference Squeeze
+StridedSlice Subtract Swish Tan Tanh Tile TopK Transpose Unsqueeze VariadicSplit Xor
 """
 """As far as their attributes say nothing unusual (`analysis/openvino_operators.py`)."""
 EXACT: Final = {

@@ -123,9 +123,8 @@ _USUAL: Final[dict[str, dict[str, frozenset[str]]]] = {
     "ScatterNDUpdate": {"reduction": frozenset({"none"})},
     "StridedSlice": {"new_axis_mask": _ZERO, "ellipsis_mask": _ZERO},
     "TopK": {"mode": frozenset({"max"})},
-    **dict.fromkeys(
-        ("ConvolutionBackpropData", "GroupConvolutionBackpropData"), {"output_padding": _ZERO}
-    ),
+    "ConvolutionBackpropData": {"output_padding": _ZERO},
+    "GroupConvolutionBackpropData": {"output_padding": _ZERO},
 }
 """What an attribute of a layer has to be, where ONNX's operator is to compute the same; of a row,
 each of its numbers."""
