@@ -37,16 +37,12 @@ from graph_attackers import ATTACKS, attacked  # noqa: E402
 from graph_hosts import Host  # noqa: E402
 from graph_implants import IMAGES, PAYLOADS, TOKENS  # noqa: E402
 from graph_more_implants import MORE_IMAGES, MORE_PAYLOADS, MORE_TOKENS, SOUNDS, STATES  # noqa: E402
+from trying import models_in  # noqa: E402
 from weighbridge.analysis.computation_graph import ABSENT, ComputationGraph  # noqa: E402
 from weighbridge.analysis.graph_flow import Flow, Meeting, Way  # noqa: E402
-from weighbridge.analysis.graph_fronts import formats_with_graph  # noqa: E402
 from weighbridge.analysis.graph_kinds import COMPARING  # noqa: E402
 from weighbridge.analysis.graph_written import Unwritable  # noqa: E402
 from weighbridge.core.document import Malformed  # noqa: E402
-from weighbridge.core.finding import Gap  # noqa: E402
-from weighbridge.core.format import Limits, Sample  # noqa: E402
-from weighbridge.core.location import Location  # noqa: E402
-from weighbridge.core.tree import Blob  # noqa: E402
 from weighbridge.engine.trial.reading import as_onnx  # noqa: E402
 from weighbridge.engine.trial.running import Budget, OutOfTime  # noqa: E402
 from weighbridge.engine.trial.switches import Switch, switches_of  # noqa: E402
@@ -59,8 +55,6 @@ from weighbridge.engine.trial.trial import (  # noqa: E402
     trial,
 )
 from weighbridge.engine.trials import Model  # noqa: E402
-from weighbridge.formats.zip import ZIP, Zip  # noqa: E402
-from weighbridge.sources.folder import File, Folder  # noqa: E402
 
 PICTURES, WORDS = {**IMAGES, **MORE_IMAGES}, {**TOKENS, **MORE_TOKENS}
 HOSTS: Final = {
@@ -193,7 +187,7 @@ def _tried(bench: Bench, switches: list[Switch], held: list[str], made: Outcome)
 def written(folder: Path, seconds: float) -> None:
     totals: dict[str, Counter[str]] = {}
     for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-        for model in _models(path, folder):
+        for model in models_in(path, folder):
             start = time.process_time()
             what, why = _ran(model, seconds)
             totals.setdefault(model.format, Counter())[what] += 1
@@ -224,23 +218,6 @@ def _ran(model: Model, seconds: float) -> tuple[str, str]:
     except OutOfTime:
         return (best[0], best[1]) if best[1] else ("out of time", "")
     return best
-
-
-def _models(path: Path, root: Path) -> Iterator[Model]:
-    """The models in a file, or in the members of an archive."""
-    name = str(path.relative_to(root))
-    file: Blob = File(name, str(path), path.stat().st_size, siblings=Folder(root))
-    waiting = [(file, Location(name))]
-    while waiting:
-        blob, where = waiting.pop(0)
-        sample = Sample(blob)
-        kinds = [n for n, f in formats_with_graph().items() if f.sniff(sample)]
-        for kind in kinds[:1]:
-            yield Model(str(path), kind, name, where.inside, str(root))
-        if not kinds and ZIP.sniff(sample) and len(where.inside) < 2:
-            archive = ZIP.parse(blob, where, Limits())  # type: ignore[misc]
-            assert isinstance(archive, Zip)
-            waiting += [(m, where.into(m.path)) for m in archive.walk() if not isinstance(m, Gap)]
 
 
 def forced(names: list[str]) -> None:

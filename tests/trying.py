@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from graph_hosts import Host
 from graph_implants import Payload, Predicate
 from of_every_graph import exported
+from weighbridge.analysis.graph_fronts import formats_with_graph
 from weighbridge.core.fact import SwitchTrial
+from weighbridge.core.finding import Gap
+from weighbridge.core.format import Limits, Sample
+from weighbridge.core.location import Location
+from weighbridge.core.tree import Blob
 from weighbridge.engine.trial.running import Budget
 from weighbridge.engine.trial.trial import on_bench, switches_on, trial
+from weighbridge.engine.trials import Model
+from weighbridge.formats.zip import ZIP, Zip
+from weighbridge.sources.folder import File, Folder
 
 
 def implanted(host: str, predicate: Predicate, payload: Payload) -> bytes:
@@ -31,3 +40,20 @@ def tried(data: bytes, seconds: float = 60) -> list[SwitchTrial]:
 
 def overridden(data: bytes) -> bool:
     return any(made.outcome == "override" for made in tried(data))
+
+
+def models_in(path: Path, root: Path) -> Iterator[Model]:
+    """The models in a file of a folder, or in the members of an archive."""
+    name = str(path.relative_to(root))
+    file: Blob = File(name, str(path), path.stat().st_size, siblings=Folder(root))
+    waiting = [(file, Location(name))]
+    while waiting:
+        blob, where = waiting.pop(0)
+        sample = Sample(blob)
+        kinds = [n for n, f in formats_with_graph().items() if f.sniff(sample)]
+        for kind in kinds[:1]:
+            yield Model(str(path), kind, name, where.inside, str(root))
+        if not kinds and ZIP.sniff(sample) and len(where.inside) < 2:
+            archive = ZIP.parse(blob, where, Limits())  # type: ignore[misc]
+            assert isinstance(archive, Zip)
+            waiting += [(m, where.into(m.path)) for m in archive.walk() if not isinstance(m, Gap)]
