@@ -22,8 +22,8 @@ IMPLANTS = Path(__file__).parents[1] / "implants"
 OUTPUTS = BENIGN / "graph_outputs.zip"
 """Inputs and outputs by the framework itself (`tests/benign/make_graph_outputs.py`)."""
 CLOSE, ROUNDED = 1e-3, 1e-2
-"""Of the largest number of an output; and where the framework rounds what it multiplies with weights
-in eight bits to eight bits as well, while it runs."""
+"""Of the largest number of an output; and where the framework, while it runs, rounds to eight bits
+what it multiplies with weights of eight bits."""
 
 
 @cache
