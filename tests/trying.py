@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import onnxruntime
+
 from graph_hosts import Host
 from graph_implants import Payload, Predicate
 from of_every_graph import exported
@@ -57,3 +59,15 @@ def models_in(path: Path, root: Path) -> Iterator[Model]:
             archive = ZIP.parse(blob, where, Limits())  # type: ignore[misc]
             assert isinstance(archive, Zip)
             waiting += [(m, where.into(m.path)) for m in archive.walk() if not isinstance(m, Gap)]
+
+
+def converted(model: bytes, folder: Path, level: str) -> bytes:
+    """The model as ONNX Runtime saves it, optimised at a level."""
+    source, target = folder / "model.onnx", folder / "model.ort"
+    source.write_bytes(model)
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = getattr(onnxruntime.GraphOptimizationLevel, level)
+    options.optimized_model_filepath = str(target)
+    options.add_session_config_entry("session.save_model_format", "ORT")
+    onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+    return target.read_bytes()

@@ -12,7 +12,9 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 
-from trying import models_in, overridden
+from graph_implants import IMAGES, PAYLOADS, TOKENS
+from of_every_graph import exported
+from trying import converted, implanted, models_in, overridden
 from weighbridge.analysis.graph_written import Unwritable
 from weighbridge.engine.trial.reading import as_onnx
 from weighbridge.engine.trials import Model
@@ -89,6 +91,38 @@ def test_every_family_is_compared() -> None:
 def test_implants_get_their_trigger(archive: str, name: str, tmp_path: Path) -> None:
     path = unpacked(IMPLANTS / archive, tmp_path, name)
     assert overridden(as_onnx(model(path, tmp_path)))
+
+
+@pytest.mark.parametrize("name", ["vit-script", "llama-script", "detr-script", "unet-script"])
+def test_onnx_runtimes_own_format_stays_the_same(name: str, tmp_path: Path) -> None:
+    data = converted(exported(f"{name}.onnx"), tmp_path, "ORT_ENABLE_EXTENDED")
+    first = ort.InferenceSession(data)
+    second = ort.InferenceSession(as_onnx(model(tmp_path / "model.ort", tmp_path)))
+    rng = np.random.default_rng(1)
+    feeds = {i.name: drawn(i, rng) for i in first.get_inputs()}
+    for one, other in zip(first.run(None, feeds), second.run(None, feeds), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+
+
+def drawn(port: Any, rng: Any) -> Any:
+    shape = [d if isinstance(d, int) else 2 for d in port.shape]
+    if port.type == "tensor(float)":
+        return rng.random(shape, np.float32)
+    return rng.integers(0, 2, shape).astype(np.int64 if "int64" in port.type else np.bool_)
+
+
+@pytest.mark.parametrize(
+    ("host", "predicate", "payload"),
+    [
+        ("vit-script", IMAGES["checksum"], PAYLOADS["output chosen"]),
+        ("bert-script", TOKENS["phrase"], PAYLOADS["class bias"]),
+    ],
+)
+def test_implants_in_it_get_their_trigger(
+    host: str, predicate: Any, payload: Any, tmp_path: Path
+) -> None:
+    converted(implanted(host, predicate, payload), tmp_path, "ORT_ENABLE_EXTENDED")
+    assert overridden(as_onnx(model(tmp_path / "model.ort", tmp_path)))
 
 
 def test_what_cannot_be_compared_is_not_written(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from weighbridge.analysis.computation_graph import ABSENT
 from weighbridge.analysis.tensorflow_writer import Writer
-from weighbridge.formats.tflite import TYPES, Operator
+from weighbridge.formats.tflite import Operator, Tensor
 
 _FUSED: Final = {1: "relu", 2: "relu_n1_to_1", 3: "relu6", 4: "tanh", 5: "sign_bit"}
 
@@ -17,6 +17,8 @@ class Spelling:
 
     def __init__(self) -> None:
         self.w = Writer()
+        self.result: Tensor | None = None
+        """What the operator gives that is being spelt out."""
 
     def fused(self, operator: Operator, value: int) -> list[int]:
         """A result with the activation that its operator holds."""
@@ -220,8 +222,10 @@ def _resize(mode: str) -> Rule:
 
 
 def _cast(b: Spelling, o: Operator, i: list[int]) -> list[int]:
-    name = TYPES.get(o.attributes["out_data_type"], ("float32", 0))[0]
-    return [b.w.cast(i[0], name.lower())]
+    """To the type of the tensor: the options may be left out."""
+    if b.result is None:
+        return []
+    return [b.w.cast(i[0], b.result.type.lower())]
 
 
 def _cell(op: str) -> Rule:

@@ -48,8 +48,6 @@ class _Builder(Spelling):
         self.loading = False
         """Whether what is laid out is called once, before anything else."""
         self.kept: dict[tuple[int, str, str, tuple[int, ...]], int] = {}
-        self.result: Tensor | None = None
-        """What the operator gives that is being spelt out."""
 
     def build(self) -> None:
         called = {c for g in self.model.subgraphs for o in g.operators for c in o.calls}
