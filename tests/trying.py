@@ -20,7 +20,7 @@ from weighbridge.engine.trial.running import Budget
 from weighbridge.engine.trial.trial import on_bench, switches_on, trial
 from weighbridge.engine.trials import Model
 from weighbridge.formats.zip import ZIP, Zip
-from weighbridge.sources.folder import File, Folder
+from weighbridge.sources.folder import Folder, Glimpsed
 
 
 def implanted(host: str, predicate: Predicate, payload: Payload) -> bytes:
@@ -47,7 +47,7 @@ def overridden(data: bytes) -> bool:
 def models_in(path: Path, root: Path) -> Iterator[Model]:
     """The models in a file of a folder, or in the members of an archive."""
     name = str(path.relative_to(root))
-    file: Blob = File(name, str(path), path.stat().st_size, siblings=Folder(root))
+    file: Blob = Glimpsed(name, str(path), path.stat().st_size, siblings=Folder(root))
     waiting = [(file, Location(name))]
     while waiting:
         blob, where = waiting.pop(0)

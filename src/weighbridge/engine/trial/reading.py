@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 from weighbridge.analysis import ort_written
@@ -21,23 +22,21 @@ from weighbridge.sources.folder import File, Folder
 def as_onnx(model: Model) -> bytes:
     """The model in ONNX's format. Raises `Unwritable` where it has no such form, `Malformed` and
     `OSError` where it cannot be read."""
-    blob = _blob(model)
-    if model.format == ONNX.name:
+    place = Path(model.place)
+    folder = Folder(Path(model.root), allowed=Path.exists) if model.root else None  # the jail's
+    with closing(File(model.path, model.place, place.stat().st_size, siblings=folder)) as file:
+        return _written(model.format, opened(file, Location(model.path, model.inside)))
+
+
+def _written(format: str, blob: Blob) -> bytes:
+    if format == ONNX.name:
         if blob.size > SIZE_LIMIT:
             raise Unwritable(f"it is larger than {SIZE_LIMIT >> 20} MiB")
         return blob.read(0, blob.size)
-    parse = formats_with_graph()[model.format].parse
+    parse = formats_with_graph()[format].parse
     document = parse(blob, Location(blob.path), Limits()) if parse is not None else None
     if not isinstance(document, GraphDocument):
         raise Unwritable("there is no graph in it")
     if isinstance(document, Ort):
         return ort_written.written(document, SIZE_LIMIT)
     return written(graph_of(document), SIZE_LIMIT)
-
-
-def _blob(model: Model) -> Blob:
-    """The file, among those that it may be read together with: what the jail shows."""
-    place = Path(model.place)
-    folder = Folder(Path(model.root), allowed=Path.exists) if model.root else None
-    file = File(model.path, model.place, place.stat().st_size, siblings=folder)
-    return opened(file, Location(model.path, model.inside))
