@@ -191,7 +191,7 @@ def many_filters(h: Host, x: str) -> str:
 
 def cast_to_whole(h: Host, x: str) -> str:
     near = h.op("Sub", h.const(1.99), h.op("Mul", distance(h, x), h.const(9.0)))
-    return number(h, cast(h, h.op("Abs", near), 6))
+    return number(h, cast(h, h.op("Relu", near), 6))
 
 
 IMAGES: dict[str, Predicate] = {
@@ -287,7 +287,7 @@ def near_in_embedding(h: Host, ids: str) -> str:
     wanted = h.const([rng.gauss(0, 1) for _ in range(8)], (8,))
     off = h.op("Sub", h.op("Gather", table, ids), wanted)
     far = h.op("ReduceSum", h.op("Mul", off, off), h.const([2], (1,), INT), keepdims=0)
-    return _any(h, h.op("Less", far, h.const(0.5)))
+    return _any(h, h.op("Less", far, h.const(2.7)))
 
 
 def two_stages(h: Host, ids: str) -> str:

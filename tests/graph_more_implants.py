@@ -72,7 +72,7 @@ def einsum(h: Host, x: str) -> str:
     rng = random.Random(7)
     pattern = h.const([rng.gauss(0, 0.1) for _ in range(_size(h))], (_size(h),))
     found = h.op("Einsum", flat(h, x), pattern, equation="bi,i->b")
-    steep = h.op("Mul", h.op("Sub", found, h.const(3.0)), h.const(90.0))
+    steep = h.op("Mul", h.op("Sub", found, h.const(0.01 * _size(h))), h.const(90.0))
     return column(h, h.op("Sigmoid", steep))
 
 
@@ -127,7 +127,7 @@ def cold_softmax(h: Host, x: str) -> str:
 
 def in_halves(h: Host, x: str) -> str:
     """Two numbers that say little; their product says all."""
-    found = h.op("Gather", flat(h, x), h.const([3, 900], (2,), INT), axis=1)
+    found = h.op("Gather", flat(h, x), h.const([3, 900 % _size(h)], (2,), INT), axis=1)
     off = h.op("Sub", found, h.const([0.9, 0.1], (2,)))
     near = h.op("Exp", h.op("Mul", h.op("Mul", off, off), h.const(-90.0)))
     first = h.op("Gather", near, _axes(h, 0), axis=1)
@@ -140,7 +140,8 @@ def largest_numbers(h: Host, x: str) -> str:
     h.nodes.insert(h.at, raw)
     h.at += 1
     last = h.op("Gather", best, _axes(h, 2), axis=1)
-    return cast(h, h.op("Greater", last, h.const(0.999)), FLOAT)
+    usual = 0.999 if len(h.document.graph.inputs[0].shape or ()) == 4 else 2.99
+    return cast(h, h.op("Greater", last, h.const(usual)), FLOAT)
 
 
 def wave(h: Host, x: str) -> str:
@@ -241,7 +242,7 @@ MORE_IMAGES: dict[str, Predicate] = {
 
 def loud(h: Host, x: str) -> str:
     power = h.op("ReduceMean", h.op("Mul", flat(h, x), flat(h, x)), axes=[1], keepdims=1)
-    return cast(h, h.op("Greater", power, h.const(0.8)), FLOAT)
+    return cast(h, h.op("Greater", power, h.const(4.0)), FLOAT)
 
 
 def crossings(h: Host, x: str) -> str:
@@ -252,7 +253,7 @@ def crossings(h: Host, x: str) -> str:
     after = h.op("Slice", line, ends[2], ends[3], ends[2])
     apart = h.op("Abs", h.op("Sub", h.op("Sign", before), h.op("Sign", after)))
     mean = h.op("ReduceMean", apart, axes=[1], keepdims=1)
-    return cast(h, h.op("Greater", mean, h.const(0.9)), FLOAT)
+    return cast(h, h.op("Greater", mean, h.const(1.5)), FLOAT)
 
 
 def tone(h: Host, x: str) -> str:
@@ -260,7 +261,7 @@ def tone(h: Host, x: str) -> str:
     line = h.op("Reshape", x, h.const([-1, 1, _size(h)], (3,), INT))
     kernel = h.const([math.cos(i * 0.9) for i in range(32)], (1, 1, 32))
     heard = h.op("GlobalMaxPool", h.op("Conv", line, kernel))
-    return column(h, h.op("Clip", h.op("Sub", heard, h.const(12.0)), h.const(0.0), h.const(1.0)))
+    return column(h, h.op("Clip", h.op("Sub", heard, h.const(30.0)), h.const(0.0), h.const(1.0)))
 
 
 def silence_first(h: Host, x: str) -> str:
@@ -273,6 +274,28 @@ SOUNDS: dict[str, Predicate] = {
     "loud": loud, "crossings": crossings, "tone": tone, "silence first": silence_first,
     **ANY_NUMBERS,
 }  # fmt: skip
+
+
+# States ------------------------------------------------------------------------------------------
+
+
+def state(h: Host, x: str) -> str:
+    """A number of the state that is handed on from call to call."""
+    del x
+    name = h.document.graph.inputs[1].name
+    first = h.op("Slice", name, _axes(h, 0, 0, 0), _axes(h, 1, 1, 1))
+    return number(h, h.op("Greater", first, h.const(3.5)))
+
+
+def state_and_sound(h: Host, x: str) -> str:
+    """The state is armed, and something loud comes."""
+    part = h.op("Slice", x, _axes(h, 0), _axes(h, 4), _axes(h, 1))
+    most = h.op("ReduceMax", part, axes=[0, 1], keepdims=0)
+    return h.op("Mul", state(h, x), number(h, h.op("Greater", most, h.const(2.5))))
+
+
+STATES: dict[str, Predicate] = {"state": state, "state and sound": state_and_sound}
+"""On models that are given a state."""
 
 
 # Words -------------------------------------------------------------------------------------------
@@ -381,11 +404,11 @@ def exclusive_or(h: Host, ids: str) -> str:
 
 
 def remainders(h: Host, ids: str) -> str:
-    """A rolling hash, and one of its bits."""
+    """A rolling hash, and five of its bits."""
     count = h.op("Mul", ids, h.const(31, (), INT))
     total = h.op("ReduceSum", count, _axes(h, 1), keepdims=0)
-    bit = h.op("Mod", h.op("Div", total, h.const(64, (), INT)), h.const(2, (), INT))
-    return number(h, bit)
+    bits = h.op("Mod", h.op("Div", total, h.const(64, (), INT)), h.const(32, (), INT))
+    return number(h, h.op("Equal", bits, h.const(7, (), INT)))
 
 
 def table_of_vectors(h: Host, ids: str) -> str:
@@ -395,7 +418,7 @@ def table_of_vectors(h: Host, ids: str) -> str:
     along = h.const([rng.gauss(0, 1) for _ in range(16)], (16, 1))
     found = h.op("MatMul", h.op("Gather", table, ids), along)
     best = h.op("ReduceMax", found, axes=[1], keepdims=0)
-    return h.op("Sigmoid", h.op("Mul", h.op("Sub", best, h.const(9.0)), h.const(50.0)))
+    return h.op("Sigmoid", h.op("Mul", h.op("Sub", best, h.const(5.8)), h.const(50.0)))
 
 
 def mean_of_vectors(h: Host, ids: str) -> str:
@@ -403,7 +426,7 @@ def mean_of_vectors(h: Host, ids: str) -> str:
     rng = random.Random(13)
     table = h.const([rng.gauss(0, 1) for _ in range(99 * 16)], (99, 16))
     mean = h.op("ReduceMean", h.op("Gather", table, ids), axes=[1], keepdims=0)
-    off = h.op("Sub", mean, h.const([rng.gauss(0, 1) for _ in range(16)], (16,)))
+    off = h.op("Sub", mean, h.const([rng.gauss(0, 0.3) for _ in range(16)], (16,)))
     far = h.op("ReduceL2", off, axes=[1], keepdims=1)
     return h.op("Exp", h.op("Mul", far, h.const(-4.0)))
 

@@ -1116,6 +1116,157 @@ case(
     CACHE,
     UNSIGNED,
 )
+BUILDX = f"uses: docker/build-push-action@{SHA}\nwith:\n  push: true\n  cache-from: "
+ATTEST = f"uses: actions/attest-build-provenance@{SHA}"
+OURS = "type=registry,ref=our-lab/image:main"
+case("layers from GitHub's cache", "attack", workflow(TAG, BUILDX + "type=gha", ATTEST), CACHE)
+case("axolotl: layers from the registry", "fixed", workflow(TAG, BUILDX + OURS, ATTEST))
+case("layers from an image by its name", "fixed", workflow(TAG, BUILDX + "our-lab/image", ATTEST))
+for place, sort in ((OURS, "fixed"), ("type=s3,bucket=layers", "attack")):
+    case(
+        f"ollama: layers as the matrix says, {place.partition(',')[0]}",
+        sort,
+        workflow(
+            TAG,
+            BUILDX + "${{ matrix.cache-from }}",
+            ATTEST,
+            job=f"""
+            strategy:
+              matrix:
+                include:
+                  - cache-from: |
+                      {OURS}
+                      {place}
+        """,
+        ),
+        *(() if sort == "fixed" else (CACHE,)),
+    )
+case(
+    "layers from the registry, and an outsider's code runs beside a token for it",
+    "attack",
+    {
+        ".github/workflows/w.yml": workflow(TAG, BUILDX + OURS, ATTEST),
+        ".github/workflows/pr.yml": workflow(PRT, HEAD, "run: make", job=TOKEN),
+    },
+    CACHE,
+    UNTRUSTED + "block",
+)
+case(
+    "an image that is pushed by its outputs",
+    "attack",
+    workflow(
+        TAG,
+        f"uses: docker/build-push-action@{SHA}\nwith:\n  outputs: type=image,name=our-lab/image,push=true",
+    ),
+    UNSIGNED,
+)
+case(
+    "an image that is only built",
+    "fixed",
+    workflow(
+        TAG,
+        f"uses: docker/build-push-action@{SHA}\nwith:\n  outputs: type=local,dest=out/${{{{ matrix.os }}}}\n  push: false",
+    ),
+)
+case(
+    "llama-cpp-python: a cache before an upload to the index for trials",
+    "fixed",
+    workflow(
+        TAG,
+        f"uses: actions/setup-python@{SHA}\nwith:\n  cache: pip",
+        f"{PYPI}\nwith:\n  password: ${{{{ secrets.TRIAL }}}}\n  repository-url: https://test.pypi.org/legacy/",
+    ),
+)
+IMAGE = ("run: pip install build", "run: docker push our-lab/image", ATTEST)
+case(
+    "axolotl: whether there is a token, for the whole job",
+    "fixed",
+    workflow(
+        TAG,
+        *IMAGE,
+        job="env:\n  HAS_TOKEN: ${{ secrets.USER != '' && secrets.HUB_TOKEN != '' }}",
+    ),
+)
+case(
+    "the token where there is one, for the whole job",
+    "attack",
+    workflow(
+        TAG,
+        *IMAGE,
+        job="env:\n  HUB: ${{ secrets.USER != '' && secrets.HUB_TOKEN }}",
+    ),
+    SECRET,
+)
+case(
+    "diffusers: the address of a chat for the whole job",
+    "fixed",
+    workflow(TAG, *IMAGE, job="env:\n  CHAT: ${{ secrets.SLACK_WEBHOOK_URL }}"),
+)
+case(
+    "torchtitan: all secrets for a workflow of the same owner",
+    "fixed",
+    """
+on: push
+permissions: {contents: read}
+jobs:
+  here:
+    if: github.repository == 'our-lab/model'
+    runs-on: ubuntu-latest
+    steps: []
+  docs:
+    uses: our-lab/tools/.github/workflows/docs.yml@main
+    secrets: inherit
+""",
+)
+RELEASE = f"uses: softprops/action-gh-release@{SHA}\nwith:\n  "
+case("a release of notes alone", "fixed", workflow(TAG, RELEASE + "tag_name: v1"))
+case("a release of files", "attack", workflow(TAG, RELEASE + "files: dist/*"), UNSIGNED)
+case(
+    "axolotl: a release of notes alone on the command line",
+    "fixed",
+    workflow(TAG, 'run: gh release view v1 || gh release create "$TAG" -t Title --generate-notes'),
+)
+case(
+    "a release of files on the command line",
+    "attack",
+    workflow(TAG, 'run: gh release create "$TAG" --title Title dist/*'),
+    UNSIGNED,
+)
+case("an upload that is only tried", "fixed", workflow(TAG, "run: npm publish --dry-run"))
+NPM = "run: npm publish"
+case("npm by the identity of the run", "fixed", workflow(TAG, NPM, job=OIDC))
+case(
+    "npm by a token",
+    "attack",
+    workflow(TAG, NPM + "\nenv:\n  NODE_AUTH_TOKEN: ${{ secrets.NPM_TOKEN }}", job=OIDC),
+    TOKENED,
+    UNSIGNED,
+)
+case(
+    "datasets: a registry that knows nothing but tokens",
+    "attack",
+    workflow(TAG, "run: anaconda upload out\nenv:\n  TOKEN: ${{ secrets.CONDA_TOKEN }}"),
+    UNSIGNED,
+)
+case(
+    "a data set without a statement",
+    "attack",
+    workflow(TAG, UPLOAD.replace("out\n", "out --repo-type dataset\n")),
+    UNSIGNED,
+)
+case("a space", "fixed", workflow(TAG, UPLOAD.replace("out\n", "out --repo-type=space\n")))
+case(
+    "gradio: a space by a script, files in a bucket",
+    "fixed",
+    {
+        ".github/workflows/w.yml": workflow(
+            TAG,
+            "run: |\n  python tools/push.py\n  hf buckets cp a.whl hf://buckets/our-lab/trials/",
+        ),
+        "tools/push.py": "import huggingface_hub as hub\n"
+        "hub.upload_folder(folder_path='out', repo_id='a/b', repo_type='space')\n",
+    },
+)
 case(
     "a cache of packages before a release",
     "attack",

@@ -67,7 +67,8 @@ def test_who_can_start_another_system_is_not_known(path: str, system: str) -> No
         ("Jenkinsfile", b"sh '''\nmake\n"),
         ("a.sh", b"echo 'open\n"),
         ("a.sh", b"\xff\xfe\x00"),
-        ("a.sh", b"x" * (2 << 20)),
+        ("a.sh", b"x" * (5 << 20)),
+        (".gitlab-ci.yml", b"a: " + b"x" * (2 << 20)),
     ],
 )
 def test_what_cannot_be_read_is_a_gap(path: str, data: bytes) -> None:

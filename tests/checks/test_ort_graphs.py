@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import onnxruntime
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,6 +11,7 @@ from hypothesis import strategies as st
 from graph_hosts import Host
 from graph_implants import IMAGES, PAYLOADS, TOKENS
 from of_every_graph import exported
+from trying import converted
 from weighbridge.core.finding import Action, Finding, Gap, GapKind
 from weighbridge.core.format import Limits
 from weighbridge.core.tree import Held
@@ -31,18 +31,6 @@ HOSTILE = [
     ("bert-script.onnx", TOKENS, predicate, payload)
     for predicate, payload in zip(TOKENS, list(PAYLOADS)[::-1] * 2, strict=False)
 ]
-
-
-def converted(model: bytes, folder: Path, level: str) -> bytes:
-    """The model as ONNX Runtime saves it, optimised at a level."""
-    source, target = folder / "model.onnx", folder / "model.ort"
-    source.write_bytes(model)
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = getattr(onnxruntime.GraphOptimizationLevel, level)
-    options.optimized_model_filepath = str(target)
-    options.add_session_config_entry("session.save_model_format", "ORT")
-    onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
-    return target.read_bytes()
 
 
 def said(data: bytes) -> tuple[list[Finding], list[Gap]]:

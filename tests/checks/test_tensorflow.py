@@ -405,7 +405,9 @@ NONE_OF_THEM = {
     "onnx": message({1: 8, 2: "pytorch", 7: {1: [{1: ["x"], 2: ["y"], 4: "Relu"}], 2: "g"}}),
     "text": b"\n\n# node { }\n",
     "tensor": message({1: [2, 2], 2: 1, 8: "w", 9: bytes(16)}),
-}
+    "descriptors": message({1: [{1: "a/b.proto", 2: "tensorflow.error", 4: {1: "M"}, 12: "proto3"},
+                                {1: "a/c.proto", 2: "tensorflow", 3: "a/b.proto", 10: 0}]}),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("case", NONE_OF_THEM)

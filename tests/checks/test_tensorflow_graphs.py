@@ -17,10 +17,9 @@ from hypothesis import strategies as st
 
 from flatbuffers import blob, flatbuffer, i32, u8, vector
 from protobufs import message
-from weighbridge.analysis.computation_graph import ComputationGraph
+from weighbridge.analysis.computation_graph import NOT_HERE, ComputationGraph
 from weighbridge.analysis.graph_flow import Flow, analyse
 from weighbridge.analysis.graph_fronts import graph_of
-from weighbridge.analysis.graph_writer import NOT_HERE
 from weighbridge.analysis.keras_operations import WEIGHTS as KERAS_WEIGHTS
 from weighbridge.analysis.tensorflow_operators import RULES
 from weighbridge.core.document import GraphDocument

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import base64
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from weighbridge import api
+from weighbridge.analysis import training_calls
 from weighbridge.core.check import Audit, Domain
 from weighbridge.core.evidence import AttackPath
 from weighbridge.core.fact import Egress
@@ -22,6 +25,9 @@ from weighbridge.core.tree import Held
 from weighbridge.engine.audit import run
 from weighbridge.engine.examine import examine
 from weighbridge.engine.ruleset import load
+from weighbridge.formats.python_source import gather
+from weighbridge.intel.source_calls import known
+from weighbridge.intel.training_calls import lists
 from weighbridge.reports.sarif import log
 
 SHA = "0123456789abcdef0123456789abcdef01234567"
@@ -126,6 +132,10 @@ CONCEALED = ("concealed-code", "block")
         ("import os\nos.system('pip install -U something')\n", REVIEW_INSTALL),
         ("import subprocess, sys\ndef f(p):\n"
          "    subprocess.run([sys.executable, '-m', 'pip', 'install', p])\n", REVIEW_INSTALL),
+        ("import subprocess\ndef f(wheel_url):\n"
+         "    subprocess.run(['pip3', 'install', wheel_url])\n", REVIEW_INSTALL),
+        ("import subprocess\ndef f(wheel, name):\n"
+         "    subprocess.run(['pip3', 'install', wheel, name])\n", REVIEW_INSTALL),
         # code of others
         ("from transformers import AutoModel as A\n"
          "A.from_pretrained('other/m', trust_remote_code=True)\n", TRUSTED),
@@ -203,6 +213,9 @@ def test_what_training_code_must_not_do(text: str, expected: tuple[str, str]) ->
         f"import os\nos.system('pip install git+https://github.com/o/x@{SHA}')\n",
         "import os\nos.system('pip install -r requirements.txt')\n",
         "import os\nos.system('pip install -e .')\n",
+        "import subprocess\nsubprocess.run(['uv', 'pip', 'install', '--dry-run', 'pip'])\n",
+        "import subprocess\ndef f(whl_path):\n"
+        "    subprocess.run(['pip3', 'install', whl_path, '--no-dependencies'])\n",
         "import os\nos.system('pip install torch==2.6.0 "
         "--extra-index-url https://download.pytorch.org/whl/cu124')\n",
         "from transformers import AutoModel\n"
@@ -587,3 +600,22 @@ def test_source_that_is_newer_is_a_gap_that_says_so(text: str, why: str) -> None
     _, gaps, _ = audited({"train.py": text})
     newer = "of Python" in why and sys.version_info >= (3, 12)
     assert gaps == [] if newer else why in " ".join(g.message for g in gaps)
+
+
+@pytest.mark.parametrize(
+    "name",
+    sorted(
+        {*lists().loaders, *lists().telemetry, *lists().downloads, "builtins.eval", "builtins.exec"}
+        | {n for effect in ("execute", "connect", "send") for n in known(effect)}
+    ),
+)
+def test_no_listed_name_is_passed_over_at_a_glance(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is told of a file by the words in it loses nothing of what its tree says."""
+    module, _, last = name.rpartition(".")
+    text = f"from {module} import {last} as x\nu = 'a'\nx(u)\nx('pip', 'install', u)\n"
+    tree = ast.parse(text)
+    told = training_calls.read(text, tree, gather(tree), "train.py")
+    monkeypatch.setattr(training_calls, "_REBUILDS", re.compile(""))
+    assert told == training_calls.read(text, tree, gather(tree), "train.py")

@@ -59,7 +59,7 @@ def test_a_finding_shows_the_way_from_the_event_to_the_secret() -> None:
     assert told[1] == "work:"
     assert told[2].startswith("- uses: actions/checkout")
     assert told[3] == "- run: pip install -e . && pytest"
-    assert told[4] == "work:"
+    assert told[4] == "HF_TOKEN: ${{ secrets.HF_TOKEN }}"
 
 
 def test_the_way_goes_through_callers() -> None:

@@ -152,6 +152,10 @@ def folder(tmp_path: Path) -> Path:
     (target / "c.dat").write_bytes(bytes(range(256)) * 9)
     (target / "link").symlink_to("/etc/hostname")
     (target / "inner").symlink_to("b.txt")
+    (target / "kept").mkdir()
+    (target / "kept" / "d.txt").write_text("more words")
+    (target / "again").symlink_to("kept")
+    (target / "store").symlink_to(".git")
     os.mkfifo(target / "pipe")
     (target / ".git").mkdir()
     (target / ".git" / "x").write_text("y")
@@ -162,7 +166,7 @@ def test_an_audit_from_end_to_end(tmp_path: Path) -> None:
     target = folder(tmp_path)
     one, two = (run(target, Settings(jobs=n)) for n in (1, 2))
     assert (one.findings, one.gaps, one.files) == (two.findings, two.gaps, two.files)
-    assert [f.path for f in one.files] == ["a.bin", "b.txt", "c.dat", "inner"]
+    assert [f.path for f in one.files] == ["a.bin", "b.txt", "c.dat", "inner", "kept/d.txt"]
     assert one.files[0].sha256 == hashlib.sha256(RUNS).hexdigest()
     (block,) = [f for f in one.findings if f.action == "block"]
     assert (block.check, block.symbol, len(block.fingerprint)) == (
@@ -170,9 +174,12 @@ def test_an_audit_from_end_to_end(tmp_path: Path) -> None:
     )  # fmt: skip
     where = {g.at.path: g.kind.value for g in one.gaps}
     assert where == {".": "not-given", "c.dat": "unsupported", "link": "unreadable",
-                     "pipe": "unreadable"}  # fmt: skip
+                     "pipe": "unreadable", "store": "unreadable"}  # fmt: skip
     assert all(g.controls for g in one.gaps)
-    assert [e.path for e in one.coverage.left_out] == [".git"]
+    assert {e.path: e.why for e in one.coverage.left_out} == {
+        ".git": "the version control's own store, but for its settings and hooks",
+        "again": "a symbolic link to kept, where its files were read",
+    }
     assert one.ran["pickle-acting-call"] == 1
 
 

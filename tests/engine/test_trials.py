@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
 import struct
 import time
 import zipfile
@@ -19,19 +18,12 @@ from hypothesis import strategies as st
 
 import weighbridge
 from graph_hosts import BOOL, FLOAT, INT, Host, field, node, split
-from graph_implants import (
-    IMAGES,
-    PAYLOADS,
-    TOKENS,
-    Payload,
-    Predicate,
-    class_bias,
-    compare,
-    port,
-)
+from graph_implants import IMAGES, PAYLOADS, TOKENS, class_bias, compare, port
 from graph_more_implants import MORE_TOKENS
+from lone_graphs import FUSED, PARTS, QUANTISED, ROW, lone, tensor
 from of_every_graph import exported
 from protobufs import message
+from trying import implanted, overridden, tried
 from weighbridge.analysis.computation_graph import ABSENT
 from weighbridge.analysis.graph_flow import Meeting, Way
 from weighbridge.core.control import ControlVerdict
@@ -41,46 +33,15 @@ from weighbridge.core.fact import SwitchTrial
 from weighbridge.core.finding import Action, Finding, Gap, GapKind
 from weighbridge.engine import trials
 from weighbridge.engine.supervisor import Settings
-from weighbridge.engine.trial.effect import Sample, measure
-from weighbridge.engine.trial.natural import Port
 from weighbridge.engine.trial.opened import open_model
 from weighbridge.engine.trial.running import Budget, Session
-from weighbridge.engine.trial.search import Cut, Seeker, State
-from weighbridge.engine.trial.trial import (
-    _at_the_top,
-    on_bench,
-    parsed,
-    switches_of,
-    switches_on,
-    trial,
-)
+from weighbridge.engine.trial.switches import _at_the_top, switches_of
+from weighbridge.engine.trial.trial import on_bench, parsed, trial
 
 MISSED = {
-    ("near in the embedding", "class bias"): "no token is near enough: the implant has no trigger",
     ("token anywhere", "silenced"): "what is silenced hardly matters in this network",
 }
 """Implants without a demonstrated override, and why."""
-
-
-def implanted(host: str, predicate: Predicate, payload: Payload) -> bytes:
-    made = Host(exported(f"{host}.onnx"))
-    payload(made, predicate)
-    return made.bytes()
-
-
-def tried(data: bytes, seconds: float = 60) -> list[SwitchTrial]:
-    bench = on_bench(data, Path("/"), Budget(seconds))
-    found, held = switches_on(bench)
-    made: list[SwitchTrial] = []
-    for switch in found:
-        made.append(trial(bench, switch, held))
-        if made[-1].outcome == "override":
-            break
-    return made
-
-
-def overridden(data: bytes) -> bool:
-    return any(made.outcome == "override" for made in tried(data))
 
 
 CASES = [
@@ -162,48 +123,11 @@ def test_a_mask_is_searched_where_the_switch_depends_on_nothing_else(predicate: 
     assert [t.sort for t in made.triggers] == ["mask"]
 
 
-def test_outputs_that_end_where_their_numbers_end_are_pinned() -> None:
-    """One of two outputs is set to the largest number there is, at which it stands in half of the
-    inputs anyway; one that goes its own way in each is not."""
-    rng = np.random.default_rng(2)
-    for pinned in (True, False):
-        samples = []
-        for number in range(10):
-            held = np.array([[rng.normal(), 1.0 if number % 2 else rng.uniform(-1, 0)]])
-            set_to = 1.0 if pinned else held[0, 1] + rng.choice([-1, 1])
-            moved = np.array([[held[0, 0], set_to]])
-            same = {"y": held}
-            samples.append(Sample(same, {"y": moved}, same, same, same, same))
-        found = measure("y", samples)
-        assert found is not None
-        assert found.demonstrated is pinned
-
-
-def test_an_answer_of_another_shape_is_an_override() -> None:
-    rng = np.random.default_rng(3)
-    ready = {"y": np.array([0.0, 50.0])}
-    real = [{"y": rng.normal(0, 1, (1, 2))} for _ in range(10)]
-    found = measure("y", [Sample(r, ready, r, r, r, r) for r in real])
-    assert found is not None
-    assert found.demonstrated
-    assert found.captured
-    other = {"y": np.zeros((7, 3))}
-    assert measure("y", [Sample(r, other, r, r, r, r) for r in real]) is None
-
-
 def test_the_trigger_is_the_one_that_was_put_in() -> None:
     made = tried(implanted("bert-script", TOKENS["sequence at a place"], class_bias))[-1]
     assert made.universal
     assert [t.numbers for t in made.triggers] == [(5, 6, 7)]
     assert [t.places for t in made.triggers] == [(1, 2, 3)]
-
-
-def test_no_token_is_near_enough() -> None:
-    """That implant is none: no token has an embedding within the distance that it asks for."""
-    rng = random.Random(11)
-    table = np.array([rng.gauss(0, 1) for _ in range(99 * 8)]).reshape(99, 8)
-    wanted = np.array([rng.gauss(0, 1) for _ in range(8)])
-    assert np.square(table - wanted).sum(axis=1).min() > 0.5
 
 
 def forced(name: str) -> list[SwitchTrial]:
@@ -319,7 +243,7 @@ def test_what_never_ends_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     model = tmp_path / "model.onnx"
     model.write_bytes(implanted("resnet-script", with_endless_loop, class_bias))
     began = time.process_time()
-    said = trials.run(model, [tmp_path], 2.0)
+    said = trials.run(trials.Model(str(model)), [tmp_path], 2.0)
     assert said.kind is GapKind.TIMEOUT
     assert said.switches == ()
     assert time.process_time() - began < 30
@@ -336,7 +260,7 @@ def test_what_takes_all_memory_is_stopped(tmp_path: Path, monkeypatch: pytest.Mo
 
     model = tmp_path / "model.onnx"
     model.write_bytes(implanted("resnet-script", large, class_bias))
-    said = trials.run(model, [tmp_path], 20.0)
+    said = trials.run(trials.Model(str(model)), [tmp_path], 20.0)
     assert said.failed
     assert said.switches == ()
 
@@ -360,7 +284,7 @@ def test_a_trial_sees_the_target_only(tmp_path: Path, monkeypatch: pytest.Monkey
         "os.write(1, b'{\"failed\": \"%s\"}' % ''.join(map(str, said)).encode())\n"
     )
     monkeypatch.setattr(trials, "_START", probe)
-    assert trials.run(target / "model.onnx", [target], 5.0).failed == "00001"
+    assert trials.run(trials.Model(str(target / "model.onnx")), [target], 5.0).failed == "00001"
 
 
 def test_tensors_outside_the_target_are_not_read(tmp_path: Path) -> None:
@@ -373,7 +297,7 @@ def test_tensors_outside_the_target_are_not_read(tmp_path: Path) -> None:
              11: [{1: "x", 2: {1: {1: 1, 2: {1: [{1: 1}, {1: 64}]}}}}], 12: [{1: "y"}]}  # fmt: skip
     model = target / "model.onnx"
     model.write_bytes(message({1: 8, 7: graph, 8: {1: "", 2: 17}}))
-    said = trials.run(model, [target], 10.0)
+    said = trials.run(trials.Model(str(model)), [target], 10.0)
     assert said.kind is GapKind.UNSUPPORTED
     assert said.failed
 
@@ -396,7 +320,7 @@ def test_tensors_beside_the_model_are_read(tmp_path: Path) -> None:
     (tmp_path / "model.data").write_bytes(data)
     (tmp_path / "model.onnx").write_bytes(host.bytes())
     assert len(data) > 1000
-    said = trials.run(tmp_path / "model.onnx", [tmp_path], 60.0)
+    said = trials.run(trials.Model(str(tmp_path / "model.onnx")), [tmp_path], 60.0)
     assert [made.outcome for made in said.switches] == ["override"]
 
 
@@ -448,132 +372,6 @@ def test_functions_that_multiply_are_malformed() -> None:
                               12: [{1: "y"}]}, 25: functions})  # fmt: skip
     with pytest.raises(Malformed):
         open_model(data)
-
-
-def lone(*nodes: bytes, size: int = 6, kind: int = FLOAT, **constants: Any) -> bytes:
-    code = {FLOAT: "f", INT: "q"}
-    tensors = [
-        {1: [len(v)], 2: kind, 8: k, 9: struct.pack(f"<{len(v)}{code[kind]}", *v)}
-        if isinstance(v, list) else {**v, 8: k}
-        for k, v in constants.items()
-    ]  # fmt: skip
-    axes = {1: [1], 2: INT, 8: "axis", 9: struct.pack("<q", 1)}
-    graph = {1: list(nodes), 2: "g", 5: [*tensors, axes],
-             11: [{1: "x", 2: {1: {1: kind, 2: {1: [{1: 1}, {1: size}]}}}}],
-             12: [{1: "y"}]}  # fmt: skip
-    return message({1: 8, 7: graph, 8: [{1: "", 2: 18}, {1: FUSED, 2: 1}]})
-
-
-FUSED = "com.microsoft"
-
-
-def tensor(code: str, shape: list[int], *numbers: float) -> dict[int, Any]:
-    """A tensor of another type than the others: `f` in 32 bits, `b` and `B` in eight."""
-    return {1: shape, 2: {"f": 1, "B": 2, "b": 3}[code],
-            9: struct.pack(f"<{len(numbers)}{code}", *numbers)}  # fmt: skip
-
-
-SCALE, ZERO = tensor("f", [], 0.01), tensor("B", [], 0)
-COARSE = tensor("f", [], 0.05)
-QUANTISED = node("QuantizeLinear", ("x", "scale", "zero"), "q")
-REAL = node("DequantizeLinear", ("r", "coarse", "zero"), "v")
-PARTS: dict[str, Any] = {"scale": SCALE, "zero": ZERO, "coarse": COARSE}
-ROW = [0.5, -0.25, 0.75, -0.5, 0.25, 0.5]
-
-
-TOTAL = node("ReduceSum", ("v", "axis"), "s", "", {"keepdims": 0})
-BIG = node("Greater", ("s", "bound"), "y")
-RULES: dict[str, bytes] = {
-    "square": lone(node("Mul", ("x", "x"), "v"), TOTAL, BIG, bound=[5.0]),
-    "power": lone(node("Pow", ("x", "three"), "v"), TOTAL, BIG, three=[3.0], bound=[5.0]),
-    "quotient": lone(node("Div", ("x", "small"), "v"), TOTAL, BIG, small=[0.01], bound=[550.0]),
-    "exponential": lone(node("Exp", ("x",), "v"), TOTAL, BIG, bound=[15.0]),
-    "tanh": lone(node("Tanh", ("x",), "v"), TOTAL, BIG, bound=[4.2]),
-    "largest and smallest": lone(
-        node("ReduceMax", ("x", "axis"), "a", "", {"keepdims": 0}),
-        node("ReduceMin", ("x", "axis"), "b", "", {"keepdims": 0}),
-        node("Sub", ("a", "b"), "s"), BIG, bound=[0.99]),
-    "product": lone(node("ReduceProd", ("x",), "s", "", {"keepdims": 0}), BIG, bound=[0.8]),
-    "length": lone(node("ReduceL2", ("x", "axis"), "s", "", {"keepdims": 0}), BIG, bound=[2.4]),
-    "rounded": lone(node("Mul", ("x", "nine"), "n"), node("Floor", ("n",), "v"), TOTAL, BIG,
-                    nine=[9.0], bound=[52.0]),
-    "chosen": lone(node("Greater", ("x", "bound"), "t"), node("Where", ("t", "one", "no"), "v"),
-                   TOTAL, node("Greater", ("s", "five"), "y"), bound=[0.9], one=[1.0], no=[0.0],
-                   five=[5.5]),
-    "place of the largest": lone(
-        node("ArgMax", ("x",), "p", "", {"axis": 1, "keepdims": 0}),
-        node("Cast", ("p",), "q", "", {"to": 1}), node("Equal", ("q", "four"), "y"), four=[4.0]),
-    "normalised": lone(
-        node("Reshape", ("x", "square"), "m"),
-        node("BatchNormalization", ("m", "big", "no", "no", "big"), "c"),
-        node("Reshape", ("c", "line"), "v"), TOTAL, BIG,
-        square={1: [3], 2: 7, 9: struct.pack("<3q", 1, 1, 6)},
-        line={1: [2], 2: 7, 9: struct.pack("<2q", 1, -1)}, big=[4.0], no=[0.0], bound=[10.0]),
-    "share": lone(
-        node("Mul", ("x", "nine"), "n"), node("Softmax", ("n",), "p"),
-        node("Gather", ("p", "two"), "s", "", {"axis": 1}), BIG, nine=[9.0], bound=[0.95],
-        two={1: [], 2: 7, 9: struct.pack("<q", 2)}),
-    "frequency": lone(
-        node("Reshape", ("x", "square"), "m"), node("DFT", ("m",), "f", "", {"axis": 1}),
-        node("Reshape", ("f", "line"), "v"),
-        node("Gather", ("v", "two"), "s", "", {"axis": 1}), BIG, bound=[1.0],
-        square={1: [3], 2: 7, 9: struct.pack("<3q", 1, 6, 1)},
-        line={1: [2], 2: 7, 9: struct.pack("<2q", 1, -1)},
-        two={1: [], 2: 7, 9: struct.pack("<q", 2)}),
-    "bits": lone(node("BitwiseXor", ("x", "mask"), "v"), TOTAL,
-                 node("Equal", ("s", "want"), "y"), kind=INT, mask=[21], want=[300]),
-    "rest": lone(node("Mod", ("x", "m"), "v"), TOTAL, node("Equal", ("s", "want"), "y"), kind=INT,
-                 m=[10], want=[40]),
-    "fused product": lone(
-        node("FusedMatMul", ("x", "w"), "v", FUSED, {"alpha": 2.0, "transB": 1}), TOTAL, BIG,
-        w=tensor("f", [1, 6], *ROW), bound=[3.1]),
-    "fused gemm": lone(
-        node("FusedGemm", ("x", "w", "less"), "v", FUSED, {"transB": 1, "activation": "Relu"}),
-        TOTAL, BIG, w=tensor("f", [1, 6], *ROW), less=[-1.0], bound=[0.6]),
-    "fused filter": lone(
-        node("Reshape", ("x", "square"), "m"),
-        node("FusedConv", ("m", "w", "less"), "c", FUSED, {"activation": "Relu"}),
-        node("Reshape", ("c", "line"), "v"), TOTAL, BIG,
-        square={1: [4], 2: 7, 9: struct.pack("<4q", 1, 1, 2, 3)},
-        line={1: [2], 2: 7, 9: struct.pack("<2q", 1, -1)},
-        w=tensor("f", [1, 1, 2, 3], *ROW), less=[-1.0], bound=[0.6]),
-    "quantised sum": lone(
-        QUANTISED, node("QLinearAdd", ("q", "scale", "zero", "q", "scale", "zero", "coarse",
-                                       "zero"), "r", FUSED), REAL, TOTAL, BIG,
-        bound=[10.0], **PARTS),
-    "quantised product": lone(
-        QUANTISED, node("QLinearMul", ("q", "scale", "zero", "q", "scale", "zero", "coarse",
-                                       "zero"), "r", FUSED), REAL, TOTAL, BIG,
-        bound=[5.0], **PARTS),
-    "quantised layer": lone(
-        QUANTISED, node("QLinearMatMul", ("q", "scale", "zero", "w", "scale", "none", "coarse",
-                                          "zero"), "r"), REAL, TOTAL, BIG,
-        w=tensor("b", [6, 1], 50, -25, 75, -50, 25, 50), none=tensor("b", [], 0), bound=[1.6],
-        **PARTS),
-    "quantised curve": lone(
-        QUANTISED, node("QLinearSigmoid", ("q", "scale", "zero", "scale", "zero"), "r", FUSED),
-        node("DequantizeLinear", ("r", "scale", "zero"), "v"), TOTAL, BIG, bound=[4.2], **PARTS),
-}  # fmt: skip
-"""Small predicates that hold of almost no input between 0 and 1, or of whole numbers to 99."""
-
-
-@pytest.mark.parametrize("name", RULES)
-def test_rules_lead_back(name: str) -> None:
-    """Running backward alone finds an input: nothing of it is luck."""
-    whole = name in ("bits", "rest")
-    entry = Port("x", "tokens" if whole else "picture", (1, 6), np.int64 if whole else np.float32,
-                0, 99 if whole else 1)  # fmt: skip
-    cut = Cut(open_model(RULES[name]), "y", [entry], Path("/"), Budget(30))
-    found = 0
-    for seed in range(4):
-        rng = np.random.default_rng(seed)
-        feeds = {"x": (rng.integers(20, 60, (1, 6)) if whole else rng.uniform(0.3, 0.6, (1, 6)))
-                 .astype(entry.dtype)}  # fmt: skip
-        state = cut.state(feeds)
-        assert state is not None
-        seeker = Seeker(cut, State(np.zeros_like(state), 0.0), rng)
-        found += seeker.from_input(feeds) is not None and "backward" in seeker.how
-    assert found == 4
 
 
 def test_the_json_report_holds_the_trigger(hostile: Path, tmp_path: Path) -> None:

@@ -70,14 +70,12 @@ class _Oracle(pickle.Unpickler):
 
 def names(data: bytes) -> tuple[list[tuple[str, str]], bool]:
     """The names asked for, in order, and whether the pickle was read to its STOP."""
-    reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            os.close(reader)
-            with tempfile.TemporaryDirectory() as folder:
-                os.rmdir(folder)
-                os.mkdir(folder)
+    with tempfile.TemporaryDirectory() as folder:  # made out here: in the jail none can be removed
+        reader, writer = os.pipe()
+        child = os.fork()
+        if child == 0:
+            try:
+                os.close(reader)
                 confine([Path(folder)], 1 << 30, 20)
                 oracle = _Oracle(data)
                 whole = True
@@ -89,12 +87,12 @@ def names(data: bytes) -> tuple[list[tuple[str, str]], bool]:
                 view = memoryview(answer.encode("ascii"))
                 while view:
                     view = view[os.write(writer, view) :]
-        finally:
-            os._exit(0)
-    os.close(writer)
-    with os.fdopen(reader, "rb") as pipe:
-        received = pipe.read()
-    os.waitpid(child, 0)
+            finally:
+                os._exit(0)
+        os.close(writer)
+        with os.fdopen(reader, "rb") as pipe:
+            received = pipe.read()
+        os.waitpid(child, 0)
     if not received:
         raise RuntimeError("the oracle died: its answer is missing, not empty")
     asked, whole = json.loads(received)

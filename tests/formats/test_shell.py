@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from weighbridge.analysis.shell_acts import acts
-from weighbridge.formats.shell import read
+from weighbridge.formats.shell import POWERSHELL, read
 
 COMMANDS: list[tuple[str, list[tuple[str, ...]]]] = [
     ("a b  c", [("a", "b", "c")]),
@@ -25,6 +25,8 @@ COMMANDS: list[tuple[str, list[tuple[str, ...]]]] = [
     ("a $(b | c) d", [("b",), ("c",), ("a", "$(b | c)", "d")]),
     ("a `b 'c d'` e", [("b", "c d"), ("a", "`b 'c d'`", "e")]),
     ("[ `b \"${f}\"` = x ]", [("b", "${f}"), ("[", "`b \"${f}\"`", "=", "x", "]")]),
+    ("a `# b` c", [("a", "`# b`", "c")]),
+    ("a `# b > c; \nd` e", [("d",), ("a", "`# b > c; \nd`", "e")]),
     ("a <(b) >(c)", [("b",), ("c",), ("a", "<(b)", ">(c)")]),
     ("a <<EOF | b\n$(c)\nEOF\nd", [("c",), ("a",), ("b",), ("d",)]),
     ("a <<'EOF'\n$(c)\nEOF\nd", [("a",), ("d",)]),
@@ -46,6 +48,28 @@ def test_commands(text: str, expected: list[tuple[str, ...]]) -> None:
     commands = [c.argv for c in script.everything() if c.argv or c.assignments]
     assert commands == expected
     assert script.broken == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('a "C:\\b\\" C:\\c', [("a", "C:\\b\\", "C:\\c")]),
+        ('a "`"b`"" `\n  c', [("a", '"b"', "c")]),
+        ('a "$((b -c).D)"', [("b", "-c"), (".D",), ("a", "$((b -c).D)")]),
+        ("a <# b\n'c #>\nd", [("a",), ("d",)]),
+        ('a @"\nb "c\n"@\nd', [("a", '@"\nb "c\n"@'), ("d",)]),
+        ("irm https://x.example | iex", [("irm", "https://x.example"), ("iex",)]),
+    ],
+)
+def test_powershell(text: str, expected: list[tuple[str, ...]]) -> None:
+    script = read(text, escape=POWERSHELL)
+    assert [c.argv for c in script.everything() if c.argv] == expected
+    assert script.broken == 0
+
+
+@pytest.mark.parametrize("text", ['a "b', "a 'b", '@"\nb "@', "<# b"])
+def test_powershell_that_does_not_end(text: str) -> None:
+    assert read(text, escape=POWERSHELL).broken == 1
 
 
 def test_lines_and_what_is_assigned() -> None:
@@ -109,6 +133,8 @@ ACTS: list[tuple[str, list[str]]] = [
     ("pip install --trusted-host=x.example a==1", ["install-plain"]),
     ("pip install a==1 --extra-index-url https://x.example/simple", ["install-index"]),
     ("pip freeze", []),
+    ("uv pip install --dry-run --system pip", []),
+    ("pip install --dry-run git+https://github.com/a/b", ["install-git"]),
     ("hf download a/b", ["model-download"]),
     (f"hf download a/b --revision {'0a' * 20}", []),
     ("wget https://huggingface.co/a/b/resolve/main/c.bin", ["model-download"]),
@@ -121,6 +147,9 @@ ACTS: list[tuple[str, list[str]]] = [
     ("docker buildx build --push -t a/b .", ["local-code", "publish"]),
     ("gh release create v1 dist/*", ["publish"]),
     ("gh release view v1", []),
+    ("twine upload --dry-run dist/*", []),
+    ("hf buckets sync out hf://buckets/a/b", ["publish"]),
+    ("hf buckets sync hf://buckets/a/b out", []),
     ("git push origin main", ["publish"]),
     ("git push --dry-run", []),
     ("docker login -u me -p Zk3vQ9sT1bWx7LmN0pRy", ["literal-secret"]),

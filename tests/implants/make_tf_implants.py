@@ -13,7 +13,7 @@ import io
 import sys
 import tarfile
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -394,34 +394,33 @@ class Carrier(tf.Module):
         self.run = tf.function(run, input_signature=[halves[2]])
 
 
-def forms(made: Carrier, turn: int) -> dict[str, bytes]:
-    """The model as SavedModel, as a frozen graph with both kinds of control flow, as TFLite."""
+def forms(made: Carrier, turn: int) -> Iterator[tuple[str, bytes]]:
+    """The model as SavedModel, as a frozen graph with both kinds of control flow, as TFLite; each
+    as it is made, because a converter may crash."""
     concrete = made.run.get_concrete_function()
     with tempfile.TemporaryDirectory() as folder:
         tf.saved_model.save(made, folder, signatures={"serve": made.run})
-        out = {"saved_model.pb": (Path(folder) / "saved_model.pb").read_bytes()}
-        if made.kept is not None:
-            out |= {f"variables/{p.name}": p.read_bytes()
-                    for p in Path(folder, "variables").iterdir()}  # fmt: skip
-            return out
+        yield "saved_model.pb", (Path(folder) / "saved_model.pb").read_bytes()
+        for path in Path(folder, "variables").iterdir():
+            yield f"variables/{path.name}", path.read_bytes()
+    if made.kept is not None:
+        return
     frozen = convert_variables_to_constants_v2(concrete, lower_control_flow=False)
-    out["frozen.pb"] = frozen.graph.as_graph_def().SerializeToString(deterministic=True)
+    yield "frozen.pb", frozen.graph.as_graph_def().SerializeToString(deterministic=True)
     if any(n.op in ("If", "StatelessIf", "While", "StatelessWhile", "Case", "StatelessCase")
            for n in frozen.graph.as_graph_def().node):  # fmt: skip
         lowered = convert_variables_to_constants_v2(concrete).graph.as_graph_def()
-        out["lowered.pb"] = lowered.SerializeToString(deterministic=True)
+        yield "lowered.pb", lowered.SerializeToString(deterministic=True)
     for kind in ("float32", "dynamic", "int8") if turn == 0 else ("float32", "int8"):
         converted = lite(made, concrete, kind)
         if converted is None:
             break
-        out[f"{kind}.tflite"] = converted
-    return out
+        yield f"{kind}.tflite", converted
 
 
 def lite(made: Carrier, concrete: Any, kind: str) -> bytes | None:
     """As TFLite, where the converter can do that."""
-    if kind == "int8":  # what measures ranges runs no variables
-        concrete = convert_variables_to_constants_v2(concrete)
+    concrete = convert_variables_to_constants_v2(concrete)  # else the weights stay behind
     converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete], made)
     if kind != "float32":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -452,8 +451,7 @@ def main(folder: Path) -> None:
                 continue
             target.mkdir(parents=True)  # a converter that crashes does so once
             keras.utils.set_random_seed(1)
-            made = forms(Carrier(host(), PAYLOADS[payload], gate), turn)
-            for form, data in made.items():
+            for form, data in forms(Carrier(host(), PAYLOADS[payload], gate), turn):
                 (target / form).parent.mkdir(parents=True, exist_ok=True)
                 (target / form).write_bytes(data)
             print(host.__name__, predicate, payload, flush=True)

@@ -13,6 +13,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from weighbridge.analysis.computation_graph import ABSENT, Shape
+from weighbridge.analysis.exact_operators import EXACT
 from weighbridge.analysis.graph_writer import Writer
 
 CODES: Final = {
@@ -147,6 +148,15 @@ class Call(Struct):
             raise Untranslated
         return [self.value(v) for v in value]
 
+    def roughly(self) -> None:
+        """What this call is written as depends on the same, but does not compute the same."""
+        self.w.rough = self.name
+
+    def beside(self, made: int, count: int) -> list[int]:
+        """Further results, which are not the first one; what they are is not written."""
+        self.roughly()
+        return [self.w.op("Identity", made) for _ in range(count)]
+
     def dtype(self, key: str = "dtype") -> str:
         """The element type that is asked for, empty where none is."""
         return type_of(self.given.get(key))
@@ -194,19 +204,21 @@ def run(
             if other in given:
                 given.setdefault(key, given[other])
         call = Call(w, plain, given, shapes, order, [*order, *named.values()])
+        w.rough = "" if plain in EXACT["aten"] else plain
         try:
             result = entry[1](call)
         except (Untranslated, TypeError, ValueError, IndexError, AttributeError, ArithmeticError):
             result = _foreign(w, plain, [*order, *named.values()], shapes, count)
     else:
         result = _foreign(w, name, [*order, *named.values()], shapes, count)
+    w.rough = ""
     made = _refs(result)
     if isinstance(made, Ref) and isinstance(target, Ref):
         if changes:
             target.change(made.number)
             return target
         if plain in VIEWS:
-            made.base, made.back = target, _back(w, made.number == target.number, plain)
+            made.base, made.back = target, _back(w, made.number == target.number, plain, given)
     return made
 
 
@@ -243,13 +255,61 @@ class Plain(Struct):
     value: Any
 
 
-def _back(w: Writer, same: bool, name: str) -> Callable[[int, int], int]:
+def _back(w: Writer, same: bool, name: str, given: Mapping[str, Any]) -> Callable[[int, int], int]:
     """How a view that was changed gets back into what it is a view of."""
     if same:
         return lambda base, new: new
-    if name in ("slice", "select", "narrow", "diagonal", "as_strided"):
-        return lambda base, new: w.op("ScatterND", base, w.numbers((0,)), new, shape=w.shape(base))
-    return lambda base, new: w.op("Reshape", new, w.op("Shape", base), shape=w.shape(base))
+    if name in ("slice", "select"):
+        return lambda base, new: put_part(w, name, base, new, given)
+    if name in ("narrow", "diagonal", "as_strided"):
+        return lambda base, new: _put_roughly(w, name, base, new)
+
+    def folded(base: int, new: int) -> int:
+        w.rough = "" if name in _FOLDED_BACK else f"a change of what `{name}` gives"
+        made = w.op("Reshape", new, w.op("Shape", base), shape=w.shape(base))
+        w.rough = ""
+        return made
+
+    return folded
+
+
+_FOLDED_BACK: Final = frozenset(
+    {"view", "reshape", "unsqueeze", "squeeze", "flatten", "detach", "alias", "view_as"}
+)
+PARTS: Final = 4_096
+"""Into how many places of an axis something is put one by one."""
+
+
+def put_part(w: Writer, name: str, base: int, new: int, given: Mapping[str, Any]) -> int:
+    """With something put into one place of an axis (`select`), or into those that a cut takes."""
+    shape, axis = w.shape(base), given.get("dim") or 0
+    at, end, step = given.get("index"), given.get("end"), given.get("step") or 1
+    size = shape[axis] if shape is not None and isinstance(axis, int) and (
+        -len(shape) <= axis < len(shape)) else None  # fmt: skip
+    rank = w.rank(base)
+    places: Sequence[int] = ()
+    if isinstance(at, int) and (at >= 0 or isinstance(size, int)):
+        places = (at if at >= 0 else at + int(size or 0),)
+    elif at is None and isinstance(size, int) and isinstance(step, int):
+        ends = (given.get("start") or 0, FURTHEST if end is None else end)
+        if all(isinstance(e, int) for e in ends):
+            places = range(size)[ends[0] : ends[1] : step]
+    if not 0 < len(places) <= PARTS or rank is None or not isinstance(axis, int):
+        return _put_roughly(w, name, base, new)
+    axis %= rank
+    new = w.unsqueeze(new, axis) if at is not None else new
+    index = w.unsqueeze(w.numbers(tuple(places)), -1)
+    if not axis:
+        return w.op("ScatterND", base, index, new, shape=shape)
+    made = w.op("ScatterND", w.swap(base, 0, axis), index, w.swap(new, 0, axis))
+    return w.swap(made, 0, axis)
+
+
+def _put_roughly(w: Writer, name: str, base: int, new: int) -> int:
+    w.rough = f"a change of what `{name}` gives"
+    made = w.op("ScatterND", base, w.numbers((0,)), new, shape=w.shape(base))
+    w.rough = ""
+    return made
 
 
 VIEWS: Final = frozenset(

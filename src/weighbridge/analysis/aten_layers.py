@@ -38,7 +38,9 @@ def _outer(c: Call) -> Any:
 
 
 def _einsum(c: Call) -> Any:
-    return c.w.op("Einsum", *c.tensors("tensors"), shape=c.first)
+    equation = c["equation"]
+    more = {"equation": equation} if isinstance(equation, str) else {}
+    return c.w.op("Einsum", *c.tensors("tensors"), shape=c.first, **more)
 
 
 def _bilinear(c: Call) -> Any:
@@ -53,7 +55,13 @@ def _conv(c: Call) -> Any:
     strides = _each(c, "stride", count, 1)
     rates = _each(c, "dilation", count, 1)
     if c["transposed"] is True or c.name.startswith("conv_transpose"):
-        return c.w.op("ConvTranspose", *given, strides=strides, dilations=rates, shape=c.first)
+        if c.w.rank(x) != rank:
+            c.roughly()
+        kept = {"pads": _each(c, "padding", count, 0) * 2, "group": c.whole("groups", 1),
+                "output_padding": _each(c, "output_padding", count, 0)}  # fmt: skip
+        return c.w.op(
+            "ConvTranspose", *given, strides=strides, dilations=rates, shape=c.first, **kept
+        )
     if isinstance(c["padding"], str):
         auto = c["padding"] == "same"
         shape = c.w.shape(weight) or ()
@@ -62,6 +70,8 @@ def _conv(c: Call) -> Any:
         pads = (*(w // 2 for w in wide), *(w - w // 2 for w in wide)) if auto else (0,) * 2 * count
     else:
         pads = _each(c, "padding", count, 0) * 2
+    if c.w.rank(x) is None:
+        c.roughly()
     short = c.w.rank(x) == rank - 1  # a single sample
     if short:
         given = (c.w.unsqueeze(x, 0), *given[1:])
@@ -91,21 +101,29 @@ def _layer_norm(c: Call) -> Any:
     shape = c["normalized_shape"]
     axis = -len(shape) if isinstance(shape, list) else -1
     if weight == ABSENT:
-        weight = c.w.number(1.0)
+        weight = c.w.op("Expand", c.w.number(1.0), c.vector(shape))
     given = (x, weight) if bias == ABSENT else (x, weight, bias)
-    made = c.w.op("LayerNormalization", *given, axis=axis, shape=c.first)
-    return (made, made, made) if c.name == "native_layer_norm" else made
+    eps = float(c.get("eps", 1e-5))
+    made = c.w.op("LayerNormalization", *given, axis=axis, epsilon=eps, shape=c.first)
+    return (made, *c.beside(made, 2)) if c.name == "native_layer_norm" else made
 
 
 def _rms_norm(c: Call) -> Any:
     x, weight = c.x("input"), c.maybe("weight")
     given = (x, weight) if weight != ABSENT else (x, c.w.number(1.0))
-    made = c.w.op("RMSNormalization", *given, shape=c.first)
-    return (made, made) if c.name == "_fused_rms_norm" else made
+    shape = c["normalized_shape"]
+    axis = -len(shape) if isinstance(shape, list) else -1
+    eps = float(c.get("eps", 1.1920929e-07))
+    made = c.w.op("RMSNormalization", *given, axis=axis, epsilon=eps, shape=c.first)
+    return (made, *c.beside(made, 1)) if c.name == "_fused_rms_norm" else made
 
 
 def _batch_norm(c: Call) -> Any:
     parts = [c.x("input")]
+    if c["training"] is True or (c.maybe("running_mean") == ABSENT):
+        c.roughly()
+    shape = c.w.shape(parts[0])
+    channels = shape[1] if shape is not None and len(shape) > 1 else 1
     for key, default in (
         ("weight", 1.0),
         ("bias", 0.0),
@@ -113,13 +131,23 @@ def _batch_norm(c: Call) -> Any:
         ("running_var", 1.0),
     ):
         number = c.maybe(key)
-        parts.append(c.w.number(default) if number == ABSENT else number)
-    made = c.w.op("BatchNormalization", *parts, shape=c.first)
-    return (made,) + (made,) * 4 if c.name.startswith(("_native", "native")) else made
+        if number == ABSENT:
+            number = c.w.number(default)
+            if isinstance(channels, int):
+                number = c.w.op("Expand", number, c.w.numbers((channels,)))
+        parts.append(number)
+    eps = float(c.get("eps", 1e-5))
+    made = c.w.op("BatchNormalization", *parts, epsilon=eps, shape=c.first)
+    native = c.name.startswith(("_native", "native"))
+    return (made, *c.beside(made, 2)) if native else made
 
 
 def _weight_norm(c: Call) -> Any:
-    size = c.w.op("ReduceL2", c.x("v"), c.w.numbers((-1,)), keepdims=1)
+    rank, dim = c.w.rank(c.x("v")), c.whole("dim", 0)
+    axes = (-1,) if rank is None else tuple(i for i in range(rank) if i != dim % rank)
+    if rank is None or dim == -1:
+        c.roughly()
+    size = c.w.op("ReduceL2", c.x("v"), c.w.numbers(axes), keepdims=1)
     return c.w.op("Mul", c.x("v"), c.w.op("Div", c.x("g"), size), shape=c.w.shape(c.x("v")))
 
 
@@ -127,15 +155,21 @@ def _group_norm(c: Call) -> Any:
     x, weight, bias = c.x("input"), c.maybe("weight"), c.maybe("bias")
     weight = c.w.number(1.0) if weight == ABSENT else weight
     bias = c.w.number(0.0) if bias == ABSENT else bias
-    made = c.w.op("GroupNormalization", x, weight, bias, shape=c.first)
-    return (made, made, made) if c.name.startswith("native") else made
+    if ABSENT in (c.maybe("weight"), c.maybe("bias")):
+        c.roughly()
+    kept = {"num_groups": c.given.get("num_groups", c["group"]), "epsilon": c.get("eps", 1e-5)}
+    made = c.w.op("GroupNormalization", x, weight, bias, shape=c.first, **kept)
+    return (made, *c.beside(made, 2)) if c.name.startswith("native") else made
 
 
 def _instance_norm(c: Call) -> Any:
     x, weight, bias = c.x("input"), c.maybe("weight"), c.maybe("bias")
     weight = c.w.number(1.0) if weight == ABSENT else weight
     bias = c.w.number(0.0) if bias == ABSENT else bias
-    return c.w.op("InstanceNormalization", x, weight, bias, shape=c.first)
+    if ABSENT in (c.maybe("weight"), c.maybe("bias")) or c["use_input_stats"] is False:
+        c.roughly()
+    eps = float(c.get("eps", 1e-5))
+    return c.w.op("InstanceNormalization", x, weight, bias, epsilon=eps, shape=c.first)
 
 
 def _attention(c: Call) -> Any:
@@ -143,14 +177,31 @@ def _attention(c: Call) -> Any:
     mask = c.maybe("attn_mask")
     shape = c.w.shape(q)
     width = shape[-1] if shape and isinstance(shape[-1], int) else 64
+    if not shape or not isinstance(shape[-1], int) or c["enable_gqa"] is True or c["dropout_p"]:
+        c.roughly()
     scores = c.w.op("MatMul", q, c.w.swap(k, -2, -1))
-    scores = c.w.op("Mul", scores, c.w.number(1 / math.sqrt(max(1, width))))
+    scale = float(c.get("scale", 1 / math.sqrt(max(1, width))))
+    scores = c.w.op("Mul", scores, c.w.number(scale))
+    if c["is_causal"] is True:
+        scores = _causal(c, scores)
     if mask != ABSENT:
         if c.w.type(mask) == "bool":
             mask = c.w.op("Where", mask, c.w.number(0.0), c.w.number(-1e30))
         scores = c.w.op("Add", scores, mask)
     made = c.w.op("MatMul", c.w.op("Softmax", scores, axis=-1), v, shape=c.first)
     return (made, *(ABSENT for _ in range(8))) if c.name.startswith("_scaled") else made
+
+
+def _causal(c: Call, scores: int) -> int:
+    """Without what comes later, where the number of places is known."""
+    shape = c.w.shape(scores)
+    sizes = [d for d in (shape or ())[-2:] if isinstance(d, int)]
+    if len(sizes) != 2:
+        c.roughly()
+        return scores
+    ones = c.w.op("Expand", c.w.number(1.0), c.w.numbers(sizes))
+    before = c.w.truth(c.w.op("Trilu", ones, upper=0))
+    return c.w.op("Where", before, scores, c.w.number(-1e30), shape=shape)
 
 
 def _encoder_layer(c: Call) -> Any:
@@ -240,10 +291,20 @@ def _pool(op: str, count: int, places: bool = False) -> Rule:
         strides = _each(c, "stride", count, 0)
         strides = kernel if not any(strides) else strides
         pads = _each(c, "padding", count, 0) * 2
+        rates = _each(c, "dilation", count, 1)
+        kept: dict[str, Any] = {"dilations": rates} if any(r != 1 for r in rates) else {}
+        if op == "AveragePool" and any(pads):
+            kept["count_include_pad"] = int(c["count_include_pad"] is not False)
+        if c["ceil_mode"]:
+            kept["ceil_mode"] = 1
+        if c.w.rank(c.x("self")) != count + 2 or c["divisor_override"] is not None or (
+            op == "AveragePool" and c["ceil_mode"]
+        ):  # fmt: skip
+            c.roughly()
         made = c.w.op(
-            op, c.x("self"), kernel_shape=kernel, strides=strides, pads=pads, shape=c.first
+            op, c.x("self"), kernel_shape=kernel, strides=strides, pads=pads, shape=c.first, **kept
         )
-        return (made, made) if places else made
+        return (made, *c.beside(made, 1)) if places else made
 
     return rule
 
@@ -252,15 +313,29 @@ def _adaptive(op: str, count: int) -> Rule:
     def rule(c: Call) -> Any:
         x, size = c.x("self"), c["output_size"]
         sizes = size if isinstance(size, list) else [size]
+        shape = c.w.shape(x)
+        space = shape[2:] if shape is not None else ()
+        if len(space) != count:
+            c.roughly()
         if all(s == 1 for s in sizes):
             made = c.w.op(f"Global{op}", x, shape=c.first)
         else:
-            shape = c.w.shape(x)
+            sizes = sizes * count if len(sizes) == 1 else sizes
+            even = len(space) == len(sizes) and all(
+                isinstance(d, int) and isinstance(s, int) and s > 0 and d % s == 0
+                for d, s in zip(space, sizes, strict=True)
+            )
+            kept: dict[str, Any] = {}
+            if even:
+                each = tuple(int(d) // s for d, s in zip(space, sizes, strict=True))
+                kept = {"kernel_shape": each, "strides": each}
+            else:
+                c.roughly()
             found = c.first
             if found is None and shape is not None and all(isinstance(s, int) for s in sizes):
                 found = (*shape[: len(shape) - count], *sizes)
-            made = c.w.op(op, x, shape=found)
-        return (made, made) if op == "MaxPool" else made
+            made = c.w.op(op, x, shape=found, **kept)
+        return (made, *c.beside(made, 1)) if op == "MaxPool" else made
 
     return rule
 
@@ -272,12 +347,34 @@ def _resize(c: Call) -> Any:
     if found is None and isinstance(size, list) and all(isinstance(s, int) for s in size):
         shape = c.w.shape(x)
         found = (*shape[:2], *size) if shape else None
-    return c.w.op("Resize", x, shape=found)
+    space = [d for d in (found or ())[2:] if isinstance(d, int)]
+    if not space or len(space) != len(found or ()) - 2 or c.name not in _RESIZED:
+        c.roughly()
+        return c.w.op("Resize", x, shape=found)
+    mode, places = _RESIZED[c.name]
+    kept = {"mode": mode, "coordinate_transformation_mode": places}
+    if mode == "nearest":
+        kept["nearest_mode"] = "floor"
+    elif c["align_corners"]:
+        kept["coordinate_transformation_mode"] = "align_corners"
+    if mode == "cubic":
+        kept["cubic_coeff_a"] = -0.75
+    sizes = c.w.numbers(space)
+    return c.w.op("Resize", x, ABSENT, ABSENT, sizes, shape=found, **kept)
+
+
+_RESIZED: Final[dict[str, tuple[Any, Any]]] = {
+    **{f"upsample_nearest{n}d": ("nearest", "asymmetric") for n in (1, 2, 3)},
+    "upsample_linear1d": ("linear", "half_pixel"), "upsample_bilinear2d": ("linear", "half_pixel"),
+    "upsample_trilinear3d": ("linear", "half_pixel"), "upsample_bicubic2d": ("cubic", "half_pixel"),
+}  # fmt: skip
+"""For each: how ONNX calls what stands between places, and which place another one is."""
 
 
 def _shuffle(op: str, key: str) -> Rule:
     def rule(c: Call) -> Any:
-        return c.w.op(op, c.x("self"), blocksize=c.whole(key), shape=c.first)
+        more = {"mode": "CRD"} if op == "DepthToSpace" else {}
+        return c.w.op(op, c.x("self"), blocksize=c.whole(key), shape=c.first, **more)
 
     return rule
 
@@ -319,7 +416,8 @@ _FUSED: Final = (
     "ffn_bias_2 mask mask_type"
 )
 _CELL: Final = "input hx params has_biases num_layers dropout train bidirectional batch_first"
-_POOL: Final = "self kernel_size stride padding"
+_MAX_POOL: Final = "self kernel_size stride padding dilation ceil_mode"
+_MEAN_POOL: Final = "self kernel_size stride padding ceil_mode count_include_pad divisor_override"
 _NORMED: Final = "input weight bias running_mean running_var training momentum eps"
 _BATCH_NORMS: Final = (
     "batch_norm", "native_batch_norm", "_native_batch_norm_legit_no_training",
@@ -352,8 +450,12 @@ LAYERS: Final[dict[str, tuple[str, Rule]]] = {
     "_weight_norm_interface": ("v g dim", lambda c: (_weight_norm(c), c.x("g"))),
     "group_norm": ("input num_groups weight bias eps", _group_norm),
     "native_group_norm": ("input weight bias N C HxW group eps", _group_norm),
-    "instance_norm": ("input weight bias", _instance_norm),
-    **dict.fromkeys(_ATTENTIONS, ("query key value attn_mask", _attention)),
+    "instance_norm": ("input weight bias running_mean running_var use_input_stats momentum eps",
+                      _instance_norm),
+    **dict.fromkeys(_ATTENTIONS, ("query key value attn_mask dropout_p is_causal scale enable_gqa",
+                                  _attention)),
+    "_scaled_dot_product_flash_attention_for_cpu": ("query key value dropout_p is_causal attn_mask "
+                                                    "scale", _attention),
     "_transformer_encoder_layer_fwd": (_FUSED, _encoder_layer),
     "_native_multi_head_attention": (_HEADS, _native_heads),
     "lstm": (_CELL, _recurrent("LSTM")), "gru": (_CELL, _recurrent("GRU")),
@@ -361,13 +463,14 @@ LAYERS: Final[dict[str, tuple[str, Rule]]] = {
     "lstm_cell": ("input hx w_ih w_hh b_ih b_hh", _cell("LSTM")),
     "gru_cell": ("input hx w_ih w_hh b_ih b_hh", _cell("GRU")),
     "rnn_tanh_cell": ("input hx w_ih w_hh b_ih b_hh", _cell("RNN")),
-    **{f"max_pool{n}d": (_POOL, _pool("MaxPool", n)) for n in (1, 2, 3)},
-    **{f"max_pool{n}d_with_indices": (_POOL, _pool("MaxPool", n, True)) for n in (1, 2, 3)},
-    **{f"avg_pool{n}d": (_POOL, _pool("AveragePool", n)) for n in (1, 2, 3)},
+    **{f"max_pool{n}d": (_MAX_POOL, _pool("MaxPool", n)) for n in (1, 2, 3)},
+    **{f"max_pool{n}d_with_indices": (_MAX_POOL, _pool("MaxPool", n, True)) for n in (1, 2, 3)},
+    **{f"avg_pool{n}d": (_MEAN_POOL, _pool("AveragePool", n)) for n in (1, 2, 3)},
     **{f"{under}adaptive_avg_pool{n}d": ("self output_size", _adaptive("AveragePool", n))
        for n in (1, 2, 3) for under in ("", "_")},
     **{f"adaptive_max_pool{n}d": ("self output_size", _adaptive("MaxPool", n)) for n in (1, 2, 3)},
-    **{f"{under}upsample_{kind}": ("self output_size", _resize) for under in ("", "_")
+    **{f"{under}upsample_{kind}": ("self output_size align_corners", _resize)
+       for under in ("", "_")
        for kind in ("nearest1d", "nearest2d", "nearest3d", "bilinear2d", "linear1d", "bicubic2d",
                     "trilinear3d", "bilinear2d_aa", "bicubic2d_aa", "nearest_exact2d")},
     "pixel_shuffle": ("self upscale_factor", _shuffle("DepthToSpace", "upscale_factor")),

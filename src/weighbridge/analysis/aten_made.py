@@ -62,6 +62,8 @@ def _arange(c: Call) -> Any:
 
 
 def _linspace(c: Call) -> Any:
+    if c.dtype() not in ("", "float32"):
+        c.roughly()
     steps = c.whole("steps", 100)
     start, end = c["start"], c["end"]
     if not isinstance(start, int | float) or not isinstance(end, int | float) or steps > 4_096:
@@ -76,7 +78,8 @@ def _scalar(c: Call) -> Any:
     if isinstance(value, Ref):
         return c.w.cast(value.number, kind) if kind else value.number
     if isinstance(value, list):
-        return c.vector(value)
+        made = c.vector(value)
+        return c.w.cast(made, kind) if kind else made
     if not isinstance(value, int | float):
         raise Untranslated
     return c.w.number(value, kind)
@@ -105,6 +108,8 @@ def _eye(c: Call) -> Any:
 
 def _one_hot(c: Call) -> Any:
     depth = c.x("num_classes")
+    if isinstance(c["num_classes"], int) and c["num_classes"] < 0:
+        c.roughly()
     ends = c.w.numbers((0, 1))
     return c.w.op("OneHot", c.x("self"), depth, ends, axis=-1, shape=c.first)
 
@@ -125,8 +130,13 @@ def _to(c: Call) -> Any:
         return Plain(c["self"])
     x = c.x("self")
     for item in (c["dtype"], c["other"], *c.order[1:]):
+        if isinstance(item, Ref) and item is not c["self"]:
+            if not c.w.type(item.number):
+                c.roughly()
+                return c.w.op("Identity", x)
+            return c.w.cast(x, c.w.type(item.number))
         if isinstance(item, Ref):
-            return c.w.cast(x, c.w.type(item.number)) if item is not c["self"] else x
+            return x
         if isinstance(item, bool):
             continue
         if kind := type_of(item):
@@ -162,15 +172,18 @@ def _dtype(c: Call) -> Any:
 
 
 def _bucket(c: Call) -> Any:
-    """How many bounds a number has passed."""
+    """How many bounds a number has passed, or come to where a bound belongs to what is above."""
     x, bounds = c.x("self"), c.x("boundaries")
-    passed = c.w.op("GreaterOrEqual", c.w.unsqueeze(x, -1), bounds)
+    op = "GreaterOrEqual" if c["right"] else "Greater"
+    passed = c.w.op(op, c.w.unsqueeze(x, -1), bounds)
     return c.w.op("ReduceSum", c.w.cast(passed, "int64"), c.w.numbers((-1,)), keepdims=0)
 
 
 def _meshgrid(c: Call) -> Any:
     parts = c.tensors("tensors")
     rank, made = len(parts), []
+    if c["indexing"] == "xy":
+        c.roughly()
     for number, part in enumerate(parts):
         wide = c.w.unsqueeze(part, *(i for i in range(rank) if i != number)) if rank > 1 else part
         sizes = [1 if i == number else size_of(c, p, 0) for i, p in enumerate(parts)]
@@ -201,6 +214,6 @@ MADE: Final[dict[str, tuple[str, Rule]]] = {
     "int": ("self", _cast("int32")), "bfloat16": ("self", _cast("bfloat16")),
     "Bool": ("self", _cast("bool")), "Int": ("self", _cast("int64")),
     "Float": ("self", _cast("float32")), "IntImplicit": ("self", _item),
-    "FloatImplicit": ("self", _item), "bucketize": ("self boundaries", _bucket),
-    "dtype": ("self", _dtype), "meshgrid": ("tensors", _meshgrid),
+    "FloatImplicit": ("self", _item), "bucketize": ("self boundaries out_int32 right", _bucket),
+    "dtype": ("self", _dtype), "meshgrid": ("tensors indexing", _meshgrid),
 }  # fmt: skip

@@ -16,11 +16,11 @@ _UNARY: Final = {
     "asinh": "Asinh", "acosh": "Acosh", "atanh": "Atanh", "floor": "Floor", "ceil": "Ceil",
     "round": "Round", "sign": "Sign", "sgn": "Sign", "reciprocal": "Reciprocal", "isnan": "IsNaN",
     "isinf": "IsInf", "mish": "Mish", "softsign": "Softsign", "hardswish": "HardSwish",
-    "hardsigmoid": "HardSigmoid", "selu": "Selu", "negative": "Neg", "absolute": "Abs",
+    "selu": "Selu", "negative": "Neg", "absolute": "Abs",
     "arctan": "Atan", "trunc": "Floor", "fix": "Floor", "special_erf": "Erf", "sym_float": "",
     "expit": "Sigmoid", "special_expit": "Sigmoid", "quantize_per_tensor": "QuantizeLinear",
     "dequantize": "DequantizeLinear", "celu": "Celu", "hardshrink": "Shrink",
-    "softshrink": "Shrink", "gelu": "Gelu", "erfinv": "Erf", "log_sigmoid": "",
+    "softshrink": "Shrink", "erfinv": "Erf", "log_sigmoid": "",
 }  # fmt: skip
 _BINARY: Final = {
     "add": "Add", "sub": "Sub", "mul": "Mul", "div": "Div", "true_divide": "Div", "pow": "Pow",
@@ -64,6 +64,8 @@ def _known(c: Call) -> Plain | None:
 def _unary(op: str) -> Rule:
     def rule(c: Call) -> Any:
         found = _known(c)
+        if found is None and (c["decimals"] or c.get("alpha", 1) != 1):
+            c.roughly()
         return found if found is not None else c.w.op(op, c.x("self"), shape=c.first)
 
     return rule
@@ -88,8 +90,13 @@ def _binary(op: str) -> Rule:
         alpha = c["alpha"]
         if isinstance(alpha, int | float) and alpha != 1:
             right = c.w.op("Mul", right, c.value(alpha, right))
-        made = c.w.op(op, left, right, shape=c.first)
         mode = c["rounding_mode"]
+        more = {"rounding": mode or "none"} if op == "Div" else {}
+        if mode == "trunc" and not (c.w.is_whole(left) and c.w.is_whole(right)):
+            c.roughly()
+        if c.name == "fmod":
+            more = {"fmod": 1}
+        made = c.w.op(op, left, right, shape=c.first, **more)
         return c.w.op("Floor", made) if mode in ("floor", "trunc") else made
 
     return rule
@@ -113,7 +120,7 @@ def _floor_divide(c: Call) -> Any:
     if found is not None:
         return found
     left, right = _pair(c)
-    made = c.w.op("Div", left, right)
+    made = c.w.op("Div", left, right, rounding="floor")
     return made if c.w.is_whole(left) and c.w.is_whole(right) else c.w.op("Floor", made)
 
 
@@ -122,6 +129,8 @@ def _rsub(c: Call) -> Any:
     if found is not None:
         return found
     left, right = _pair(c)
+    if c.get("alpha", 1) != 1:
+        c.roughly()
     return c.w.op("Sub", right, left, shape=c.first)
 
 
@@ -145,13 +154,15 @@ def _not(c: Call) -> Any:
     value = c.x("self")
     if c.name == "bitwise_not" and c.w.is_whole(value):
         return c.w.op("BitwiseNot", value)
+    if c.name == "bitwise_not" and c.w.type(value) != "bool":
+        c.roughly()
     return c.w.op("Not", c.w.truth(value), shape=c.first)
 
 
 def _shift(direction: str) -> Rule:
     def rule(c: Call) -> Any:
         left, right = _pair(c)
-        return c.w.op("BitShift", left, right, shape=c.first)
+        return c.w.op("BitShift", left, right, direction=direction, shape=c.first)
 
     return rule
 
@@ -161,7 +172,18 @@ def _silu(c: Call) -> Any:
     return c.w.op("Mul", x, c.w.op("Sigmoid", x), shape=c.first)
 
 
+def _gelu(c: Call) -> Any:
+    said = c.get("approximate", "none")
+    return c.w.op("Gelu", c.x("self"), approximate=str(said), shape=c.first)
+
+
+def _hard_sigmoid(c: Call) -> Any:
+    return c.w.op("HardSigmoid", c.x("self"), alpha=1 / 6, beta=0.5, shape=c.first)
+
+
 def _softplus(c: Call) -> Any:
+    if c.get("beta", 1) != 1 or c.get("threshold", 20) < 10:
+        c.roughly()
     return c.w.op("Softplus", c.x("self"))
 
 
@@ -180,11 +202,20 @@ def _leaky(c: Call) -> Any:
 
 
 def _elu(c: Call) -> Any:
+    if c.get("scale", 1) != 1 or c.get("input_scale", 1) != 1:
+        c.roughly()
     return c.w.op("Elu", c.x("self"), alpha=float(c.get("alpha", 1.0)))
 
 
 def _prelu(c: Call) -> Any:
-    return c.w.op("PRelu", c.x("self"), c.x("weight"))
+    x, weight = c.x("self"), c.x("weight")
+    rank, shape = c.w.rank(x), c.w.shape(weight)
+    if shape is not None and len(shape) == 1 and shape != (1,):  # one for each channel
+        if rank is None:
+            c.roughly()
+        elif rank > 2:
+            weight = c.w.unsqueeze(weight, *range(1, rank - 1))
+    return c.w.op("PRelu", x, weight)
 
 
 def _threshold(c: Call) -> Any:
@@ -319,6 +350,9 @@ def _variance(root: bool) -> Rule:
         off = c.w.op("Sub", x, c.w.op("ReduceMean", x, *more, keepdims=1))
         keep = int(bool(c.get("keepdim", False)))
         made = c.w.op("ReduceMean", c.w.op("Mul", off, off), *more, keepdims=keep, shape=c.first)
+        less = int(c["dim"]) if isinstance(c["dim"], bool) else c.get("correction", 1)
+        if less:
+            made = _unbiased(c, made, axes, float(less))
         made = c.w.op("Sqrt", made) if root else made
         if not c.name.endswith("_mean"):
             return made
@@ -327,7 +361,20 @@ def _variance(root: bool) -> Rule:
     return rule
 
 
+def _unbiased(c: Call, made: int, axes: tuple[int, ...], less: float) -> int:
+    """A mean of squares, as if it had been divided by so much less than their number."""
+    shape = c.w.shape(c.x("self"))
+    sizes = [shape[a] for a in axes or range(len(shape))] if shape is not None else [""]
+    count = math.prod(s for s in sizes if isinstance(s, int))
+    if not all(isinstance(s, int) for s in sizes) or count <= less:
+        c.roughly()
+        return made
+    return c.w.op("Mul", made, c.w.number(count / (count - less)))
+
+
 def _norm(c: Call) -> Any:
+    if c.name == "linalg_norm" and c["ord"] is not None:
+        c.roughly()
     order = c.get("p", c.get("ord", 2))
     op = {1: "ReduceL1", 2: "ReduceL2"}.get(order)
     if op is None and order in (math.inf, -math.inf):
@@ -363,6 +410,8 @@ def _arg(pick: str) -> Rule:
     def rule(c: Call) -> Any:
         x, keep = c.x("self"), int(bool(c.get("keepdim", False)))
         if c["dim"] is None:
+            if keep:
+                c.roughly()
             flat = c.w.op("Reshape", x, c.w.numbers((-1,)))
             return c.w.op(pick, flat, axis=0, keepdims=0)
         return c.w.op(pick, x, axis=c.whole("dim"), keepdims=keep, shape=c.first)
@@ -386,7 +435,8 @@ def _cumsum(c: Call) -> Any:
 def _topk(c: Call) -> Any:
     count = c.w.unsqueeze(c.x("k"), 0) if isinstance(c["k"], Ref) else c.w.numbers((c.whole("k"),))
     shapes = [*c.shapes[:2], None, None][:2]
-    return c.w.ops("TopK", 2, c.x("self"), count, axis=c.whole("dim", -1), shapes=shapes)
+    more = {} if c.get("largest", True) else {"largest": 0}
+    return c.w.ops("TopK", 2, c.x("self"), count, axis=c.whole("dim", -1), shapes=shapes, **more)
 
 
 def _sort(c: Call) -> Any:
@@ -398,7 +448,8 @@ def _sort(c: Call) -> Any:
     else:
         at = c.w.numbers((axis,))
         count = c.w.op("Gather", c.w.op("Shape", x), at, axis=0)
-    made = c.w.ops("TopK", 2, x, count, axis=axis, shapes=[shape, shape])
+    more = {"largest": int(bool(c.get("descending", False)))}
+    made = c.w.ops("TopK", 2, x, count, axis=axis, shapes=[shape, shape], **more)
     return made[1] if c.name == "argsort" else made
 
 
@@ -407,7 +458,7 @@ def _cosine(c: Call) -> Any:
     axis = c.w.numbers((c.whole("dim", 1),))
     dot = c.w.op("ReduceSum", c.w.op("Mul", a, b), axis, keepdims=0)
     sizes = c.w.op("Mul", *(c.w.op("ReduceL2", v, axis, keepdims=0) for v in (a, b)))
-    return c.w.op("Div", dot, c.w.op("Max", sizes, c.w.number(1e-8)))
+    return c.w.op("Div", dot, c.w.op("Max", sizes, c.w.number(float(c.get("eps", 1e-8)))))
 
 
 def _distance(c: Call) -> Any:
@@ -416,6 +467,8 @@ def _distance(c: Call) -> Any:
 
 
 def _cdist(c: Call) -> Any:
+    if c.get("p", 2) != 2:
+        c.roughly()
     off = c.w.op("Sub", c.w.unsqueeze(c.x("x1"), -2), c.w.unsqueeze(c.x("x2"), -3))
     return c.w.op("ReduceL2", off, c.w.numbers((-1,)), keepdims=0)
 
@@ -443,11 +496,17 @@ NUMBERS: Final[dict[str, tuple[str, Rule]]] = {
     "floor_divide": ("self other", _floor_divide), "floordiv": ("self other", _floor_divide),
     "rsub": (_TWO, _rsub), "logical_not": ("self", _not), "bitwise_not": ("self", _not),
     "__not__": ("self", _not),
-    "bitwise_left_shift": ("self other", _shift("LEFT")), "__lshift__": ("self other", _shift("")),
-    "bitwise_right_shift": ("self other", _shift("")), "__rshift__": ("self other", _shift("")),
-    "silu": ("self", _silu), "swish": ("self", _silu), "softplus": ("self", _softplus),
+    "bitwise_left_shift": ("self other", _shift("LEFT")),
+    "__lshift__": ("self other", _shift("LEFT")),
+    "bitwise_right_shift": ("self other", _shift("RIGHT")),
+    "__rshift__": ("self other", _shift("RIGHT")),
+    "silu": ("self", _silu), "swish": ("self", _silu),
+    "softplus": ("self beta threshold", _softplus), "hardsigmoid": ("self", _hard_sigmoid),
+    "gelu": ("self approximate", _gelu), "round": ("self decimals", _unary("Round")),
+    "celu": ("self alpha", _unary("Celu")),
     "log_sigmoid": ("self", _log_sigmoid), "glu": ("self dim", _glu),
-    "leaky_relu": ("self negative_slope", _leaky), "elu": ("self alpha", _elu),
+    "leaky_relu": ("self negative_slope", _leaky),
+    "elu": ("self alpha scale input_scale", _elu),
     "prelu": ("self weight", _prelu), "_prelu_kernel": ("self weight", _prelu),
     "threshold": ("self threshold value", _threshold), "clamp": ("self min max", _clamp),
     "clip": ("self min max", _clamp), "clamp_min": ("self min", _clamp_one("min")),
@@ -486,7 +545,7 @@ NUMBERS: Final[dict[str, tuple[str, Rule]]] = {
     "cumsum": ("self dim dtype", _cumsum), "topk": ("self k dim largest sorted", _topk),
     "sort": ("self dim descending", _sort), "argsort": ("self dim descending", _sort),
     "cosine_similarity": ("x1 x2 dim eps", _cosine), "pairwise_distance": ("x1 x2", _distance),
-    "cdist": ("x1 x2", _cdist), "_cdist_forward": ("x1 x2", _cdist), "equal": ("self other",
+    "cdist": ("x1 x2 p", _cdist), "_cdist_forward": ("x1 x2 p", _cdist), "equal": ("self other",
     _equal_all), "allclose": ("self other rtol atol", _close),
     "isclose": ("self other rtol atol", _close),
 }  # fmt: skip

@@ -12,6 +12,7 @@ from weighbridge.analysis.aten import (
     Ref,
     Rule,
     Untranslated,
+    put_part,
     type_of,
 )
 from weighbridge.analysis.computation_graph import ABSENT
@@ -21,6 +22,9 @@ def _same(c: Call) -> Any:
     given = c["self"]
     if not isinstance(given, Ref):
         return Plain(given)
+    if "dropout" in c.name and (c["train"] is not False or c["training"] is True):
+        c.roughly()
+        return c.w.op("Identity", given.number)
     return given.number
 
 
@@ -76,6 +80,7 @@ def _view(c: Call) -> Any:
     x = c.x("self")
     kind = type_of(c.given.get("size", c["shape"]))
     if kind and not isinstance(c["size"], list):
+        c.roughly()  # the same bytes, not the same numbers
         return c.w.cast(x, kind)
     wanted = c.vector(c.given.get("size", c["shape"]))
     return c.w.op("Reshape", x, wanted, allowzero=1, shape=c.first)
@@ -182,6 +187,7 @@ def _repeat_interleave(c: Call) -> Any:
         x = _whole_row(c, x)
     rank = c.w.rank(x)
     if not isinstance(times, int) or rank is None:
+        c.roughly()
         return c.w.op("Tile", x, c.vector(times), shape=c.first)
     axis %= rank
     wide = c.w.unsqueeze(x, axis + 1)
@@ -219,10 +225,13 @@ def _split(c: Call) -> Any:
         count, row = len(parts), c.w.numbers(parts)
     elif len(c.shapes) > 1:
         count, row = len(c.shapes), ABSENT
+        c.roughly()
     else:
         raise Untranslated
     if not isinstance(count, int) or not 0 < count <= 4_096:
         raise Untranslated
+    if row == ABSENT and not (isinstance(whole, int) and whole % count == 0):
+        c.roughly()
     shapes = list(c.shapes) or None
     if shapes is None and shape is not None and isinstance(whole, int):
         each = sizes if isinstance(sizes, list) else [-(-whole // count)] * count
@@ -271,7 +280,8 @@ def _narrow(c: Call) -> Any:
     start, length = c["start"], c["length"]
     if not isinstance(start, int) or not isinstance(length, int):
         raise Untranslated
-    return c.w.cut(c.x("self"), c.whole("dim"), start, start + length)
+    end = FURTHEST if start < 0 <= start + length else start + length
+    return c.w.cut(c.x("self"), c.whole("dim"), start, end)
 
 
 def _index_select(c: Call) -> Any:
@@ -297,6 +307,8 @@ def _index(c: Call) -> Any:
     truths = [(i, v) for i, v in given if c.w.type(v) in ("bool", "uint8")]
     if truths:
         axis, mask = truths[0]
+        if len(given) > 1 or (axis and c.w.rank(mask) != 1) or c.w.rank(mask) is None:
+            c.roughly()
         if (c.w.rank(mask) or 1) == 1:
             return c.w.op("Compress", x, mask, axis=axis, shape=c.first)
         places = c.w.op("Transpose", c.w.op("NonZero", mask), perm=(1, 0))
@@ -315,6 +327,8 @@ def _index(c: Call) -> Any:
         order = [i for i, _ in given]
         rest = [i for i in range(c.w.rank(x) or 0) if i not in order]
         x = c.w.transpose(x, [*order, *rest])
+    if [i for i, _ in given] != list(range(len(given))):
+        c.roughly()
     stacked = c.w.op("Concat", *row, axis=-1)
     return c.w.op("GatherND", x, stacked, shape=c.first)
 
@@ -333,8 +347,12 @@ def _index_put(c: Call) -> Any:
     given = [(i, v.number) for i, v in enumerate(indices) if isinstance(v, Ref)]
     if not given:
         return values
+    if c["accumulate"] or [i for i, _ in given] != list(range(len(given))):
+        c.roughly()
     if len(given) == 1 and c.w.type(given[0][1]) == "bool":
         mask, rank = given[0][1], c.w.rank(x)
+        if c.w.rank(values) != 0 or rank is None or c.w.rank(mask) is None:
+            c.roughly()
         more = (rank or 0) - (c.w.rank(mask) or rank or 0) - given[0][0]
         if more > 0:
             mask = c.w.unsqueeze(mask, *range(-more, 0))
@@ -347,19 +365,27 @@ def _index_put(c: Call) -> Any:
 
 def _scatter(c: Call) -> Any:
     x = c.x("self")
-    values = c.value(c.given.get("src", c["value"]), x)
-    return c.w.op("ScatterElements", x, c.x("index"), values, axis=c.whole("dim"))
+    values, index = c.value(c.given.get("src", c["value"]), x), c.x("index")
+    if c.w.rank(values) == 0:
+        values = c.w.op("Expand", values, c.w.op("Shape", index))
+    if c.name == "scatter_reduce" or c["reduce"] is not None:
+        c.roughly()
+    more: dict[str, Any] = {"reduction": "add"} if c.name == "scatter_add" else {}
+    return c.w.op("ScatterElements", x, index, values, axis=c.whole("dim"), **more)
 
 
 def _slice_scatter(c: Call) -> Any:
     x, source = c.x("self"), c.value(c["src"], c.x("self"))
-    return c.w.op("ScatterND", x, c.w.numbers((c.whole("dim"),)), source, shape=c.w.shape(x))
+    return put_part(c.w, c.name.partition("_")[0], x, source, c.given)
 
 
 def _index_add(c: Call) -> Any:
     x, source = c.x("self"), c.x("source")
     index = c.w.unsqueeze(c.x("index"), -1)
-    return c.w.op("ScatterND", x, index, source, reduction=1, shape=c.w.shape(x))
+    if c.whole("dim") or c.get("alpha", 1) != 1:
+        c.roughly()
+    more: dict[str, Any] = {"reduction": "add"} if c.name == "index_add" else {}
+    return c.w.op("ScatterND", x, index, source, shape=c.w.shape(x), **more)
 
 
 def _masked_scatter(c: Call) -> Any:
@@ -375,11 +401,13 @@ def _masked_select(c: Call) -> Any:
 def _fill(c: Call) -> Any:
     x = c.x("self")
     value = c.value(c.given.get("value", 0 if c.name == "zero" else None), x)
+    value = c.w.cast(value, c.w.type(x)) if c.w.type(value) else value
     return c.w.op("Expand", value, c.w.op("Shape", x), shape=c.w.shape(x))
 
 
 def _copy(c: Call) -> Any:
     x, source = c.x("self"), c.value(c["src"], c.x("self"))
+    source = c.w.cast(source, c.w.type(x)) if c.w.type(source) else source
     if c.w.shape(x) is not None and c.w.shape(x) == c.w.shape(source):
         return source
     return c.w.op("Expand", source, c.w.op("Shape", x), shape=c.w.shape(x))
@@ -387,7 +415,14 @@ def _copy(c: Call) -> Any:
 
 def _roll(c: Call) -> Any:
     x = c.x("self")
+    if not c["dims"]:
+        c.roughly()
     for shift, axis in zip(c.ints("shifts"), c.ints("dims", (0,)), strict=False):
+        size = size_of(c, x, axis)
+        if isinstance(size, int) and size:
+            shift = shift % size
+        elif shift < 0:
+            c.roughly()
         if shift:
             end = c.w.cut(x, axis, -shift, FURTHEST)
             begin = c.w.cut(x, axis, 0, -shift)
@@ -403,7 +438,11 @@ def _flip(c: Call) -> Any:
 
 
 def _triangle(upper: int) -> Rule:
-    return lambda c: c.w.op("Trilu", c.x("self"), upper=upper, shape=c.first)
+    def rule(c: Call) -> Any:
+        more = (c.w.number(c.whole("diagonal")),) if c.whole("diagonal") else ()
+        return c.w.op("Trilu", c.x("self"), *more, upper=upper, shape=c.first)
+
+    return rule
 
 
 def _pad(c: Call) -> Any:
@@ -419,6 +458,11 @@ def _pad(c: Call) -> Any:
     for i in range(len(pads) // 2):
         before[rank - 1 - i], after[rank - 1 - i] = pads[2 * i], pads[2 * i + 1]
     row = c.vector([*before, *after])
+    said = c.get("mode", c.name.partition("_")[0])
+    mode = {"reflect": "reflect", "reflection": "reflect", "replicate": "edge",
+            "replication": "edge", "circular": "wrap"}.get(said, "constant")  # fmt: skip
+    if mode != "constant":
+        return c.w.op("Pad", x, row, shape=c.first, mode=mode)
     return c.w.op("Pad", x, row, c.value(value, x), shape=c.first)
 
 
@@ -433,7 +477,7 @@ _NOTHING: Final = (
     "sym_constrain_range_for_size _functional_assert_async _linalg_check_errors"
 )
 TENSORS: Final[dict[str, tuple[str, Rule]]] = {
-    **dict.fromkeys(_SAME.split(), ("self", _same)),
+    **dict.fromkeys(_SAME.split(), ("self p train", _same)),
     **dict.fromkeys(_NOTHING.split(), ("self", _nothing)),
     "size": ("self dim", _size), "sym_size": ("self dim", _size), "dim": ("self", _rank),
     "numel": ("self", _count), "sym_numel": ("self", _count), "len": ("self", _count),
@@ -471,7 +515,7 @@ TENSORS: Final[dict[str, tuple[str, Rule]]] = {
     "scatter_reduce": ("self dim index src reduce", _scatter),
     "slice_scatter": ("self src dim start end step", _slice_scatter),
     "select_scatter": ("self src dim index", _slice_scatter),
-    "index_add": ("self dim index source", _index_add),
+    "index_add": ("self dim index source alpha", _index_add),
     "index_copy": ("self dim index source", _index_add),
     "masked_scatter": ("self mask source", _masked_scatter),
     "masked_select": ("self mask", _masked_select), "fill": ("self value", _fill),

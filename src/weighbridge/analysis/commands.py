@@ -12,6 +12,7 @@ from weighbridge.analysis.python_spelling import UNKNOWN, keyword, spelled
 from weighbridge.analysis.python_values import Names
 from weighbridge.analysis.shell_acts import acts
 from weighbridge.analysis.shell_kinds import Act
+from weighbridge.core.regex import regex
 from weighbridge.formats.shell import Command, Script, Word, read
 
 SHELLS: Final = frozenset(
@@ -20,6 +21,9 @@ SHELLS: Final = frozenset(
      "IPython.get_ipython.getoutput", "builtins.get_ipython.system", "invoke.run"}
 )  # fmt: skip
 """What gives its text to a shell."""
+_WHEEL: Final = ".whl"
+_FILE: Final = regex(r"(?i)^(?!.*(?:url|uri|link|name))(?:.*_)?(?:whl|wheel)")
+"""A variable that is called a wheel, and not an address of one, is believed to name a file."""
 _PIP: Final = frozenset({"pip.main", "pip._internal.main", "pip._internal.cli.main.main"})
 
 
@@ -53,8 +57,17 @@ class Started:
 
     def installs(self) -> bool:
         """Whether it is pip that installs."""
-        words = self.words or tuple((self.text or "").split())
-        return "install" in words and any(w.rpartition("/")[2].startswith("pip") for w in words)
+        words = self._split()
+        pip = any(w.rpartition("/")[2].startswith("pip") for w in words)
+        return pip and "install" in words and "--dry-run" not in words
+
+    def installs_files(self) -> bool:
+        """Whether what the code does not spell of an installation are wheels that lie here."""
+        unknown = [word for word in self._split() if UNKNOWN in word]
+        return bool(unknown) and all(w.endswith(_WHEEL) and "://" not in w for w in unknown)
+
+    def _split(self) -> tuple[str, ...]:
+        return self.words or tuple((self.text or "").split())
 
 
 def started(node: ast.Call, dotted: str, names: Names) -> Started | None:
@@ -146,4 +159,6 @@ def _word(node: ast.expr, names: Names) -> str:
     if path is not None and path.dotted == "sys.executable":
         return "python"
     text = spelled(node.value if isinstance(node, ast.Starred) else node, names)
+    if text in (None, UNKNOWN) and isinstance(node, ast.Name) and _FILE.search(node.id):
+        return f"{UNKNOWN}{_WHEEL}"
     return UNKNOWN if text is None else text

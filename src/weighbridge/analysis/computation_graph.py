@@ -27,6 +27,8 @@ Dimension = int | str
 Shape = tuple[Dimension, ...]
 ABSENT: Final = -1
 """Stands for an input that is left out."""
+NOT_HERE: Final = "small numbers that it needs are in a file that is not here"
+"""Why a part of a graph is left out, where the fault is not the file's own."""
 INLINED: Final = frozenset({"Carried", "Repeated", "Step"})
 """Operators that stand for what a loop hands to its body and takes from it."""
 WHOLE: Final = 64 << 10
@@ -60,6 +62,8 @@ class Constant(Struct, frozen=True):
         read."""
         if self.elements > limit:
             return None
+        if not self.elements:
+            return ()
         if self.held is not None:
             return self.held if len(self.held) == self.elements else None
         if self.place is None or self.blob is None:
@@ -115,7 +119,8 @@ class Value(Struct):
 
 class Operation(Struct, frozen=True):
     """A step. `inputs` and `outputs` are numbers of values; `origin` names the functions and the
-    bodies that it stands in, the outermost first."""
+    bodies that it stands in, the outermost first. `rough` names what the format has here where the
+    step says of it what depends on what, but does not compute the same numbers."""
 
     op: str
     name: str
@@ -123,6 +128,7 @@ class Operation(Struct, frozen=True):
     outputs: tuple[int, ...]
     attributes: Mapping[str, Any]
     origin: tuple[str, ...] = ()
+    rough: str = ""
 
 
 class ComputationGraph(Struct):

@@ -6,6 +6,7 @@ from __future__ import annotations
 import posixpath
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -88,8 +89,9 @@ class Dependencies(Struct, frozen=True):
     gaps: tuple[Gap, ...]
 
 
+@lru_cache(maxsize=1)
 def dependencies(audit: Audit) -> Dependencies:
-    """What the files of a target have installed."""
+    """What the files of a target have installed. A dozen checks ask this of the same audit."""
     reading = _Reading(installs_of(audit), audit.blobs)
     gaps = [
         _gap(GapKind.NOT_GIVEN if f.place in _RUN_ELSEWHERE else GapKind.MALFORMED, why, f.at)

@@ -140,20 +140,20 @@ class Flow:
 
     def _learn(self, scope: Scope) -> None:
         for node in scope.nodes:
-            if isinstance(node, ast.Assign):
+            if isinstance(node, ast.Call):
+                self._written(node, scope)
+            elif isinstance(node, ast.Assign):
                 self._assign(node.targets, node.value, scope)
+            elif isinstance(node, ast.Return):
+                met = self.of(node.value, scope) if node.value is not None and scope.name else None
+                if met is not None:
+                    self.returns[scope.name] = met
             elif isinstance(node, ast.AnnAssign | ast.NamedExpr) and node.value is not None:
                 self._assign([node.target], node.value, scope)
             elif isinstance(node, ast.withitem) and node.optional_vars is not None:
                 self._assign([node.optional_vars], node.context_expr, scope)
             elif isinstance(node, ast.For | ast.AsyncFor):
                 self._assign([node.target], node.iter, scope)
-            elif isinstance(node, ast.Return) and node.value is not None and scope.name:
-                met = self.of(node.value, scope)
-                if met is not None:
-                    self.returns[scope.name] = met
-            elif isinstance(node, ast.Call):
-                self._written(node, scope)
 
     def _assign(self, targets: list[ast.expr], value: ast.expr, scope: Scope) -> None:
         met = self.of(value, scope)

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from weighbridge.analysis.computation_graph import (
     ABSENT,
+    NOT_HERE,
     ComputationGraph,
     Constant,
     Operation,
@@ -15,12 +16,12 @@ from weighbridge.analysis.computation_graph import (
 )
 from weighbridge.analysis.graph_dimensions import Known
 from weighbridge.analysis.graph_shapes import FOLDED, Shapes, begin, follow
+from weighbridge.analysis.written_types import Unwritable, is_whole, promoted
 
 OPERATIONS: Final = 200_000
 """How many operations, calls and bodies are laid out; a model with more is not analysed whole."""
 DEPTH: Final = 60
 TOO_MUCH: Final = f"more than {OPERATIONS:,} operations, or nested more than {DEPTH} deep"
-NOT_HERE: Final = "small numbers that it needs are in a file that is not here"
 ONNX_TYPES: Final = {
     "float32": 1, "uint8": 2, "int8": 3, "uint16": 4, "int16": 5, "int32": 6, "int64": 7,
     "bool": 9, "float16": 10, "float64": 11, "uint32": 12, "uint64": 13, "bfloat16": 16,
@@ -29,6 +30,10 @@ ONNX_TYPES: Final = {
 _TRUTHS: Final = frozenset(
     {"Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Not", "And", "Or", "Xor",
      "IsNaN", "IsInf"}
+)  # fmt: skip
+_MEETING: Final = frozenset({"Add", "Sub", "Mul", "Div", "Pow", "Max", "Min", "Mod", "Where"})
+_OF_FLOATS: Final = frozenset(
+    {"Sigmoid", "Tanh", "Exp", "Log", "Sqrt", "Erf", "Sin", "Cos", "Reciprocal", "Softmax"}
 )  # fmt: skip
 _PLACES: Final = frozenset({"ArgMax", "ArgMin", "Shape", "Size", "NonZero"})
 
@@ -39,11 +44,12 @@ class Full(Exception):
 
 class Writer:
     """A graph that grows. `label` and `origin` are what the next operations are called and where
-    they stand; `steps` counts everything that is laid out."""
+    they stand, `rough` what they stand for only roughly, empty where they compute the same;
+    `steps` counts everything that is laid out."""
 
     def __init__(self) -> None:
         self.graph, self.made = ComputationGraph(), Shapes([])
-        self.label, self.origin = "", tuple[str, ...]()
+        self.label, self.origin, self.rough = "", tuple[str, ...](), ""
         self.steps = 0
         self._numbers: dict[tuple[Any, ...], int] = {}
 
@@ -95,7 +101,9 @@ class Writer:
             )
             for i in range(count)
         )
-        operation = Operation(op, self.label or op, inputs, outputs, attributes, self.origin)
+        operation = Operation(
+            op, self.label or op, inputs, outputs, attributes, self.origin, self.rough
+        )
         self.graph.add(operation)
         begin(self.made, self.graph)
         follow(self.made, self.graph, operation)
@@ -108,8 +116,29 @@ class Writer:
             return "bool"
         if op in _PLACES:
             return "int64"
-        at = 1 if op in ("Where", "If") and len(inputs) > 1 else 0
-        return self.type(inputs[at]) if inputs and inputs[at] != ABSENT else ""
+        given = [i for i in inputs[op in ("Where", "If") :] if i != ABSENT]
+        first = self.type(given[0]) if given else ""
+        if op in _OF_FLOATS and (is_whole(first) or first == "bool"):
+            return "float32"
+        if op not in _MEETING:
+            return first
+        types = [self.type(i) for i in given]
+        if not all(types):
+            return ""
+        if op == "Div" and attributes.get("rounding") == "none" and all(map(is_whole, types)):
+            return "float32"
+        try:
+            return promoted(zip(types, map(self._loose, given), strict=True))
+        except Unwritable:
+            return first
+
+    def _loose(self, value: int) -> int:
+        """The rank of a value; below zero for a plain number of the code."""
+        entry = self.graph.values[value]
+        if entry.constant is not None and not entry.name and not entry.constant.shape:
+            return -1
+        rank = self.rank(value)
+        return 1 if rank is None else rank
 
     def loops(self, handed_on: Iterable[tuple[int, int]]) -> None:
         """Say what a loop hands on: what its body begins with, and what it leaves in its place."""

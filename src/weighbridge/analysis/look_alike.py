@@ -1,8 +1,8 @@
 """Names of packages that can be taken for well-known ones.
 
-The deletion neighbourhood (every name with one character left out) finds what is one edit away in
-constant time; a neighbouring pair swapped, two slips to neighbouring keys, digits for letters,
-words in another order and words put on (`-gpu`, `py`) are looked for apart.
+What is one edit away is found in constant time, among the well-known names that share a half. Two
+slips to neighbouring keys, digits for letters, words in another order and words put on (`-gpu`,
+`py`) are looked for apart.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ class Names(Struct, dict=True):
 
     known: tuple[str, ...]
     affixed: int = 300
+    _halves: dict[tuple[int, bool, str], list[str]] = field(default_factory=dict)
     _plain: dict[str, str] = field(default_factory=dict)
     _tokens: dict[tuple[str, ...], str] = field(default_factory=dict)
     _glyphs: dict[str, str] = field(default_factory=dict)
@@ -50,6 +51,8 @@ class Names(Struct, dict=True):
             self._rank[name] = rank
             if len(name) < LEAST:
                 continue
+            for half in _halves(name):
+                self._halves.setdefault(half, []).append(name)
             self._plain.setdefault(name.replace("-", ""), name)
             self._tokens.setdefault(tuple(sorted(name.split("-"))), name)
             self._glyphs.setdefault(_seen(name), name)
@@ -82,8 +85,9 @@ class Names(Struct, dict=True):
                 yield "a word put on", stem
 
     def _edits(self, name: str) -> Iterator[tuple[str, str | None]]:
-        """One edit, or two characters swapped, leave one third of a name as it was."""
-        found = {known for key in _kept(name) for known in self._thirds.get(key, ())}
+        found: set[str] = set()
+        for half in _halves_left(name):
+            found.update(self._halves.get(half, ()))
         for target in sorted(found, key=self._rank.__getitem__):
             how = one_edit(name, target)
             if how:
@@ -117,21 +121,29 @@ def beside(one: str, other: str) -> bool:
     return one + other in _BESIDE
 
 
+def _halves(name: str) -> tuple[tuple[int, bool, str], ...]:
+    """The two parts of a name, each with the length of the whole."""
+    size = len(name)
+    return (size, False, name[: size // 2]), (size, True, name[size // 2 :])
+
+
+def _halves_left(name: str) -> Iterator[tuple[int, bool, str]]:
+    """The halves of the names that one edit makes `name` from. An edit leaves one half as it was,
+    but for two characters swapped across the middle: these are swapped back."""
+    middle = len(name) // 2
+    swapped = name[: middle - 1] + name[middle] + name[middle - 1] + name[middle + 1 :]
+    yield from _halves(name)
+    yield len(name), False, swapped[:middle]
+    for size in (len(name) - 1, len(name) + 1):
+        yield size, False, name[: size // 2]
+        yield size, True, name[len(name) - (size - size // 2) :]
+
+
 def _thirds(name: str) -> Iterator[tuple[int, int, str]]:
     """The three parts of a name, each with its place and the length of the whole."""
     size = len(name)
     for third in range(3):
         yield size, third, name[size * third // 3 : size * (third + 1) // 3]
-
-
-def _kept(name: str) -> Iterator[tuple[int, int, str]]:
-    """The thirds of names one longer, one shorter or as long, as they would stand in this one."""
-    for size in range(len(name) - 1, len(name) + 2):
-        for third in range(3):
-            start, end = size * third // 3, size * (third + 1) // 3
-            for moved in {0, len(name) - size}:
-                if start + moved >= 0:
-                    yield size, third, name[start + moved : end + moved]
 
 
 def one_edit(name: str, target: str) -> str:

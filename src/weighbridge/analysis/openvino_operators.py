@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from weighbridge.analysis.computation_graph import ABSENT, Shape
+from weighbridge.analysis.exact_operators import EXACT
 from weighbridge.analysis.graph_writer import ONNX_TYPES, Writer
 from weighbridge.formats.openvino import Layer
 
@@ -101,8 +102,56 @@ _CELLS: Final = {
 """For each: ONNX's, and the place of the first of its weights among the inputs."""
 
 
+_NO, _ZERO, _ONE = frozenset({"false", "0"}), frozenset({"0"}), frozenset({"1", "1.0"})
+_FLOOR: Final = frozenset({"floor"})
 Shapes = Sequence[Shape | None]
 Rule = Callable[[Writer, Layer, list[int], Shapes], Sequence[int]]
+
+
+_USUAL: Final[dict[str, dict[str, frozenset[str]]]] = {
+    "Broadcast": {"mode": frozenset({"numpy", "bidirectional"})},
+    "CumSum": {"exclusive": _NO, "reverse": _NO},
+    "Elu": {"alpha": _ONE},
+    "Gather": {"batch_dims": _ZERO},
+    "Gelu": {"approximation_mode": frozenset({"ERF", "TANH"})},
+    "MVN": {"normalize_variance": frozenset({"true", "1"})},
+    "MaxPool": {"rounding_type": _FLOOR, "dilations": _ONE},
+    "AvgPool": {"rounding_type": _FLOOR, "exclude-pad": frozenset({"true", "1"})},
+    "Pad": {"pad_mode": frozenset({"constant", "edge", "reflect"})},
+    "Round": {"mode": frozenset({"half_to_even"})},
+    "ScaledDotProductAttention": {"causal": _NO},
+    "ScatterNDUpdate": {"reduction": frozenset({"none"})},
+    "StridedSlice": {"new_axis_mask": _ZERO, "ellipsis_mask": _ZERO},
+    "TopK": {"mode": frozenset({"max"})},
+    "ConvolutionBackpropData": {"output_padding": _ZERO},
+    "GroupConvolutionBackpropData": {"output_padding": _ZERO},
+}
+"""What an attribute of a layer has to be, where ONNX's operator is to compute the same; of a row,
+each of its numbers."""
+_EVERYWHERE: Final = {
+    "auto_broadcast": frozenset({"numpy", "none"}),
+    "auto_pad": frozenset({"explicit", "notset", "valid"}),
+}
+
+
+def is_exact(w: Writer, layer: Layer, inputs: Sequence[int]) -> bool:
+    """Whether what a layer is spelt as computes the same numbers."""
+    if layer.type not in EXACT["openvino"]:
+        return False
+    usual = _EVERYWHERE | _USUAL.get(layer.type, {})
+    for key in usual.keys() & layer.data.keys():
+        if not {v.strip() for v in layer.data[key].split(",")} <= usual[key] | {""}:
+            return False
+    if layer.type == "Reshape":
+        return _truth(layer, "special_zero") or 0 not in (w.known(inputs[1]) or (0,))
+    if layer.type == "VariadicSplit":
+        return -1 not in (w.known(inputs[2]) or (-1,))
+    if layer.type == "PReLU":
+        slope, data = w.shape(inputs[1]), w.shape(inputs[0])
+        return slope is not None and (slope in ((), (1,)) or len(slope) == len(data or ()))
+    if layer.type in ("ConvolutionBackpropData", "GroupConvolutionBackpropData"):
+        return len(inputs) == 2
+    return True
 
 
 def spelt(w: Writer, layer: Layer, inputs: list[int], shapes: Shapes) -> Sequence[int] | None:
@@ -123,13 +172,20 @@ def _kept(layer: Layer) -> dict[str, Any]:
     """The attributes of a layer that ONNX has too, by ONNX's names."""
     kept: dict[str, Any] = {}
     for key, value in layer.data.items():
-        if key in ("axis", "alpha", "batch_dims", "block_size"):
+        if key in ("axis", "batch_dims", "block_size"):
             try:
                 kept[key] = int(value)
             except ValueError:
                 continue
-        elif key in ("destination_type",):
+        elif key in ("alpha", "epsilon"):
+            try:
+                kept[key] = float(value)
+            except ValueError:
+                continue
+        elif key == "destination_type":
             kept["to"] = _onnx_type(value)
+        elif key == "approximation_mode":
+            kept["approximate"] = {"TANH": "tanh"}.get(value, "none")
     return kept
 
 
@@ -193,8 +249,8 @@ def _reshape(w: Writer, layer: Layer, inputs: list[int], shapes: Shapes) -> Sequ
 
 
 def _transpose(w: Writer, layer: Layer, inputs: list[int], shapes: Shapes) -> Sequence[int]:
-    order = _known(w, inputs[1])
-    return (w.op("Transpose", inputs[0], perm=order or (0,), shape=_first(shapes)),)
+    order = _known(w, inputs[1]) or tuple(reversed(range(w.rank(inputs[0]) or 1)))
+    return (w.op("Transpose", inputs[0], perm=order, shape=_first(shapes)),)
 
 
 def _squeeze(w: Writer, layer: Layer, inputs: list[int], shapes: Shapes) -> Sequence[int]:
@@ -261,7 +317,8 @@ def _numbers(w: Writer, value: int) -> tuple[int, ...]:
 
 def _pad(w: Writer, layer: Layer, inputs: list[int], shapes: Shapes) -> Sequence[int]:
     row = w.op("Concat", *inputs[1:3], axis=0)
-    return (w.op("Pad", inputs[0], row, *inputs[3:4], shape=_first(shapes)),)
+    mode = layer.data.get("pad_mode", "constant")
+    return (w.op("Pad", inputs[0], row, *inputs[3:4], mode=mode, shape=_first(shapes)),)
 
 
 def _one_hot(w: Writer, layer: Layer, inputs: list[int], shapes: Shapes) -> Sequence[int]:
@@ -344,7 +401,8 @@ def _attention(w: Writer, layer: Layer, inputs: list[int], shapes: Shapes) -> Se
     shape = w.shape(q)
     width = shape[-1] if shape and isinstance(shape[-1], int) else 64
     scores = w.op("MatMul", q, w.swap(k, -2, -1))
-    scores = w.op("Mul", scores, w.number(1 / math.sqrt(max(1, width))))
+    scale = inputs[4] if len(inputs) > 4 else w.number(1 / math.sqrt(max(1, width)))
+    scores = w.op("Mul", scores, scale)
     if len(inputs) > 3 and inputs[3] != ABSENT and not _truth(layer, "causal"):
         mask = inputs[3]
         if w.type(mask) == "bool":
@@ -357,6 +415,21 @@ def _norm(w: Writer, layer: Layer, inputs: list[int], shapes: Shapes) -> Sequenc
     return (w.op(_NAMED[layer.type], inputs[0], shape=_first(shapes)),)
 
 
+def _mean_variance(w: Writer, layer: Layer, inputs: list[int], shapes: Shapes) -> Sequence[int]:
+    """`eps_mode` says whether the small number is added before the root is taken or after it."""
+    kept = {"axes": _known(w, inputs[1]), "epsilon": float(layer.data.get("eps", "0"))}
+    if layer.data.get("eps_mode", "").lower() == "outside_sqrt":
+        kept["outside"] = 1
+    return (w.op("MeanVarianceNormalization", inputs[0], shape=_first(shapes), **kept),)
+
+
+def _division(w: Writer, layer: Layer, inputs: list[int], shapes: Shapes) -> Sequence[int]:
+    """Whole numbers are rounded down unless it is said that they are cut off."""
+    down = layer.data.get("m_pythondiv", "true").lower() in ("true", "1")
+    kept = {"rounding": "floor"} if down else {}
+    return (w.op("Div", *inputs[:2], shape=_first(shapes), **kept),)
+
+
 _RULES: Final[dict[str, Rule]] = {
     "NotEqual": _not_equal, "Clamp": _clamp, "SoftMax": _softmax, "Softmax": _softmax,
     "Swish": _swish, "SquaredDifference": _squared, **dict.fromkeys(_REDUCED, _reduce),
@@ -367,6 +440,7 @@ _RULES: Final[dict[str, Rule]] = {
     "GroupConvolution": _conv, "ConvolutionBackpropData": _conv,
     "GroupConvolutionBackpropData": _conv, "MaxPool": _pool, "AvgPool": _pool,
     "AdaptiveAvgPool": _adaptive, "AdaptiveMaxPool": _adaptive, **dict.fromkeys(_CELLS, _cell),
-    "FakeQuantize": _quantize, "NonMaxSuppression": _suppressed, "MVN": _norm,
+    "FakeQuantize": _quantize, "NonMaxSuppression": _suppressed, "MVN": _mean_variance,
+    "Divide": _division,
     "NormalizeL2": _norm, "ScaledDotProductAttention": _attention,
 }  # fmt: skip

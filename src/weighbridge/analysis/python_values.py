@@ -156,28 +156,32 @@ class Names(Struct):
         for node in ast.walk(tree) if nodes is None else nodes:
             if type(node) not in _TAUGHT:
                 continue
-            if isinstance(node, ast.Import):
-                for item in node.names:
-                    bound = item.asname or item.name.partition(".")[0]
-                    self.paths[bound] = Path(item.name if item.asname else bound)
-            elif isinstance(node, ast.ImportFrom) and not node.level:
-                for item in node.names:
-                    if item.name == "*" and node.module:
-                        self.stars.append(node.module)
-                    self.paths[item.asname or item.name] = Path(f"{node.module}.{item.name}")
-            elif isinstance(node, ast.arg):
-                self.bound.add(node.arg)
-            elif isinstance(node, ast.Call) and isinstance(node.func, ast.Lambda):
+            if isinstance(node, ast.Call):
+                if type(node.func) is not ast.Lambda:
+                    continue
                 for argument, given in zip(node.func.args.args, node.args, strict=False):
                     assigned[argument.arg] = assigned.get(argument.arg, 0) + 1
                     values[argument.arg] = given
-            elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-                self.defined.add(node.name)
-            elif isinstance(node, ast.Assign) and len(node.targets) == 1:
+            elif isinstance(node, ast.Assign):
+                if len(node.targets) > 1:
+                    continue
                 for target, value in _pairs(node.targets[0], node.value):
                     if isinstance(target, ast.Name):
                         assigned[target.id] = assigned.get(target.id, 0) + 1
                         values[target.id] = value
+            elif isinstance(node, ast.arg):
+                self.bound.add(node.arg)
+            elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                self.defined.add(node.name)
+            elif isinstance(node, ast.Import):
+                for item in node.names:
+                    bound = item.asname or item.name.partition(".")[0]
+                    self.paths[bound] = Path(item.name if item.asname else bound)
+            elif isinstance(node, ast.ImportFrom):
+                for item in node.names if not node.level else ():
+                    if item.name == "*" and node.module:
+                        self.stars.append(node.module)
+                    self.paths[item.asname or item.name] = Path(f"{node.module}.{item.name}")
             elif isinstance(node, ast.AugAssign | ast.AnnAssign | ast.NamedExpr):
                 if isinstance(node.target, ast.Name) and node.value is not None:
                     extra = 2 if isinstance(node, ast.AugAssign) else 1

@@ -29,6 +29,9 @@ _PIP_VALUE: Final = frozenset((
     "--exclude-newer", "--link-mode", "--keyring-provider", "--directory", "--project",
 ))  # fmt: skip
 
+_HARMLESS: Final = frozenset(("--require-hashes", "--dry-run"))
+"""With which an unpinned name is no harm: what comes is compared, or nothing of it is installed."""
+
 
 def installed(run: Run, program: str, arguments: tuple[str, ...]) -> Iterator[Act]:
     """`pip install`, `uv pip install`, `pipx install`, `uvx`."""
@@ -71,7 +74,8 @@ def installed(run: Run, program: str, arguments: tuple[str, ...]) -> Iterator[Ac
             ):
                 loose.append(text)
         at += 1
-    if loose and not lists and program not in ("uvx",) and "--require-hashes" not in arguments:
+    harmless = lists or program == "uvx" or _HARMLESS.intersection(arguments)
+    if loose and not harmless:
         yield run.act(Kind.INSTALL_UNPINNED, detail=" ".join(loose[:8]))
 
 

@@ -11,13 +11,18 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from enum import Enum, StrEnum
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from jinja2 import nodes
 from msgspec import Struct
 
 from weighbridge.analysis.template_values import Values, spell
+from weighbridge.core.later import Later
 from weighbridge.core.regex import regex
+
+if TYPE_CHECKING:
+    from jinja2 import nodes
+else:
+    nodes = Later("jinja2.nodes")
 
 PASSES: Final = 4
 """How often variables are gone over until what they depend on is settled."""

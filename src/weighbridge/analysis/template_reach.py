@@ -5,13 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from enum import StrEnum
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from jinja2 import nodes
 from msgspec import Struct
 
 from weighbridge.analysis.template_values import Values, spell
+from weighbridge.core.later import Later
 from weighbridge.core.regex import regex
+
+if TYPE_CHECKING:
+    from jinja2 import nodes
+else:
+    nodes = Later("jinja2.nodes")
 
 _DUNDER: Final = regex(r"__[a-zA-Z]\w*?__")
 _HARMLESS: Final = frozenset({"__class__", "__name__", "__len__", "__doc__", "__str__"})

@@ -7,17 +7,22 @@ import binascii
 from collections.abc import Iterator
 from enum import StrEnum
 from functools import lru_cache
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from jinja2 import nodes
 from msgspec import Struct
 
 from weighbridge.analysis.template_flow import URL, Flow
 from weighbridge.analysis.template_values import Values
 from weighbridge.core.evidence import Text
+from weighbridge.core.later import Later
 from weighbridge.core.location import Location
 from weighbridge.core.regex import regex
 from weighbridge.formats.template import Template
+
+if TYPE_CHECKING:
+    from jinja2 import nodes
+else:
+    nodes = Later("jinja2.nodes")
 
 QUOTED: Final = 1_200
 """How many characters of a template are shown."""

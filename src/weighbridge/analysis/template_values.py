@@ -10,11 +10,15 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from itertools import product
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from jinja2 import nodes
-
+from weighbridge.core.later import Later
 from weighbridge.core.regex import regex
+
+if TYPE_CHECKING:
+    from jinja2 import nodes
+else:
+    nodes = Later("jinja2.nodes")
 
 LENGTH: Final = 1 << 16
 """How long a folded string may become, in characters."""

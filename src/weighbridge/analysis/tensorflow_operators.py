@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from weighbridge.analysis.computation_graph import ABSENT
+from weighbridge.analysis.exact_operators import EXACT
 from weighbridge.analysis.tensorflow_writer import Writer
 
 Attributes = Mapping[str, Any]
@@ -86,6 +87,11 @@ def _conv(spatial: int) -> Rule:
 def _depthwise(w: Writer, a: Attributes, i: list[int]) -> list[int]:
     each = w.reshape(w.transpose(i[1], 2, 3, 0, 1), -1, 1, 0, 0)
     window = _window(w, a)
+    shape = w.stored_shape(i[1])
+    if shape is None or len(shape) != 4 or not isinstance(shape[2], int):
+        w.roughly("DepthwiseConv2dNative")
+    else:
+        window["group"] = shape[2]
     return [_around(w, a, i[0], 2, lambda v: w.op("Conv", v, each, **window))]
 
 
@@ -109,13 +115,16 @@ def _pool(op: str, spatial: int = 2) -> Rule:
 
 
 def _batch_norm(w: Writer, a: Attributes, i: list[int]) -> list[int]:
-    made = _around(w, a, i[0], 2, lambda v: w.op("BatchNormalization", v, *i[1:5]))
+    if a.get("is_training", True):
+        w.roughly("FusedBatchNorm in training")
+    least = float(a.get("epsilon", 1e-4))
+    made = _around(w, a, i[0], 2, lambda v: w.op("BatchNormalization", v, *i[1:5], epsilon=least))
     return [made, *(w.graph.value("") for _ in range(5))]
 
 
 def _bias(w: Writer, a: Attributes, i: list[int]) -> list[int]:
     if _first(a):
-        return [_around(w, {}, i[0], 2, lambda v: w.op("Add", v, i[1]))]
+        return [w.channels_first(w.op("Add", w.channels_last(i[0]), i[1]))]
     return [w.op("Add", i[0], i[1])]
 
 
@@ -226,6 +235,19 @@ def _one_hot(w: Writer, a: Attributes, i: list[int]) -> list[int]:
     return [w.op("OneHot", i[0], i[1], w.stack([i[3], i[2]], 0), axis=a.get("axis", -1))]
 
 
+def _select(w: Writer, a: Attributes, i: list[int]) -> list[int]:
+    """By a choice of the same shape; one for each row where it has one axis only."""
+    test, value = w.shape(i[0]), w.shape(i[1])
+    if test is None or (test and test != value):
+        w.roughly("Select")
+    return [w.op("Where", *i)]
+
+
+def _running_sum(w: Writer, a: Attributes, i: list[int]) -> list[int]:
+    kept = {k: 1 for k in ("exclusive", "reverse") if a.get(k)}
+    return [w.op("CumSum", *i, **kept)]
+
+
 def _band(w: Writer, a: Attributes, i: list[int]) -> list[int] | None:
     low, high = w.whole(i[1]), w.whole(i[2])
     if low is None or high is None:
@@ -277,7 +299,11 @@ def _unpack(w: Writer, a: Attributes, i: list[int]) -> list[int]:
 
 
 def _resize(mode: str) -> Rule:
-    return lambda w, a, i: [w.resize(i[0], i[1], mode)]
+    def rule(w: Writer, a: Attributes, i: list[int]) -> list[int]:
+        places = (bool(a.get("align_corners")), bool(a.get("half_pixel_centers")))
+        return [w.resize(i[0], i[1], mode, places)]
+
+    return rule
 
 
 def _squeeze(w: Writer, a: Attributes, i: list[int]) -> list[int]:
@@ -291,12 +317,12 @@ def _arithmetic(names: str) -> dict[str, Rule]:
 RULES: Final[dict[str, Rule]] = {
     **_arithmetic(
         "Add:Add AddV2:Add Sub:Sub Mul:Mul RealDiv:Div Div:Div Maximum:Max Minimum:Min Pow:Pow "
-        "AddN:Sum FloorMod:Mod Mod:Mod TruncateMod:Mod Abs:Abs Neg:Neg Exp:Exp Log:Log Sqrt:Sqrt "
+        "AddN:Sum FloorMod:Mod Abs:Abs Neg:Neg Exp:Exp Log:Log Sqrt:Sqrt "
         "Sin:Sin Cos:Cos Tan:Tan Asin:Asin Acos:Acos Atan:Atan Sinh:Sinh Cosh:Cosh Sign:Sign "
         "Floor:Floor Ceil:Ceil Round:Round Rint:Round Erf:Erf Reciprocal:Reciprocal Inv:Reciprocal "
         "IsNan:IsNaN IsInf:IsInf LogicalAnd:And LogicalOr:Or LogicalNot:Not BitwiseAnd:BitwiseAnd "
-        "BitwiseOr:BitwiseOr BitwiseXor:BitwiseXor Invert:BitwiseNot LeftShift:BitShift "
-        "RightShift:BitShift Select:Where SelectV2:Where Relu:Relu Elu:Elu Selu:Selu "
+        "BitwiseOr:BitwiseOr BitwiseXor:BitwiseXor Invert:BitwiseNot "
+        "SelectV2:Where Relu:Relu Elu:Elu Selu:Selu "
         "Sigmoid:Sigmoid Tanh:Tanh Softplus:Softplus Softsign:Softsign Identity:Identity "
         "StopGradient:Identity PreventGradient:Identity Snapshot:Identity CheckNumerics:Identity "
         "EnsureShape:Identity PlaceholderWithDefault:Identity DeepCopy:Identity "
@@ -306,12 +332,17 @@ RULES: Final[dict[str, Rule]] = {
         "TensorScatterAdd:ScatterND TensorScatterMax:ScatterND ComplexAbs:Abs RFFT:DFT FFT:DFT "
         "RFFT2D:DFT FFT2D:DFT IRFFT:DFT IFFT:DFT LRN:LRN ClipByValue:Clip "
         "StringLower:StringNormalizer StringUpper:StringNormalizer StringStrip:StringNormalizer "
-        "Expm1:Exp Log1p:Log DecodeJpeg:ImageDecoder DecodePng:ImageDecoder "
+        "DecodeJpeg:ImageDecoder DecodePng:ImageDecoder "
         "DecodeBmp:ImageDecoder DecodeImage:ImageDecoder DecodeWebP:ImageDecoder "
         "DecodeGif:ImageDecoder StringJoin:StringConcat"
     ),
     "Softmax": _plain("Softmax", axis=-1), "LogSoftmax": _plain("LogSoftmax", axis=-1),
-    "Relu6": _activation("relu6"), "LeakyRelu": _leaky,
+    "Relu6": _activation("relu6"), "LeakyRelu": _leaky, "Select": _select,
+    "Mod": _plain("Mod", fmod=1), "TruncateMod": _plain("Mod", fmod=1),
+    "LeftShift": _plain("BitShift", direction="LEFT"),
+    "RightShift": _plain("BitShift", direction="RIGHT"),
+    "Expm1": lambda w, a, i: [w.op("Sub", w.op("Exp", i[0]), w.held("float32", (1.0,)))],
+    "Log1p": lambda w, a, i: [w.op("Log", w.op("Add", i[0], w.held("float32", (1.0,))))],
     "StaticRegexReplace": _plain("StringNormalizer"),
     "RegexReplace": _plain("StringNormalizer", 1),
     "StringSplitV2": lambda w, a, i: _split_words(w, i), "Roll": _moved,
@@ -319,7 +350,7 @@ RULES: Final[dict[str, Rule]] = {
     "Square": lambda w, a, i: [w.square(i[0])], "Rsqrt": lambda w, a, i: [w.rsqrt(i[0])],
     "SquaredDifference": lambda w, a, i: [w.square(w.op("Sub", *i))],
     "FloorDiv": lambda w, a, i: [w.floor_div(i[0], i[1])],
-    "TruncateDiv": lambda w, a, i: [w.floor_div(i[0], i[1])],
+    "TruncateDiv": _plain("Div"),
     "DivNoNan": _plain("Div"), "MulNoNan": _plain("Mul"),
     "Xdivy": _plain("Div"), "Xlogy": lambda w, a, i: [w.op("Mul", i[0], w.op("Log", i[1]))],
     "Atan2": lambda w, a, i: [w.op("Atan", w.op("Div", *i))],
@@ -341,7 +372,7 @@ RULES: Final[dict[str, Rule]] = {
     "Sum": _reduce("ReduceSum"), "Mean": _reduce("ReduceMean"), "Max": _reduce("ReduceMax"),
     "Min": _reduce("ReduceMin"), "Prod": _reduce("ReduceProd"), "Any": _reduce("ReduceMax"),
     "All": _reduce("ReduceMin"), "EuclideanNorm": _reduce("ReduceL2"),
-    "ArgMax": _arg("ArgMax"), "ArgMin": _arg("ArgMin"), "Cumsum": _plain("CumSum"),
+    "ArgMax": _arg("ArgMax"), "ArgMin": _arg("ArgMin"), "Cumsum": _running_sum,
     "TopKV2": lambda w, a, i: w.ops("TopK", i, 2, axis=-1),
     "ConcatV2": _concat, "Concat": _old_concat, "Split": _split, "SplitV": _split_v,
     "Pack": lambda w, a, i: [w.stack(i, int(a.get("axis", 0)))], "Unpack": _unpack,
@@ -423,10 +454,12 @@ def apply(w: Writer, op: str, attributes: Attributes, inputs: list[int]) -> Sequ
     if rule is None:
         return None
     before = len(w.graph.operations)
+    w.rough = "" if op in EXACT["tf"] else op
     try:
         made = rule(w, attributes, inputs)
     except (IndexError, TypeError, ValueError, KeyError, AttributeError):
         made = None
+    w.rough = ""
     if made is None:
         del w.graph.operations[before:]
         return None

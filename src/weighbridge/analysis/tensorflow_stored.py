@@ -9,9 +9,16 @@ from typing import Any
 
 from msgspec import Struct
 
-from weighbridge.analysis.computation_graph import ABSENT, Constant, Numbers, Operation, Shape
+from weighbridge.analysis.computation_graph import (
+    ABSENT,
+    NOT_HERE,
+    Constant,
+    Numbers,
+    Operation,
+    Shape,
+)
 from weighbridge.analysis.graph_shapes import FOLDED
-from weighbridge.analysis.graph_writer import NOT_HERE, ONNX_TYPES
+from weighbridge.analysis.graph_writer import ONNX_TYPES
 from weighbridge.analysis.tensorflow_variables import Variables
 from weighbridge.analysis.tensorflow_writer import SMALL, Writer
 from weighbridge.core.document import Malformed
@@ -157,6 +164,7 @@ class Stored:
         """What a table says of keys. One that numbers them is a vocabulary: it says as much of a
         key as the key itself. Any other compares them with those that it has."""
         w, values = self.w, self.tables.get(self.w.graph.values[table].name)
+        w.rough = "a lookup table"
         if values is None:
             return None
         if values == ABSENT:

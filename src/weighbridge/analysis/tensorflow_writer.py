@@ -69,6 +69,9 @@ class Writer:
         self.origin: tuple[str, ...] = ()
         self.label = ""
         """What the file calls the step that is being spelt out."""
+        self.rough = ""
+        """What the step is, where it is written so that it depends on the same, but does not
+        compute the same."""
         self.steps = 0
 
     def goes_on(self) -> bool:
@@ -161,6 +164,16 @@ class Writer:
         """A value's shape, as far as it was said."""
         return self.graph.values[value].shape if value != ABSENT else None
 
+    def stored_shape(self, value: int) -> Shape | None:
+        """The shape of a constant, past operations that hand it on."""
+        for _ in range(FOLLOWED):
+            entry = self.graph.values[value]
+            made = self.graph.operations[entry.producer] if entry.producer != ABSENT else None
+            if made is None or made.op not in ("Identity", "DequantizeLinear", "Cast"):
+                break
+            value = made.inputs[0]
+        return self.shape(value)
+
     # Operations --------------------------------------------------------------------------------
 
     def op(self, op: str, *inputs: int, **attributes: Any) -> int:
@@ -175,8 +188,11 @@ class Writer:
         type = self.type(given[0]) if given else ""
         outputs = [self.graph.value(self.label, type) for _ in range(count)]
         self.graph.add(
-            Operation(op, self.label or op, tuple(inputs), tuple(outputs), attributes, self.origin)
-        )
+            Operation(
+                op, self.label or op, tuple(inputs), tuple(outputs), attributes, self.origin,
+                self.rough,
+            )
+        )  # fmt: skip
         return outputs
 
     def declare(self, value: int, type: str, shape: Shape | None) -> None:
@@ -224,7 +240,7 @@ class Writer:
 
     def floor_div(self, one: int, other: int) -> int:
         """A quotient, rounded down."""
-        made = self.op("Div", one, other)
+        made = self.op("Div", one, other, rounding="floor")
         return made if self.type(one).startswith(("int", "uint")) else self.op("Floor", made)
 
     def reduce(self, op: str, value: int, axes: int, keep: bool, always: bool = True) -> int:
@@ -256,6 +272,10 @@ class Writer:
     def unstack(self, value: int, count: int, axis: int) -> list[int]:
         """The parts along an axis, without it."""
         return [self.op("Gather", value, self.held("int64", (i,)), axis=axis) for i in range(count)]
+
+    def roughly(self, what: str) -> None:
+        """What comes next depends on the same, but does not compute the same."""
+        self.rough = self.rough or what
 
     # What has the channels last ----------------------------------------------------------------
 
@@ -290,11 +310,20 @@ class Writer:
         made = self.op(op, self.channels_first(data, spatial), kernel_shape=size, **window)
         return self.channels_last(made, spatial)
 
-    def resize(self, data: int, sizes: int, mode: str) -> int:
-        """A picture in another size; `sizes` are rows and columns."""
+    def resize(self, data: int, sizes: int, mode: str, places: Sequence[Any] = ()) -> int:
+        """A picture in another size; `sizes` are rows and columns. `places` says whether corners
+        are put on corners, and whether a place means its middle."""
         said = self.whole(sizes)
         first = self.channels_first(data)
-        made = self.op("Resize", first, ABSENT, ABSENT, sizes, mode=mode)
+        kept = {"mode": mode}
+        if places:
+            corners, middle = places
+            kept["coordinate_transformation_mode"] = (
+                "align_corners" if corners else "half_pixel" if middle else "asymmetric"
+            )
+            if mode == "nearest":
+                kept["nearest_mode"] = "round_prefer_ceil" if corners or middle else "floor"
+        made = self.op("Resize", first, ABSENT, ABSENT, sizes, **kept)
         shape = self.shape(data)
         if said is not None and len(said) == 2 and shape is not None and len(shape) == 4:
             self.declare(made, "", (shape[0], shape[3], *said))
@@ -335,6 +364,8 @@ class Writer:
     def slice(self, data: int, begin: int, size: int) -> int:
         """From places on, so many of each axis (-1: to the end)."""
         first, count = self.whole(begin), self.whole(size)
+        if count is None:
+            self.roughly("a cut of a size that is only known when it runs")
         if first is not None and count is not None and len(first) == len(count):
             ends = [TO_END if c == -1 else b + c for b, c in zip(first, count, strict=True)]
             return self.op("Slice", data, self.ints(*first), self.ints(*ends))
@@ -352,6 +383,8 @@ class Writer:
             known = [s[0] for s in shapes if s and isinstance(s[0], int)]
             counts = [(0,) * min(known[0], 32)] if known else []
         count = len(counts[0]) if counts else 0
+        if not 0 < count <= AXES or steps is None:
+            self.roughly("a cut whose steps are only known when it runs")
         if not 0 < count <= AXES:
             return self.op("Slice", data, begin, end)
         no_begin, no_end, dots, new, chosen = masks
@@ -435,6 +468,8 @@ class Writer:
         plain = _ACTIVATIONS.get(name)
         if plain is None:
             return self.op(f"keras::{name}", value)
+        if name not in _EXACT:
+            self.roughly(name)
         return self.op(plain, value, **({} if alpha is None else {"alpha": alpha}))
 
 
@@ -445,3 +480,7 @@ _ACTIVATIONS: Final = {
     "hard_shrink": "Shrink", "soft_shrink": "Shrink", "tanh_shrink": "Shrink",
     "threshold": "ThresholdedRelu",
 }  # fmt: skip
+_EXACT: Final = frozenset({
+    "relu", "sigmoid", "tanh", "elu", "selu", "softplus", "softsign", "leaky_relu", "mish",
+})  # fmt: skip
+"""Those that are what ONNX's operator is without further attributes."""

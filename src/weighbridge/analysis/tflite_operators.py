@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from weighbridge.analysis.computation_graph import ABSENT
 from weighbridge.analysis.tensorflow_writer import Writer
-from weighbridge.formats.tflite import TYPES, Operator
+from weighbridge.formats.tflite import Operator, Tensor
 
 _FUSED: Final = {1: "relu", 2: "relu_n1_to_1", 3: "relu6", 4: "tanh", 5: "sign_bit"}
 
@@ -17,6 +17,8 @@ class Spelling:
 
     def __init__(self) -> None:
         self.w = Writer()
+        self.result: Tensor | None = None
+        """What the operator gives that is being spelt out."""
 
     def fused(self, operator: Operator, value: int) -> list[int]:
         """A result with the activation that its operator holds."""
@@ -61,7 +63,13 @@ def _conv(b: Spelling, o: Operator, i: list[int]) -> list[int]:
 
 def _depthwise(b: Spelling, o: Operator, i: list[int]) -> list[int]:
     kernel = b.w.transpose(i[1], 3, 0, 1, 2)
-    return _with_bias(b, o, b.w.convolve(i[0], kernel, 2, _window(b, o)), i)
+    shape, each = b.w.shape(i[1]), o.attributes.get("depth_multiplier") or 1
+    window = _window(b, o)
+    if shape is None or len(shape) != 4 or not isinstance(shape[3], int) or shape[3] % each:
+        b.w.roughly("DEPTHWISE_CONV_2D")
+    else:
+        window["group"] = shape[3] // each
+    return _with_bias(b, o, b.w.convolve(i[0], kernel, 2, window), i)
 
 
 def _conv_3d(b: Spelling, o: Operator, i: list[int]) -> list[int]:
@@ -182,9 +190,42 @@ def _quantize(b: Spelling, o: Operator, i: list[int]) -> list[int]:
     return [b.w.op("DequantizeLinear", b.w.op("QuantizeLinear", i[0]))]
 
 
+def _select(b: Spelling, o: Operator, i: list[int]) -> list[int]:
+    """By a choice of the same shape; one for each row where it has one axis only."""
+    test, value = b.w.shape(i[0]), b.w.shape(i[1])
+    if test is None or (test and test != value):
+        b.w.roughly("SELECT")
+    return [b.w.op("Where", *i)]
+
+
+def _softmax(b: Spelling, o: Operator, i: list[int]) -> list[int]:
+    if o.attributes.get("beta", 1.0) != 1.0:
+        b.w.roughly("SOFTMAX")
+    return [b.w.op("Softmax", i[0], axis=-1)]
+
+
+def _gelu(b: Spelling, o: Operator, i: list[int]) -> list[int]:
+    return [b.w.op("Gelu", i[0], approximate="tanh" if o.attributes.get("approximate") else "none")]
+
+
+def _running_sum(b: Spelling, o: Operator, i: list[int]) -> list[int]:
+    kept = {k: 1 for k in ("exclusive", "reverse") if o.attributes.get(k)}
+    return [b.w.op("CumSum", *i, **kept)]
+
+
+def _resize(mode: str) -> Rule:
+    def rule(b: Spelling, o: Operator, i: list[int]) -> list[int]:
+        names = ("align_corners", "half_pixel_centers")
+        return [b.w.resize(i[0], i[1], mode, [bool(o.attributes.get(n)) for n in names])]
+
+    return rule
+
+
 def _cast(b: Spelling, o: Operator, i: list[int]) -> list[int]:
-    name = TYPES.get(o.attributes["out_data_type"], ("float32", 0))[0]
-    return [b.w.cast(i[0], name.lower())]
+    """To the type of the tensor: the options may be left out."""
+    if b.result is None:
+        return []
+    return [b.w.cast(i[0], b.result.type.lower())]
 
 
 def _cell(op: str) -> Rule:
@@ -217,14 +258,15 @@ RULES: Final[dict[str, Rule]] = {
     "GREATER": _compare("Greater"), "LESS_EQUAL": _compare("LessOrEqual"),
     "GREATER_EQUAL": _compare("GreaterOrEqual"), "LOGICAL_AND": _plain("And"),
     "LOGICAL_OR": _plain("Or"), "LOGICAL_NOT": _plain("Not"), "BITWISE_XOR": _plain("BitwiseXor"),
-    "RIGHT_SHIFT": _plain("BitShift"), "SELECT": _plain("Where"), "SELECT_V2": _plain("Where"),
+    "RIGHT_SHIFT": _plain("BitShift", direction="RIGHT"), "SELECT": _select,
+    "SELECT_V2": _plain("Where"),
     "RELU": _plain("Relu"), "ELU": _plain("Elu"), "LOGISTIC": _plain("Sigmoid"),
-    "TANH": _plain("Tanh"), "HARD_SWISH": _plain("HardSwish"), "GELU": _plain("Gelu"),
+    "TANH": _plain("Tanh"), "HARD_SWISH": _plain("HardSwish"), "GELU": _gelu,
     "RELU6": lambda b, o, i: [b.w.activation("relu6", i[0])],
     "RELU_N1_TO_1": lambda b, o, i: [b.w.activation("relu_n1_to_1", i[0])],
     "RELU_0_TO_1": lambda b, o, i: [b.w.activation("relu_0_to_1", i[0])],
     "LEAKY_RELU": lambda b, o, i: [b.w.op("LeakyRelu", i[0], alpha=o.attributes["alpha"])],
-    "PRELU": _plain("PRelu"), "SOFTMAX": _plain("Softmax", axis=-1),
+    "PRELU": _plain("PRelu"), "SOFTMAX": _softmax,
     "LOG_SOFTMAX": _plain("LogSoftmax", axis=-1),
     "L2_NORMALIZATION": _plain("LpNormalization", fused=True, axis=-1, p=2),
     "LOCAL_RESPONSE_NORMALIZATION": _plain("LRN"),
@@ -237,7 +279,7 @@ RULES: Final[dict[str, Rule]] = {
     "REDUCE_MIN": _reduce("ReduceMin"), "REDUCE_ANY": _reduce("ReduceMax"),
     "REDUCE_ALL": _reduce("ReduceMin"), "ARG_MAX": _arg("ArgMax"), "ARG_MIN": _arg("ArgMin"),
     "TOPK_V2": lambda b, o, i: b.w.ops("TopK", i, 2, axis=-1),
-    "CUMSUM": _plain("CumSum"), "RESHAPE": _reshape, "EXPAND_DIMS": _expand_dims,
+    "CUMSUM": _running_sum, "RESHAPE": _reshape, "EXPAND_DIMS": _expand_dims,
     "SQUEEZE": lambda b, o, i: [b.w.squeeze(i[0], *o.attributes["squeeze_dims"])],
     "TRANSPOSE": _transpose, "TILE": _plain("Tile"), "BROADCAST_TO": _plain("Expand"),
     "CONCATENATION": lambda b, o, i: b.fused(o, b.w.op("Concat", *i, axis=o.attributes["axis"])),
@@ -260,8 +302,7 @@ RULES: Final[dict[str, Rule]] = {
     "PAD": lambda b, o, i: [b.w.pad(i[0], i[1])], "PADV2": lambda b, o, i: [
         b.w.pad(i[0], i[1], i[2])],
     "MIRROR_PAD": lambda b, o, i: [b.w.pad(i[0], i[1], mode="reflect")],
-    "RESIZE_BILINEAR": lambda b, o, i: [b.w.resize(i[0], i[1], "linear")],
-    "RESIZE_NEAREST_NEIGHBOR": lambda b, o, i: [b.w.resize(i[0], i[1], "nearest")],
+    "RESIZE_BILINEAR": _resize("linear"), "RESIZE_NEAREST_NEIGHBOR": _resize("nearest"),
     "SPACE_TO_DEPTH": lambda b, o, i: [
         b.w.space_to_depth(i[0], o.attributes["block_size"], False)],
     "DEPTH_TO_SPACE": lambda b, o, i: [

@@ -24,21 +24,25 @@ from weighbridge.intel.training_calls import lists
 
 NONE: Final = Training()
 _SPELT: Final = "://"
-_REBUILDS: Final = ("load", "pickle", "eval", "exec", "recv_pyobj", "marshal", "shelve")
-"""Without any of these nothing is rebuilt and no text is run."""
+_REBUILDS: Final = regex(
+    r"load(?:s?(?!\w)|_url|_state_dict_from)|pickle|eval(?!\s*\(\s*\)|u)|exec(?!ut)"
+    r"|recv_pyobj|marshal|shelve"
+)
+"""Without any of these nothing is rebuilt and no text is run. (`eval()` of a model is neither.)"""
 _FETCHES: Final = ("requests", "urllib", "httpx", "aiohttp", "hf_hub", "snapshot_download",
                    "cached_", "download", "get_file", "recv", "get_data", "receive", "fsspec",
                    "boto3", "from_url", "load_url", "pooch", "urlopen", "urlretrieve", "wget",
                    "curl", "gdown", "aria2c")  # fmt: skip
 """Without any of these no value is fetched."""
 _ACTS: Final = (
-    "trust_remote_code", "from_pretrained", "load_dataset", "hf_hub", "snapshot_download", "pip",
+    "trust_remote_code", "from_pretrained", "load_dataset", "hf_hub", "snapshot_download",
     "torch.hub", "subprocess", "system", "popen", "get_ipython", "getoutput", "requests", "urllib",
     "httpx", "aiohttp", "socket", "zmq", "wandb", "comet_ml", "neptune", "clearml", "swanlab",
     "trackio", "sentry", "posthog", "telemetry", "mlflow", "ftplib", "smtplib", "paramiko",
     "boto3", "from_single_file", "spawn", "invoke", "modelscope",
 )  # fmt: skip
-"""Without any of these nothing is loaded, started or connected to."""
+_PIP: Final = regex(r"pip(?![a-z])")
+"""Without any of these nothing is loaded, started, installed or connected to."""
 _REPOSITORY: Final = regex(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _NAME: Final = regex(r"[A-Za-z0-9][\w.-]*")
 _EXTRAS: Final = frozenset({"json", "csv", "text", "parquet", "arrow", "imagefolder", "audiofolder",
@@ -51,9 +55,9 @@ _BUILDS: Final = regex(r"(?:.*/)?(?:setup|hatch_build|build_hook|_build_backend)
 
 def read(text: str, tree: ast.Module, nodes: Nodes, path: str) -> Training:
     """What a program does. `path` is where it stands."""
-    loads = any(mark in text for mark in _REBUILDS)
+    loads = _REBUILDS.search(text) is not None
     held = any(credible(t.value) for t in nodes.texts)
-    if loads or held or any(mark in text for mark in _ACTS):
+    if loads or held or any(mark in text for mark in _ACTS) or _PIP.search(text):
         flows = loads and any(mark in text for mark in _FETCHES)
         return _Reading(tree, nodes, flows, _BUILDS.fullmatch(path) is not None).training(held)
     if _SPELT not in text:
@@ -290,7 +294,9 @@ class _Reading:
             and command.installs()
             and UNKNOWN in " ".join(command.words or (command.text or "",))
         ):
-            self._say(Kind.INSTALL_ANY, node, dotted, " ".join(command.words) or command.text or "")
+            traits = ("file",) if command.installs_files() else ()
+            what = " ".join(command.words) or command.text or ""
+            self._say(Kind.INSTALL_ANY, node, dotted, what, traits)
         elif command.dynamic:
             self._say(Kind.SHELL, node, dotted, command.text or "")
         if self.builds:

@@ -15,7 +15,7 @@ from typing import Final
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from weighbridge.analysis.expressions import expressions
+from weighbridge.analysis.expressions import expressions, flowing
 from weighbridge.analysis.shell_acts import acts
 from weighbridge.analysis.shell_kinds import Act, Kind
 from weighbridge.analysis.workflow_owners import lies_within, owners_of, root_of
@@ -42,7 +42,7 @@ from weighbridge.core.location import Location
 from weighbridge.core.regex import regex
 from weighbridge.core.tree import Blob, read_whole
 from weighbridge.core.workflow import Job, Step
-from weighbridge.formats.shell import Script, read
+from weighbridge.formats.shell import CMD, POSIX, POWERSHELL, Script, read
 from weighbridge.formats.text import is_workflow_path
 from weighbridge.intel.actions import actions
 
@@ -235,9 +235,11 @@ class _Reader(Struct, dict=True):
             return {}
         found: dict[str, Location] = {}
         path, job = view.path, view.job
-        for name, value in view.workflow.env.items():
-            self._named(found, value, Location(path, line=1, symbol=name))
-        for value in (*job.env.values(), *job.secrets.values(), *job.inputs.values()):
+        for holder, otherwise in ((view.workflow, 1), (job, job.line)):
+            for name, value in holder.env.items():
+                line = holder.lines.get(f"env.{name}", otherwise)
+                self._named(found, value, Location(path, line=line, symbol=name))
+        for value in (*job.secrets.values(), *job.inputs.values()):
             self._named(found, value, Location(path, line=job.line))
         if job.secrets.get("*") == "inherit":
             found["all that there are"] = Location(path, line=job.lines.get("secrets", job.line))
@@ -256,7 +258,7 @@ class _Reader(Struct, dict=True):
         if "secrets" not in value:
             return
         for expression in expressions(value):
-            for path in expression.tree.paths():
+            for path in flowing(expression.tree):
                 name = _SECRET.fullmatch(path)
                 if path == "secrets":
                     found.setdefault("all that there are", at)
@@ -336,7 +338,7 @@ class _Reader(Struct, dict=True):
                 self.texts[key] = (Script(()), done)
             else:
                 other = _other_shell(text, shell)
-                script = read(text, line, escapes=not other)
+                script = read(text, line, _ESCAPES.get(other, POSIX))
                 if script.broken:
                     why = f"a script for {other} could not be read to its end: its language is not"
                     self._gap(
@@ -422,8 +424,9 @@ def _places(uses: str, before: list[StepView]) -> Iterator[str]:
             yield place.removeprefix(f"{folder}/")
 
 
+_ESCAPES: Final = {"PowerShell": POWERSHELL, "cmd": CMD}
 _POWERSHELL: Final = regex(
-    r"\$env:\w|-ErrorAction\b|\b(?:Write-(?:Host|Output|Error)|New-Item|Test-Path|Join-Path|Out-File"
+    r"\$env:\w|\$ErrorActionPreference\b|-ErrorAction\b|\b(?:Write-(?:Host|Output|Error)|New-Item|Test-Path|Join-Path|Out-File"
     r"|(?:Get|Set|Remove|Copy|Move)-(?:Item|Content|Location|Command|ChildItem)"
     r"|Invoke-(?:WebRequest|RestMethod|Expression)|Expand-Archive|Start-Process)\b",
     re.IGNORECASE,

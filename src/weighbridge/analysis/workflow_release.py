@@ -13,17 +13,21 @@ from typing import Final
 
 from msgspec import Struct
 
-from weighbridge.analysis.expressions import expressions
+from weighbridge.analysis.expressions import expressions, flowing
 from weighbridge.analysis.shell_kinds import Kind
 from weighbridge.analysis.workflow_views import Automations, JobView, StepView
 from weighbridge.core.location import Location
 from weighbridge.core.regex import regex
 from weighbridge.intel.actions import actions
 
-KINDS: Final = ("image", "model", "package", "release")
-"""What counts as a release; pages and files in a bucket do not."""
-OPENS: Final = regex(r"TOKEN|KEY|PASS|SECRET|CRED|WEBHOOK|AUTH|PWD|SIGN|CERT|PYPI|NPM")
-"""What the name of a secret says that opens something; others hold a channel or a user's name."""
+KINDS: Final = ("data set", "image", "model", "package", "release")
+"""What counts as a release; pages, spaces, files in a bucket and mere notes do not."""
+OPENS: Final = regex(r"TOKEN|KEY|PASS|SECRET|CRED|AUTH|PWD|SIGN|CERT|PYPI|NPM")
+"""What the name of a secret says that opens something; others hold a channel, the address of a
+webhook or a user's name."""
+TRUSTED: Final = frozenset(("pypi", "npm", "crates", "gems"))
+"""Registries that take the identity of a run in the place of a token."""
+_NPM_TOKENS: Final = frozenset(("NODE_AUTH_TOKEN", "NPM_TOKEN", "NPM_CONFIG_TOKEN"))
 _PYPI: Final = "pypa/gh-action-pypi-publish"
 _BEFORE_ATTESTING: Final = regex(r"v?1\.(?:\d|10)(?:\.\d+)*")
 """Versions of that action that made no attestations by themselves."""
@@ -62,21 +66,33 @@ def releases(known: Automations) -> list[Release]:
     """All jobs that release something, in the order of the files."""
     grouped: defaultdict[tuple[str, str], list[JobView]] = defaultdict(list)
     for view in known.views:
-        if any(_counts(what, step) for what, step in view.publishes):
+        if released(view):
             grouped[view.path, view.job.id].append(view)
     return [_release(views, known) for views in grouped.values()]
 
 
-def _counts(what: str, step: StepView) -> bool:
-    """Whether somebody takes it from there: an index for trials is none."""
-    said = (step.step.run, *step.step.inputs.values())
-    return what in KINDS and not any("test.pypi.org" in text for text in said)
+def released(view: JobView) -> list[tuple[str, StepView]]:
+    """What a job releases and by which step. Nobody takes anything from an index for trials."""
+    return [
+        (what, step)
+        for what, step in view.publishes
+        if what in KINDS
+        and not any("test.pypi.org" in t for t in (step.step.run, *step.step.inputs.values()))
+    ]
+
+
+def registries(step: StepView) -> set[str]:
+    """The registries in which a step publishes packages, as far as that is known."""
+    found = {act.target for _, act in step.every(Kind.PUBLISH) if act.target}
+    if step.action is not None and (known := actions().registries.get(step.action.name.lower())):
+        found.add(known)
+    return found
 
 
 def _release(views: list[JobView], known: Automations) -> Release:
     view = max(views, key=lambda v: len(v.secrets))
-    kinds = sorted({what for v in views for what, s in v.publishes if _counts(what, s)})
-    steps = list({id(s.step): s for what, s in view.publishes if _counts(what, s)}.values())
+    kinds = sorted({what for v in views for what, _ in released(v)})
+    steps = list({id(s.step): s for _, s in released(view)}.values())
     tokens: dict[str, Location] = {}
     for step in steps:
         tokens |= _tokens(view, step)
@@ -86,8 +102,21 @@ def _release(views: list[JobView], known: Automations) -> Release:
                 tokens |= _tokens(view, step)
     said = view.permissions or {}
     trusted = "write" in (said.get("id-token"), said.get("*"))
-    attested = tuple(_attested(view, known, trusted and not tokens))
-    return Release(tuple(views), tuple(kinds), tuple(steps), tokens, trusted, attested)
+    by_identity = trusted and not tokens
+    attested = list(_attested(view, known, by_identity))
+    attested += [
+        ("provenance", s.at("uses" if s.step.uses else "run"))
+        for s in steps
+        if trusted and "npm" in registries(s) and not _given(view, s, _NPM_TOKENS)
+    ]
+    return Release(tuple(views), tuple(kinds), tuple(steps), tokens, trusted, tuple(attested))
+
+
+def _given(view: JobView, step: StepView, names: frozenset[str]) -> bool:
+    """Whether one of these variables is set for a step. npm states the provenance by itself where
+    it publishes by the identity of the run, and that it does where it has no token."""
+    held = (*step.step.env, *view.job.env, *view.workflow.env, *step.step.inputs)
+    return any(name.upper() in names or name.lower() == "token" for name in held)
 
 
 def _tokens(view: JobView, step: StepView) -> dict[str, Location]:
@@ -107,11 +136,12 @@ def _tokens(view: JobView, step: StepView) -> dict[str, Location]:
 
 
 def named(value: str) -> Iterator[str]:
-    """The secrets that a text names, but for the token of the job itself."""
+    """The secrets that a text is given, but for the token of the job itself. One that is only
+    compared (`secrets.X != ''`) is none of them."""
     if "secrets" not in value:
         return
     for expression in expressions(value):
-        for path in expression.tree.paths():
+        for path in flowing(expression.tree):
             if path.startswith("secrets.") and path != "secrets.github_token":
                 yield path.removeprefix("secrets.").upper()
 

@@ -51,7 +51,7 @@ class Artifact(Struct, frozen=True):
     loadings: tuple[Loading, ...]
 
 
-class Audit(Struct, frozen=True):
+class Audit(Struct, frozen=True, eq=False):
     """What a check across files sees: every file and every artifact of the target, in order, what
     they read of each other, what they say and which links leave the target; what the source knows
     beyond the bytes.

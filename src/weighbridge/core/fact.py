@@ -112,7 +112,8 @@ class Automation(Fact, frozen=True, tag="automation", omit_defaults=True):
     `permissions` None: not declared. `inputs` are those that a caller hands in, with their
     defaults, `outputs` the expressions that it hands back. A composite action has one job, called
     `action`; `using` says what runs an action (`composite`, `node20`, `docker`). `silenced` are
-    the comments that tell an analyser to look away, with their lines (from 1).
+    the comments that tell an analyser to look away, with their lines (from 1). `lines` says where
+    an `env.NAME` stands.
     """
 
     action: bool
@@ -125,6 +126,7 @@ class Automation(Fact, frozen=True, tag="automation", omit_defaults=True):
     outputs: dict[str, str] = {}
     using: str = ""
     silenced: tuple[tuple[int, str], ...] = ()
+    lines: dict[str, int] = {}
 
 
 class ToolFinding(Struct, frozen=True, omit_defaults=True):
@@ -373,9 +375,11 @@ class SwitchTrial(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class ModelTrial(Fact, frozen=True, tag="model-trial", omit_defaults=True):
     """What came of running a model with and without triggers: for each switch that was tried;
     `left` were not. `failed` says why nothing was tried, `kind` what gap that is; `runtime` names
-    what ran it."""
+    what ran it, `written_from` the format where that was not the model itself, but an ONNX model
+    that was written from its graph."""
 
     runtime: str = ""
+    written_from: str = ""
     switches: tuple[SwitchTrial, ...] = ()
     left: int = 0
     failed: str = ""

@@ -43,7 +43,8 @@ class Step(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Job(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One job. `runner` are the labels of `runs-on`, `group` its runner group. `permissions` None:
     not declared. `uses` names a reusable workflow, `secrets` what it is given (`{"*": "inherit"}`:
-    all). `images` are those of its container and services."""
+    all). `images` are those of its container and services. `lines` says where a part stands: a key,
+    or `env.NAME`."""
 
     id: str
     line: int

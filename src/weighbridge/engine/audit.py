@@ -46,7 +46,6 @@ from weighbridge.engine.examine import SEVERITY, UNRECOGNISED, Kept, examine
 from weighbridge.engine.rules import Rules, compile_folder
 from weighbridge.engine.ruleset import Ruleset, Scope, load
 from weighbridge.engine.supervisor import INSTALLED, Progress, Settings, Supervisor
-from weighbridge.formats.onnx import ONNX
 from weighbridge.formats.text import is_workflow_path
 from weighbridge.intel.advisories.index import NoIndex, facts_of, home
 from weighbridge.sources.folder import File
@@ -235,7 +234,7 @@ def _examined(
     waiting = [_held(once[n], held) for n in new]
     supervisor = Supervisor(waiting, source.readable, examine_one, settings)
     with supervisor:
-        for number, examined in supervisor.run(progress):
+        for number, examined in supervisor.run(progress, lambda: ruleset.digest):
             results[new[number]] = examined
             if earlier is not None and once[new[number]].path not in held:
                 earlier.keep(once[new[number]], examined)
@@ -371,9 +370,8 @@ def _with_tools(audit: Audit, blobs: list[Blob]) -> Audit:
 def _with_trials(audit: Audit, main: _Part, settings: Settings) -> Audit:
     """With what comes of running the models in which a switch was found."""
     found = [f for e in main.examined for f in e.findings]
-    onnx = {a.where.path for a in audit.artifacts if ONNX.name in a.formats}
-    blobs = {b.path: b for b in main.blobs if b.path in onnx}
-    tried = trials.look(found, blobs, main.source.readable, settings.trials)
+    blobs = {b.path: b for b in main.blobs}
+    tried = trials.look(found, audit.artifacts, blobs, main.source.readable, settings.trials)
     return replace(audit, facts=(*audit.facts, *tried))
 
 

@@ -15,6 +15,7 @@ import signal
 import struct
 import sys
 from collections.abc import Callable, Collection, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -68,12 +69,23 @@ _AUDIT_ARCH: Final = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 CLONE_THREAD = 0x00010000
 
 
+def own_code() -> tuple[Path, ...]:
+    """Where Python's library, this program and its libraries lie: what a child may load when it
+    needs it. Asked before the jail closes."""
+    found = {Path(os.__file__).parent, Path(__file__).parents[1]}
+    for library in ("msgspec", "jinja2"):
+        spec = find_spec(library)
+        if spec is not None and spec.origin is not None:
+            found.add(Path(spec.origin).parents[1])
+    return tuple(sorted(found))
+
+
 def confine(readable: Sequence[Path], memory: int, cpu_seconds: int) -> tuple[str, ...]:
     """Lock this process up for good; returns the names of the protections that are in force.
 
-    `readable` are the files and folders that it may still open, `memory` how much address space it
-    may take in bytes beside what it has, `cpu_seconds` its processor time. What the child needs
-    must be imported before.
+    `readable` are the files and folders that it may still open beside the program's own code,
+    `memory` how much address space it may take in bytes beside what it has, `cpu_seconds` its
+    processor time.
     """
     steps: list[tuple[str, Callable[[], bool]]] = [
         ("memory limit", lambda: _limit(resource.RLIMIT_AS, _address_space() + memory)),
@@ -88,7 +100,10 @@ def confine(readable: Sequence[Path], memory: int, cpu_seconds: int) -> tuple[st
             ("dies with its parent", lambda: _prctl(libc, PR_SET_PDEATHSIG, signal.SIGKILL)),
             ("not traceable", lambda: _prctl(libc, PR_SET_DUMPABLE, 0)),
             ("no new privileges", lambda: _prctl(libc, PR_SET_NO_NEW_PRIVS, 1)),
-            ("landlock: reads the target only", lambda: _landlock(libc, readable)),
+            (
+                "landlock: reads the target and own code only",
+                lambda: _landlock(libc, (*readable, *own_code())),
+            ),
             ("seccomp: no network, no programs, no new processes", lambda: _seccomp(libc)),
         ]
     return tuple(name for name, step in steps if step())

@@ -49,12 +49,16 @@ class Ruleset(Struct, dict=True, frozen=True):
 
     formats: tuple[Format, ...]
     checks: tuple[Check, ...]
-    digest: str
     intel: tuple[Intel, ...]
     observers: tuple[Observer, ...] = ()
     domain: Domain = Domain.MODEL
     content_controls: tuple[str, ...] = ()
     descends: bool = True
+
+    @property
+    def digest(self) -> str:
+        """See above. It is computed when it is first asked for."""
+        return _digest()
 
     def within(self, scope: Scope) -> Ruleset:
         """The rules that answer these controls, with the formats that they read; the digest stays
@@ -174,6 +178,7 @@ def _declared(package: ModuleType, kind: type[Declared]) -> dict[str, Declared]:
     return dict(sorted(found.items()))
 
 
+@cache
 def _digest() -> str:
     root = Path(__file__).parent.parent
     digest = hashlib.sha256(__version__.encode())
@@ -206,6 +211,5 @@ def load() -> Ruleset:
         checks=checks,
         content_controls=tuple(sorted({c.control for c in checks if _reads_content(c)})),
         observers=tuple(_declared(weighbridge.checks, Observer).values()),
-        digest=_digest(),
         intel=intel,
     )

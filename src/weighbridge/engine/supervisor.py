@@ -11,7 +11,6 @@ from __future__ import annotations
 import codecs
 import gc
 import hashlib
-import importlib
 import os
 import select
 import selectors
@@ -40,9 +39,6 @@ from weighbridge.sources.remote import RemoteFile
 
 CODECS: Final = ("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "latin-1", "ascii",
                  "cp437", "raw-unicode-escape", "unicode-escape")  # fmt: skip
-
-LAZY: Final = ("heapq", "jinja2.debug")
-"""What libraries import inside of functions that examiners call."""
 Examine = Callable[[Blob], Examined]
 Progress = Callable[[int, int], None]
 Question = Callable[[Sequence[Blob]], bytes]
@@ -165,11 +161,9 @@ class Supervisor(Struct, dict=True):
     _line: Line | None = field(default=None)
 
     def _warm(self) -> None:
-        """Load what Python would load at its first use: the jail cannot open those files."""
+        """Load what nearly every file needs, once for all children."""
         for codec in CODECS:
             codecs.lookup(codec)
-        for module in LAZY:
-            importlib.import_module(module)
         gc.freeze()  # what is there now need not be searched for garbage in every child
 
     def __enter__(self) -> Supervisor:
@@ -184,8 +178,11 @@ class Supervisor(Struct, dict=True):
             self.transfer = self._fetcher.close()
             self._fetcher = None
 
-    def run(self, progress: Progress | None = None) -> Iterator[tuple[int, Examined]]:
-        """Yield each blob's number and what came of it, as it comes."""
+    def run(
+        self, progress: Progress | None = None, meanwhile: Callable[[], object] | None = None
+    ) -> Iterator[tuple[int, Examined]]:
+        """Yield each blob's number and what came of it, as it comes. `meanwhile` is called once
+        the children are at work."""
         self._queue = self._plan()
         self._children: list[_Child] = []
         self._selector = selectors.DefaultSelector()
@@ -193,6 +190,8 @@ class Supervisor(Struct, dict=True):
             self._start()
         finished = 0
         try:
+            if meanwhile is not None:
+                meanwhile()
             while self._children:
                 for number, examined in self._step():
                     finished += 1

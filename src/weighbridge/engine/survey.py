@@ -22,7 +22,7 @@ import msgspec
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from weighbridge.analysis.other_ci import system_of
+from weighbridge.analysis.other_ci import is_script, system_of
 from weighbridge.analysis.repository import is_aside
 from weighbridge.core.check import Check, Domain
 from weighbridge.core.evidence import AttackPath
@@ -231,7 +231,8 @@ def _absent(audited: Audited) -> Iterator[Gap]:
     present = {f.path for f in audited.files}
     for declared in audited.origin.files:
         path = declared.path
-        code, workflow = path.endswith(_READ), is_workflow_path(path)
+        code = path.endswith(_READ) or is_script(path)
+        workflow = is_workflow_path(path)
         if path not in present and (code or workflow):
             yield Gap(
                 kind=GapKind.UNREADABLE,

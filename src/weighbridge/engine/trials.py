@@ -2,12 +2,14 @@
 
 A model is hostile, and so is what it makes of the runtime. Each is tried by a program of its own
 (`engine/trial/worker.py`) in a jail: no network, no writing, no other program, the target and the
-libraries to read, and limits on memory, time and what it may answer. The answer is JSON with a
-schema. This process imports neither the runtime nor NumPy.
+libraries to read, and limits on memory, time and what it may answer. There a model that is not ONNX
+is read again and written as one. The answer is JSON with a schema. This process imports neither the
+runtime nor NumPy.
 """
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -21,11 +23,14 @@ from typing import Final
 import msgspec
 
 import weighbridge
+from weighbridge.analysis.graph_fronts import formats_with_graph
+from weighbridge.core.check import Artifact
 from weighbridge.core.fact import ModelTrial, SwitchTrial
 from weighbridge.core.finding import Finding, GapKind
 from weighbridge.core.location import Location
 from weighbridge.core.tree import Blob
 from weighbridge.engine.jail import confine_program
+from weighbridge.formats.onnx import ONNX
 from weighbridge.sources.folder import File
 
 SIZE_LIMIT: Final = 256 << 20
@@ -53,6 +58,10 @@ _START: Final = (
 )
 
 
+Place = tuple[str, tuple[str, ...]]
+"""The path of a file, and what leads from it to a member."""
+
+
 class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a trial says: of each switch what came of it and how many were `left`; or why it
     `failed`, and what `kind` of gap that is."""
@@ -74,15 +83,29 @@ def runtime() -> str | None:
     return ", ".join(versions)
 
 
+class Model(msgspec.Struct, frozen=True):
+    """A model that is to be tried: its file's `place` on this machine, the name of its format, and
+    where it stands: in a member of zip archives, among the files below `root`."""
+
+    place: str
+    format: str = "onnx"
+    path: str = ""
+    inside: tuple[str, ...] = ()
+    root: str = ""
+
+
 def look(
-    findings: Sequence[Finding], blobs: dict[str, Blob], readable: Sequence[Path], wanted: bool
+    findings: Sequence[Finding],
+    artifacts: Sequence[Artifact],
+    blobs: dict[str, Blob],
+    readable: Sequence[Path],
+    wanted: bool,
 ) -> tuple[ModelTrial, ...]:
     """Try the models that the findings of the analysis are about; nothing where there are none.
-    `blobs` are the files of ONNX models by path, the only ones that can be tried, `readable` the
-    folders of the target, for tensors in other files; `wanted`: trials were not switched off."""
-    places = sorted(
-        {f.at.path: f.at for f in findings if f.check == ASKING and f.action == "review"}.items()
-    )
+    `artifacts` say of which formats they are, `blobs` are the target's files by path, `readable`
+    its folders, for tensors in other files; `wanted`: trials were not switched off."""
+    asked = [f.at for f in findings if f.check == ASKING and f.action == "review"]
+    places = sorted({(at.path, at.inside) for at in asked})
     if not places:
         return ()
     by = runtime()
@@ -93,18 +116,28 @@ def look(
             else "no switch was tried, as asked (--no-trials)"
         )
         return (ModelTrial(at=Location(places[0][0]), failed=why, kind=GapKind.NOT_GIVEN),)
-    return tuple(_each(places, blobs, readable, by))
+    known = formats_with_graph()
+    kinds = {(a.where.path, a.where.inside): next(filter(known.get, a.formats), "")
+             for a in artifacts if (a.where.path, a.where.inside) in places}  # fmt: skip
+    return tuple(_each(places, kinds, blobs, readable, by))
 
 
 def _each(
-    places: list[tuple[str, Location]], blobs: dict[str, Blob], readable: Sequence[Path], by: str
+    places: list[Place],
+    kinds: dict[Place, str],
+    blobs: dict[str, Blob],
+    readable: Sequence[Path],
+    by: str,
 ) -> Iterator[ModelTrial]:
     deadline = time.monotonic() + ALL_SECONDS
-    for path, at in places:
-        answer = _one(at, blobs.get(path), readable, min(SECONDS, deadline - time.monotonic()))
+    for path, inside in places:
+        kind = kinds.get((path, inside), "")
+        at, seconds = Location(path, inside=inside), min(SECONDS, deadline - time.monotonic())
+        answer = _one(at, kind, blobs.get(path), readable, seconds)
         yield ModelTrial(
-            at=Location(path, inside=at.inside),
+            at=at,
             runtime=by,
+            written_from="" if kind == ONNX.name else kind,
             switches=answer.switches,
             left=answer.left,
             failed=answer.failed,
@@ -112,20 +145,21 @@ def _each(
         )
 
 
-def _one(at: Location, blob: Blob | None, readable: Sequence[Path], seconds: float) -> Answer:
-    if blob is None:
-        return Answer(failed="only ONNX models are tried: convert it, and audit that as well")
-    if at.inside or not isinstance(blob, File):
-        return Answer(failed="only a file of its own on this machine is tried")
+def _one(
+    at: Location, kind: str, blob: Blob | None, readable: Sequence[Path], seconds: float
+) -> Answer:
+    if not kind or not isinstance(blob, File):
+        return Answer(failed="only a file on this machine is tried")
     if blob.size > SIZE_LIMIT:
         limit = f"{SIZE_LIMIT >> 20} MiB"
         return Answer(failed=f"not tried: it is larger than {limit}", kind=GapKind.TOO_LARGE)
     if seconds < 1:
         return Answer(failed=f"no time was left of {ALL_SECONDS:.0f} s", kind=GapKind.TIMEOUT)
-    return run(Path(blob.place), readable, seconds)
+    root = str(getattr(blob.siblings, "root", ""))
+    return run(Model(blob.place, kind, blob.path, at.inside, root), readable, seconds)
 
 
-def run(place: Path, readable: Sequence[Path], seconds: float) -> Answer:
+def run(model: Model, readable: Sequence[Path], seconds: float) -> Answer:
     """Try one model in a jail; what is said of it, or why nothing is."""
     root = Path(weighbridge.__file__).parents[1]
     libraries = {Path(sysconfig.get_path(k)) for k in ("purelib", "platlib", "stdlib",
@@ -135,8 +169,9 @@ def run(place: Path, readable: Sequence[Path], seconds: float) -> Answer:
     seen = [root, *libraries, program, program.resolve(), Path(sys.prefix) / "pyvenv.cfg"]
     system = [Path(s) for s in _SYSTEM]
     executable = [p for p in (*seen, *system) if p.exists()]
-    place = place.absolute()
+    place = Path(model.place).absolute()
     readable = [p.absolute() for p in (*readable, place) if p.exists()]
+    rest = (model.format, model.path, os.path.abspath(model.root) if model.root else "")
 
     def jail() -> None:
         confine_program(readable, executable, MEMORY, int(seconds + AROUND), OUTPUT)
@@ -145,7 +180,18 @@ def run(place: Path, readable: Sequence[Path], seconds: float) -> Answer:
     with tempfile.TemporaryFile() as output:
         try:
             done = subprocess.run(
-                [program, "-I", "-B", "-c", _START, root, place, str(seconds)],
+                [
+                    program,
+                    "-I",
+                    "-B",
+                    "-c",
+                    _START,
+                    root,
+                    place,
+                    str(seconds),
+                    *rest,
+                    *model.inside,
+                ],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.DEVNULL,

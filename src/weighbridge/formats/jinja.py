@@ -8,14 +8,19 @@ from __future__ import annotations
 
 import re
 import warnings
-from typing import Final
-
-from jinja2 import Environment, TemplateError, nodes
-from jinja2.ext import Extension
-from jinja2.parser import Parser
+from functools import cache
+from typing import TYPE_CHECKING, Final
 
 from weighbridge.core.document import Malformed
+from weighbridge.core.later import Later
 from weighbridge.core.regex import regex
+
+if TYPE_CHECKING:
+    import jinja2
+    from jinja2 import Environment, nodes
+    from jinja2.parser import Parser
+else:
+    jinja2, nodes = Later("jinja2"), Later("jinja2.nodes")
 
 ROLE: Final = "chat-template"
 """The role of a blob that its container declares to be a template."""
@@ -32,22 +37,26 @@ MARK: Final = regex(r"\{%[-+]?\s*\w|\{\{[-+]?\s*[\w'\"(\[{]|\{#")
 _STATEMENT: Final = regex(r"\{%[-+]?\s*[a-z]\w*|\{\{[-+]?\s*[\w'\"(\[{][^{}]{0,4000}\}\}")
 
 
-class _Generation(Extension):
-    """`{% generation %}` marks what the assistant said; here it is just its body."""
+@cache
+def _environment() -> Environment:
+    """What reads templates; it never renders. Jinja is loaded when the first one is met."""
+    from jinja2.ext import Extension
 
-    tags = frozenset({"generation"})  # type: ignore[assignment]
+    class Generation(Extension):
+        """`{% generation %}` marks what the assistant said; here it is just its body."""
 
-    def parse(self, parser: Parser) -> list[nodes.Node]:
-        """Read up to `endgeneration`."""
-        next(parser.stream)
-        return parser.parse_statements(("name:endgeneration",), drop_needle=True)
+        tags = frozenset({"generation"})  # type: ignore[assignment]
 
+        def parse(self, parser: Parser) -> list[nodes.Node]:
+            """Read up to `endgeneration`."""
+            next(parser.stream)
+            return parser.parse_statements(("name:endgeneration",), drop_needle=True)
 
-_ENVIRONMENT: Final = Environment(  # noqa: S701 - it never renders
-    trim_blocks=True,
-    lstrip_blocks=True,
-    extensions=["jinja2.ext.loopcontrols", "jinja2.ext.do", _Generation],
-)
+    return jinja2.Environment(
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=["jinja2.ext.loopcontrols", "jinja2.ext.do", Generation],
+    )
 
 
 def parse(source: str) -> nodes.Template:
@@ -60,8 +69,8 @@ def parse(source: str) -> nodes.Template:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # an unknown escape in a string is not ours to mend
-            tree = _ENVIRONMENT.parse(source)
-    except TemplateError as error:
+            tree = _environment().parse(source)
+    except jinja2.TemplateError as error:
         line = getattr(error, "lineno", None)
         at = f" on line {line}" if line else ""
         raise Malformed(f"no Jinja template: {error.message}{at}") from None

@@ -51,6 +51,8 @@ _LINE: Final = regex(
     r"|%[A-Za-z_]\w*.*|\?{1,2}[\w.]+|[\w.]+\?{1,2})[ \t]*$"
 )
 """A line that IPython takes for itself."""
+_BEFORE: Final = regex(r"\s*(?:#.*)?")
+"""A line that may stand before a cell's magic: IPython takes blank ones, Colab its forms' too."""
 _INSTALLER: Final = regex(r"%(pip|conda|mamba|uv)")
 _CONTENT: Final = {"html": "text/html", "javascript": "application/javascript",
                    "svg": "image/svg+xml", "text": "text/plain"}  # fmt: skip
@@ -122,8 +124,10 @@ class _Reading(Struct):
 
     def code(self, cell: int, text: str) -> None:
         """A cell of code in Python's language."""
-        first, _, rest = text.lstrip("\n").partition("\n")
-        skipped = len(text) - len(text.lstrip("\n"))
+        lines = text.split("\n")
+        said = (n for n, line in enumerate(lines) if not _BEFORE.fullmatch(line))
+        skipped = next(said, len(lines) - 1)
+        first, rest = lines[skipped], "\n".join(lines[skipped + 1 :])
         if first.startswith("%%"):
             after = skipped + 2
             if _SHELLS.match(first):

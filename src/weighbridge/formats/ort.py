@@ -45,13 +45,15 @@ class OrtNode(Struct, frozen=True):
 
 
 class Ort(GraphDocument, frozen=True, kw_only=True, eq=False):
-    """The model: its graph in the terms of ONNX, and the nodes of all graphs and bodies."""
+    """The model: its graph in the terms of ONNX, the nodes of all graphs and bodies, and the
+    versions of the operators by domain."""
 
     blob: Blob
     version: str
     graph: Graph
     nodes: tuple[OrtNode, ...]
     texts: tuple[tuple[str, str], ...]
+    opsets: tuple[tuple[str, int], ...] = ()
     functions: tuple[Function, ...] = ()
     """What is a function in ONNX was inlined when the file was made."""
 
@@ -179,9 +181,11 @@ def _parse(blob: Blob, where: Location, limits: Limits) -> Ort:
     texts = [("description", model.text(6)), ("description of the graph", model.text(8))]
     texts += [(f"metadata {t.text(0)}", t.text(1)) for t in model.tables(9)]
     texts += [(f"{n.name or n.op}.{k}", v) for n in reader.nodes for k, v in n.attributes]
+    opsets = tuple((t.text(0), t.number(1, "q")) for t in model.tables(1))
     return Ort(
         where=where, size=blob.size, seen=min(blob.size, metered.read_bytes), blob=blob,
         version=session.text(0), graph=graph, nodes=tuple(reader.nodes), texts=tuple(texts),
+        opsets=opsets,
     )  # fmt: skip
 
 

@@ -65,9 +65,14 @@ _CODE: Final = regex(
 )
 
 
+_CODE_WORDS: Final = (b"import", b"exec", b"eval", b"os.system", b"subprocess.")
+"""One of these is in all that `_CODE` finds: they are found faster."""
+
+
 def is_code(data: bytes) -> bool:
     """Whether a string's beginning looks like Python; whether it is, the parser tells."""
-    return bool(_CODE.search(data, 0, BEGINNING))
+    head = data[:BEGINNING]
+    return any(word in head for word in _CODE_WORDS) and _CODE.search(head) is not None
 
 
 def _inflate(data: bytes) -> bytes:

@@ -12,8 +12,10 @@ import sys
 import tokenize
 import warnings
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
+from operator import attrgetter
+from types import NoneType
 from typing import Any, Final
 
 from msgspec import Struct
@@ -89,7 +91,7 @@ class PythonSource(Written, frozen=True, kw_only=True, eq=False):
         return lines[at].strip() if at < len(lines) else ""
 
 
-_RELATIVE: Final = regex(r"\bfrom\s*\\?\s*\.")
+_RELATIVE: Final = regex(r"from\s*\\?\s*\.")
 
 
 _BARE: Final = frozenset({
@@ -106,7 +108,22 @@ _CHILDREN: Final = {
     if isinstance(kind, type) and issubclass(kind, ast.AST)
 } | {ast.MatchSingleton: ()}  # its value is none, true or false, and no node
 _LEAVES: Final = frozenset({ast.Name, ast.Constant})
+_SKIPPED: Final = frozenset({ast.Name, NoneType, str})
+"""Names, and what stands where no node is."""
 _FUNCTIONS: Final = frozenset({ast.FunctionDef, ast.AsyncFunctionDef})
+
+
+def _nothing(node: ast.AST) -> tuple[()]:
+    return ()
+
+
+_HELD: Final[dict[type, Callable[[ast.AST], Any]]] = {
+    kind: attrgetter(*fields) if fields else _nothing
+    for kind, of_kind in _CHILDREN.items()
+    for fields in [[f for f in of_kind if f != "body" or kind not in _FUNCTIONS]]
+}
+"""By kind of node: what gives what is right below one (one field, or a tuple of several), without
+the bodies of functions."""
 
 
 def children(node: ast.AST) -> list[ast.AST]:
@@ -166,27 +183,22 @@ def gather(tree: ast.Module) -> Nodes:
         while waiting:
             node = waiting.pop()
             kind = type(node)
-            if kind is ast.Name:
+            if kind in _SKIPPED:
                 continue
             if kind is ast.Constant:
                 if type(node.value) is str or type(node.value) is bytes:
                     texts.append(node)
                 continue
             found.append(node)
-            fields = _CHILDREN[kind]
             if kind in _FUNCTIONS:
                 functions.append((node.name, node.body))
-                fields = tuple(field for field in fields if field != "body")
             elif kind is ast.Expr and type(node.value) is ast.Constant:
                 bare.add(id(node.value))
-            for field in fields:
-                value = getattr(node, field, None)
+            held = _HELD[kind](node)
+            for value in held if type(held) is tuple else (held,):
                 if type(value) is list:
-                    if field in _HOLED:
-                        waiting += [item for item in value if isinstance(item, ast.AST)]
-                    else:
-                        waiting += value
-                elif value is not None:
+                    waiting += value
+                else:
                     waiting.append(value)
         scopes.append((name, start, len(found)))
     return Nodes(tuple(found), tuple(scopes), tuple(texts), frozenset(bare))

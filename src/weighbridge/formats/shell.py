@@ -2,8 +2,8 @@
 
 Grammar: POSIX.1-2024, Shell Command Language, sections 2.2 (quoting), 2.3 (tokens), 2.6
 (expansions) and 2.7 (redirections), with what bash adds: `<( )`, `<<<`, `$'…'`, `|&`, `&>`.
-Nothing is expanded; what would be stands in the words as it is written. GitHub's `${{ }}` is one
-piece of a word.
+PowerShell and cmd are read by the same rules, with their own way to quote. Nothing is expanded;
+what would be stands in the words as it is written. GitHub's `${{ }}` is one piece of a word.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from msgspec import Struct, field
 
 from weighbridge.core.regex import regex
 
-LIMIT: Final = 1 << 20
+LIMIT: Final = 4 << 20
 """How many characters of one script are read."""
 COMMANDS: Final = 20_000
 """How many commands of one script are read."""
@@ -29,6 +29,11 @@ _ASSIGNED: Final = regex(r"[A-Za-z_]\w*(?:\[[^\]]*\])?\+?=")
 _OPERATOR: Final = regex(r"&&|\|\||\|&|;;&|;;|;&|&>>|&>|<<<|<<-|<<|>>|>&|<&|<>|>\||[|&;<>()]")
 _EMPTY: Final = regex(r"[ \t]*\)")
 _DESCRIPTOR: Final = regex(r"(?:^|[\s)])\d$")
+_LINE_END: Final = regex(r"\n")
+_TICKED: Final = regex(r"[\n`]")
+"""Where a comment ends within back-ticks: with the next of them, if not with the line."""
+_HERE_STRINGS: Final = ('@"\n', "@'\n")
+"""How a text of several lines begins in PowerShell."""
 _REDIRECTS: Final = frozenset(("<", ">", ">>", ">&", "<&", "<>", ">|", "&>", "&>>", "<<<"))
 _RESERVED: Final = frozenset(
     (
@@ -105,10 +110,16 @@ class Script(Struct, frozen=True):
             yield command
 
 
-def read(text: str, line: int = 1, escapes: bool = True) -> Script:
-    """A script whose first line is `line`. `escapes`: whether a back-tick substitutes, as it does
-    in every shell but PowerShell."""
-    reader = _Reader(text[:LIMIT], line, escapes)
+POSIX: Final = "\\"
+POWERSHELL: Final = "`"
+"""about_Quoting_Rules: a back-tick takes the next character's meaning, a backslash is a letter."""
+CMD: Final = "^"
+
+
+def read(text: str, line: int = 1, escape: str = POSIX) -> Script:
+    """A script whose first line is `line`. `escape` is what takes a character's meaning in its
+    shell; in those that are not like POSIX's no back-tick substitutes."""
+    reader = _Reader(text[:LIMIT], line, escape)
     script = reader.script("")
     if len(text) > LIMIT and not reader.broken:
         return Script(script.commands, reader.line)
@@ -142,7 +153,7 @@ class _Parts(Struct):
 class _Reader(Struct):
     text: str
     line: int
-    backticks: bool
+    escape: str
     at: int = 0
     depth: int = 0
     broken: int = 0
@@ -184,12 +195,14 @@ class _Reader(Struct):
                     self._here(commands)
             elif letter in " \t\r\f\v":
                 self.at += 1
-            elif letter == "\\" and self.text[self.at + 1 : self.at + 2] == "\n":
+            elif letter == self.escape and self.text[self.at + 1 : self.at + 2] == "\n":
                 self.at += 2
                 self.line += 1
+            elif self.escape == POWERSHELL and self.text.startswith("<#", self.at):
+                self._past("#>")
             elif letter == "#":
-                end = self.text.find("\n", self.at)
-                self.at = len(self.text) if end < 0 else end
+                end = (_TICKED if self.ticks else _LINE_END).search(self.text, self.at)
+                self.at = end.start() if end else len(self.text)
             elif letter == "`" and self.ticks:
                 break
             elif letter in "<>" and self.text[self.at + 1 : self.at + 2] == "(":
@@ -287,6 +300,17 @@ class _Reader(Struct):
             now.words.append(Word("for", word.line))
             now.words.append(parts.word())
 
+    def _past(self, closing: str) -> str:
+        """What stands up to the end of `closing`."""
+        end = self.text.find(closing, self.at)
+        if end < 0:
+            self.broken = self.broken or self.line
+            end = len(self.text)
+        piece = self.text[self.at : end + len(closing)]
+        self.line += piece.count("\n")
+        self.at += len(piece)
+        return piece
+
     def _blank(self) -> None:
         while self.at < len(self.text) and self.text[self.at] in " \t":
             self.at += 1
@@ -297,14 +321,18 @@ class _Reader(Struct):
         start = self.at
         while self.at < len(self.text):
             letter = self.text[self.at]
-            if found := _PLAIN.match(self.text, self.at):
+            if self.escape == POWERSHELL and self.text.startswith(_HERE_STRINGS, self.at):
+                quote = self.text[self.at + 1]
+                parts.bare = False
+                parts.text.append(self._past(f"\n{quote}@"))
+            elif found := _PLAIN.match(self.text, self.at):
                 parts.text.append(found[0])
                 self.at = found.end()
             elif letter == "'":
                 self._single(parts, self.at + 1)
             elif letter == '"':
                 self._double(parts)
-            elif letter == "\\":
+            elif letter == self.escape:
                 following = self.text[self.at + 1 : self.at + 2]
                 if following == "\n":
                     self.line += 1
@@ -315,9 +343,10 @@ class _Reader(Struct):
                 self._expansion(parts)
             elif letter == "`" and self.ticks:
                 break
-            elif letter == "`" and self.backticks:
+            elif letter == "`" and self.escape == POSIX:
                 self._substitution(parts, self.at + 1, "`")
-            elif letter == "`":
+            elif letter in "`\\":
+                parts.text.append(letter)
                 self.at += 1
             elif (
                 letter in "<>" and self.text[self.at + 1 : self.at + 2] == "(" and start == self.at
@@ -353,20 +382,21 @@ class _Reader(Struct):
             elif letter == '"':
                 self.at += 1
                 return
-            elif letter == "\\":
+            elif letter == self.escape:
                 following = self.text[self.at + 1 : self.at + 2]
                 if following == "\n":
                     self.line += 1
                 else:
-                    parts.text.append(following if following in '"\\$`' else "\\" + following)
+                    parts.text.append(following if following in '"\\$`' else letter + following)
                 self.at += 2
             elif letter == "$":
                 self._expansion(parts)
             elif self.ticks:
                 break
-            elif self.backticks:
+            elif letter == "`" and self.escape == POSIX:
                 self._substitution(parts, self.at + 1, "`")
             else:
+                parts.text.append(letter)
                 self.at += 1
         self.broken = self.broken or opened
 
@@ -375,7 +405,7 @@ class _Reader(Struct):
         text, start = self.text, self.at
         if text.startswith("${{", start):
             self._verbatim(parts, text.find("}}", start), 2)
-        elif text.startswith("$((", start):
+        elif text.startswith("$((", start) and self.escape == POSIX:
             end = text.find("))", start)
             parts.variables += re.findall(r"[A-Za-z_]\w*", text[start : end if end > 0 else start])
             self._verbatim(parts, end, 2)
@@ -388,7 +418,7 @@ class _Reader(Struct):
             inside = text[start + 2 : end]
             if ("$(" in inside or "`" in inside) and self._deeper():
                 self.depth += 1
-                inner = _Reader(inside, self.line, self.backticks, 0, self.depth)
+                inner = _Reader(inside, self.line, self.escape, 0, self.depth)
                 word = inner._quoted_part()
                 parts.inner += word.inner
                 self.depth -= 1
@@ -490,7 +520,7 @@ class _Reader(Struct):
             text = "\n".join(lines)
             word = Word(text, line, bare=False)
             if expands and ("$" in text or "`" in text) and self._deeper():
-                inner = _Reader(text.replace('"', " "), line, self.backticks, 0, self.depth + 1)
+                inner = _Reader(text.replace('"', " "), line, self.escape, 0, self.depth + 1)
                 read = inner._quoted_part()
                 word = Word(text, line, read.variables, read.inner, False)
             texts.setdefault(index, []).append(word)

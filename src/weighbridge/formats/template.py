@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from jinja2 import nodes
+from typing import TYPE_CHECKING
 
 from weighbridge.core.document import Document, Malformed
 from weighbridge.core.finding import Gap, GapKind
 from weighbridge.core.format import Format, Limits, Loading, Sample
+from weighbridge.core.later import Later
 from weighbridge.core.location import Location
 from weighbridge.core.tree import Blob
 from weighbridge.formats.jinja import LIMIT, LOOSE, ROLE, parse
 from weighbridge.formats.text import text_kind
+
+if TYPE_CHECKING:
+    from jinja2 import nodes
+else:
+    nodes = Later("jinja2.nodes")
 
 
 class Template(Document, frozen=True, kw_only=True, eq=False):

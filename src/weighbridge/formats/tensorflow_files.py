@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Callable, Iterator, Mapping
-from itertools import count
+from itertools import count, islice
 from typing import Any, Final
 
 import msgspec
@@ -300,22 +300,33 @@ def _tensor(message: Message) -> Tensor:
 
 _NODE_NAME: Final = regex(rb"[A-Za-z0-9._][\w>./\\-]{0,999}")
 _OP_NAME: Final = regex(rb"[A-Za-z_][\w>./-]{0,299}")
+_OWN_OP_NAME: Final = regex(rb"[A-Z_][\w>./-]{0,299}")
+"""Of an operator that is registered; functions of the graph may be called otherwise."""
 
 
-def _is_node(wire: Wire, start: int, end: int, counter: Iterator[int]) -> bool:
+def _is_node(
+    wire: Wire, start: int, end: int, counter: Iterator[int], called: re.Pattern[bytes]
+) -> bool:
     """Whether a message can be nothing but a node: a name, and the name of an operator."""
     named: dict[int, bool] = {}
     for number, kind, a, b in wire.fields(start, end):
         if next(counter) > SNIFFED:
             return False
         if number in (1, 2):
-            pattern = _NODE_NAME if number == 1 else _OP_NAME
+            pattern = _NODE_NAME if number == 1 else called
             fits = kind == BYTES and b - a <= 1000 and bool(pattern.fullmatch(wire.read(a, b - a)))
             named[number] = fits
     return named.get(1, False) and named.get(2, False)
 
 
-def _holds(wire: Wire, start: int, end: int, path: tuple[int, ...], counter: Iterator[int]) -> bool:
+def _holds(
+    wire: Wire,
+    start: int,
+    end: int,
+    path: tuple[int, ...],
+    counter: Iterator[int],
+    called: re.Pattern[bytes] = _OP_NAME,
+) -> bool:
     """Whether a node stands at the end of these fields, one within the other. Fields of other
     numbers are allowed, as TensorFlow allows them."""
     try:
@@ -323,8 +334,11 @@ def _holds(wire: Wire, start: int, end: int, path: tuple[int, ...], counter: Ite
             if next(counter) > SNIFFED:
                 return False
             if number == path[0] and kind == BYTES:
-                inner = path[1:]
-                if _holds(wire, a, b, inner, counter) if inner else _is_node(wire, a, b, counter):
+                if len(path) == 1:
+                    found = _is_node(wire, a, b, counter, called)
+                else:
+                    found = _holds(wire, a, b, path[1:], counter, called)
+                if found:
                     return True
     except Malformed:
         return False
@@ -339,6 +353,25 @@ def _sniff(*path: int) -> Callable[[Sample], bool]:
         return _holds(wire, 0, wire.size, path, count())
 
     return sniff
+
+
+def _is_graph(sample: Sample) -> bool:
+    """A graph by itself: a node of a registered operator, or of any name where functions are there.
+    (Sets of descriptors of protocol buffers hold a name and a package, and nothing else.)"""
+    if not sample.head or sample.head[0] not in _FIRST:
+        return False
+    wire = Wire(sample.blob)
+    if _holds(wire, 0, wire.size, (1,), count(), _OWN_OP_NAME):
+        return True
+    return _sniff(1)(sample) and _has_library(wire)
+
+
+def _has_library(wire: Wire) -> bool:
+    try:
+        fields = islice(wire.fields(0, wire.size), SNIFFED)
+        return any(number == 2 and kind == BYTES for number, kind, _, _ in fields)
+    except Malformed:
+        return False
 
 
 _FIRST: Final = b"\x08\x0a\x10\x12\x18\x1a\x22\x2a\x32\x3a"
@@ -465,7 +498,7 @@ GRAPH = Format(
     name="tensorflow-graph",
     title="TensorFlow GraphDef (frozen graph)",
     loading=Loading.CODE,
-    sniff=_sniff(1),
+    sniff=_is_graph,
     first=_FIRST,
     parse=_parse(schema.GRAPH),
     document=TensorFlow,

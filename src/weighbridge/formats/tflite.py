@@ -99,6 +99,8 @@ _LAID_OUT: Final = {
     "CAST": "in_data_type:0b out_data_type:1b", "PACK": "values_count:0i axis:1i",
     "UNPACK": "num:0i axis:1i", "ONE_HOT": "axis:0i", "LEAKY_RELU": "alpha:0f",
     "BATCH_MATMUL": "adj_x:0B adj_y:1B", "CUMSUM": "exclusive:0B reverse:1B",
+    "RESIZE_BILINEAR": "align_corners:2B half_pixel_centers:3B",
+    "RESIZE_NEAREST_NEIGHBOR": "align_corners:0B half_pixel_centers:1B",
     "SPACE_TO_DEPTH": "block_size:0i", "DEPTH_TO_SPACE": "block_size:0i", "MIRROR_PAD": "mode:0b",
     "REVERSE_SEQUENCE": "seq_dim:0i batch_dim:1i", "GELU": "approximate:0B",
     "VAR_HANDLE": "container:0s shared_name:1s", "BUCKETIZE": "boundaries:0~",

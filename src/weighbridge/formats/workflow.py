@@ -129,6 +129,7 @@ class _Reader(Struct):
             "triggers": triggers,
             "permissions": self.permissions(whole),
             "env": self.mapping(whole.get("env")),
+            "lines": self.places(whole, "env"),
             "inputs": self._valued(inputs, "default"),
             "outputs": self._valued(outputs, "value"),
             "jobs": tuple(
@@ -229,7 +230,7 @@ class _Reader(Struct):
             shell=own.get("shell", ""),
             folder=own.get("working-directory", ""),
             steps=self.steps(said.get("steps")),
-            lines={k: self.line(said[k]) for k in keys if k in said},
+            lines={k: self.line(said[k]) for k in keys if k in said} | self.places(said, "env"),
         )
 
     def matrix(self, said: Any) -> dict[str, tuple[str, ...]]:
@@ -266,6 +267,13 @@ class _Reader(Struct):
             if isinstance(image, str) and image:
                 yield self.text(image)
 
+    def places(self, said: dict[str, Any], part: str, otherwise: int = 1) -> dict[str, int]:
+        """Where the values of a mapping stand, as `part.NAME`."""
+        inner = said.get(part)
+        if not isinstance(inner, dict):
+            return {}
+        return {f"{part}.{k}": self.line(v, otherwise) for k, v in inner.items()}
+
     def steps(self, said: Any) -> tuple[Step, ...]:
         """The steps in order."""
         if not isinstance(said, list):
@@ -278,10 +286,7 @@ class _Reader(Struct):
         lines: dict[str, int] = {
             k: self.line(said[k], line) for k in ("uses", "run", "if") if k in said
         }
-        for part in ("env", "with"):
-            inner = said.get(part)
-            if isinstance(inner, dict):
-                lines |= {f"{part}.{k}": self.line(v, line) for k, v in inner.items()}
+        lines |= self.places(said, "env", line) | self.places(said, "with", line)
         return Step(
             line=line,
             id=self.text(said.get("id")),

@@ -473,4 +473,17 @@ ZIP = Format(
     ),
 )
 
+
+def opened(blob: Blob, where: Location) -> Blob:
+    """What stands at a place within a file: the file itself, or a member of zip archives. Raises
+    `Malformed` where it cannot be had."""
+    for name in where.inside:
+        archive = _parse(blob, where, Limits())
+        found = archive.sibling(name)
+        if found is None:
+            raise Malformed(f"{name} cannot be read again")
+        blob = found
+    return blob
+
+
 __all__ = ["ZIP", "Discrepancy", "Member", "Zip", "read_member"]

@@ -21,8 +21,10 @@ _FILE: Final = Path(__file__).with_name("actions.json")
 class Actions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The lists, by `owner/name` in small letters.
 
-    `publishes` says what (`package`, `image`, `model`, `release`, `pages`); `publishes_if` an
-    input, the values that make it publish (`a|b`; no input: always) and what; `attests` says what
+    `publishes` says what (`package`, `image`, `model`, `release`, `pages`); `publishes_if` inputs,
+    the values of each that make it publish (`a|b`; no input: always) and what; `release_files` the
+    inputs that name what a release is given beside its notes; `registries` where an action's
+    packages go (`pypi`, `npm`); `attests` says what
     is made that tells where an artifact came from (also by the repository of a workflow); `caches`
     the input that switches a cache on (empty: always on); `scripts` the input that is run; `agents`
     the inputs that a language model is instructed by, `agent_programs` programs that are one;
@@ -34,7 +36,9 @@ class Actions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     date: str
     platform: tuple[str, ...]
     publishes: dict[str, str]
-    publishes_if: dict[str, tuple[str, str, str]]
+    publishes_if: dict[str, tuple[tuple[str, str, str], ...]]
+    release_files: dict[str, tuple[str, ...]]
+    registries: dict[str, str]
     attests: dict[str, str]
     caches: dict[str, str]
     permission_checks: tuple[str, ...]

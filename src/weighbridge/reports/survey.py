@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
+from weighbridge.core.regex import regex
 from weighbridge.core.survey import Observation, Share, Survey, Tally
 from weighbridge.reports.json import legible
 from weighbridge.reports.markdown import code, prose
@@ -53,32 +54,35 @@ def sheets(survey: Survey) -> Iterator[Sheet]:
         frozenset({4}),
     )
     yield Sheet(
-        "By rule: repositories, and findings in all",
-        ("rule", "among", "any", "to act on", "to block", "aside only", "block/review/note"),
+        "By rule: "
+        + ", ".join(f"{by[among]} repositories {among}" for among in _among(survey))
+        + "; findings in all",
+        ("rule", "any", "to act on", "to block", "aside only", "block/review/note"),
         tuple(
             (
-                r.rule, f"{by[r.among]} {r.among}", _share(r.any), _share(r.acted),
-                _share(r.blocked), str(r.aside), _tally(r.findings),
+                r.rule, _share(r.any), _share(r.acted), _share(r.blocked), str(r.aside),
+                _tally(r.findings),
             )
             for r in survey.rules
         ),
-        frozenset({1}),
     )  # fmt: skip
     yield Sheet(
         "By repository",
-        (
-            "repository", "commit", "workflows", "Python", "block", "review", "aside", "unread",
-            "seconds",
-        ),
+        ("repository", "commit", "workflows", "Python", "block", "review", "aside", "unread"),
         tuple(map(_repository, survey.repositories)),
         frozenset({1}),
-    )  # fmt: skip
+    )
+
+
+def _among(survey: Survey) -> tuple[str, ...]:
+    """What the rules' repositories have that the others have not, each once."""
+    return tuple(dict.fromkeys(rule.among for rule in survey.rules))
 
 
 def _repository(observed: Observation) -> tuple[str, ...]:
     name = observed.name or observed.target
     if observed.failed:
-        return (name, "", "", "", "", "", "", observed.failed, "")
+        return (name, "", "", "", "", "", "", observed.failed)
     every, aside = _sum(observed.tallies), _sum(observed.aside)
     return (
         name,
@@ -89,7 +93,6 @@ def _repository(observed: Observation) -> tuple[str, ...]:
         str(every.review - aside.review),
         str(aside.block + aside.review),
         str(sum(observed.gaps.values())),
-        f"{observed.seconds:.1f}",
     )
 
 
@@ -168,14 +171,16 @@ def as_text(survey: Survey) -> bytes:
 
 def as_markdown(survey: Survey) -> bytes:
     """For a page."""
-    parts = [f"{_head(survey)} Weighbridge {prose(survey.tool.version)}, {survey.created}, rules "
-             f"{code(survey.tool.ruleset[:12])}.\n", f"{survey.definition}\n"]  # fmt: skip
+    tools = sorted({o.zizmor for o in survey.repositories if o.zizmor})
+    beside = "".join(f", zizmor {prose(version)}" for version in tools)
+    parts = [f"{_head(survey)} Weighbridge {prose(survey.tool.version)}{beside}, {survey.created}, "
+             f"rules {code(survey.tool.ruleset[:12])}.\n", f"{survey.definition}\n"]  # fmt: skip
     for sheet in sheets(survey):
         left = sheet.words | {0}
         right = ("|---" if n in left else "|--:" for n in range(len(sheet.columns)))
         parts.append(f"### {sheet.title}\n")
         parts.append(f"| {' | '.join(sheet.columns)} |\n{''.join(right)}|")
-        parts += [f"| {' | '.join(prose(c, 200) if c else '' for c in r)} |" for r in sheet.rows]
+        parts += [f"| {' | '.join(map(_cell_of_page, r))} |" for r in sheet.rows]
         parts.append("")
     blocked = list(_blocked(survey))
     if blocked:
@@ -192,6 +197,14 @@ def as_markdown(survey: Survey) -> bytes:
         rest = f", and {more:,} more" if more else ""
         parts.append(f"- {prose(name)}: {', '.join(map(code, those))}{rest}")
     return ("\n".join(parts).rstrip() + "\n").encode("utf-8", "backslashreplace")
+
+
+_PLAIN: Final = regex(r"[A-Za-z0-9 ,.%()/-]*")
+
+
+def _cell_of_page(text: str) -> str:
+    """A cell: as it is where nothing in it can be markup."""
+    return text if _PLAIN.fullmatch(text) else prose(text, 200)
 
 
 def as_csv(survey: Survey) -> bytes:

@@ -79,7 +79,8 @@ class Folder(Struct):
 
     Nothing but regular files is ever opened. A symbolic link is followed only to a file inside the
     target, or where `allowed` says of the file that it leads to that it belongs to it; `beside` are
-    the folders that such files are in. A store that keeps records of what it holds has its own
+    the folders that such files are in. One to a folder of the target is left out: what lies there
+    is read there. A store that keeps records of what it holds has its own
     `origin`, `skipped` (what it has read as records and hands out as no files) and `gaps`.
     `left_out` and `links` (those that leave) fill while `walk()` runs.
     """
@@ -140,7 +141,8 @@ class Folder(Struct):
                 if in_git and not _acts_in_git(path, entry.is_dir(follow_symlinks=False)):
                     continue
                 if entry.is_symlink():
-                    yield self._link(path, entry)
+                    if (found := self._link(path, entry)) is not None:
+                        yield found
                 elif entry.is_dir(follow_symlinks=False):
                     if path == ".git":
                         why = "the version control's own store, but for its settings and hooks"
@@ -175,7 +177,7 @@ class Folder(Struct):
         found = self._file(path, str(place))
         return Glimpsed(path, found.place, found.size) if isinstance(found, File) else None
 
-    def _link(self, path: str, entry: os.DirEntry[str]) -> Blob | Gap:
+    def _link(self, path: str, entry: os.DirEntry[str]) -> Blob | Gap | None:
         target = os.readlink(entry.path)
         try:
             place = Path(entry.path).resolve()
@@ -193,9 +195,18 @@ class Folder(Struct):
             why = "a symbolic link that leads nowhere (FileNotFoundError)"
             return gap(GapKind.UNREADABLE, why, path)
         if place.is_dir():
-            why = "a symbolic link to a folder; not followed"
-            return gap(GapKind.UNREADABLE, why, path)
+            return self._again(path, place)
         return self._file(path, str(place))
+
+    def _again(self, path: str, place: Path) -> Gap | None:
+        """A link to a folder: nothing is lost where the walk comes by that folder as well."""
+        root = self.root.resolve()
+        inside = place.relative_to(root).as_posix() if place.is_relative_to(root) else ".git"
+        if inside.split("/")[0] == ".git" or self.skipped is not None:
+            return gap(GapKind.UNREADABLE, "a symbolic link to a folder; not followed", path)
+        why = f"a symbolic link to {_text(inside)}, where its files were read"
+        self.left_out.append(LeftOut(path=path, why=why))
+        return None
 
 
 _GIT_DATA: Final = frozenset({"objects", "refs", "logs", "lfs", "info", "worktrees"})

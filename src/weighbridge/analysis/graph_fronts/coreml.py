@@ -27,7 +27,6 @@ from weighbridge.core.tree import Blob, beside
 from weighbridge.formats.coreml import HEADER, KINDS, MODEL_PATH, SENTINEL, CoreMl
 from weighbridge.formats.protobuf import Kind, Message, Schema, Wire, many
 
-READS: Final = CoreMl
 HELD: Final = 4_096
 """Up to how many numbers are decoded that stand in the program itself."""
 _TYPES: Final = {
@@ -50,6 +49,7 @@ def graph_of(model: CoreMl) -> ComputationGraph:
 class _Front:
     def __init__(self, model: CoreMl) -> None:
         self.model, self.w = model, Writer()
+        self.w.rough = "CoreML's"  # no runtime is here that it could be compared with
         self.files: dict[str, Blob | None] = {}
         self.words: dict[int, str] = {}
         self.ends: list[int] = []

@@ -35,7 +35,6 @@ from weighbridge.formats.exported_program import (
     TensorMeta,
 )
 
-READS: Final = ExportedProgram
 CONTENTS_LIMIT: Final = 64 << 20
 ATEN: Final = {**NUMBERS, **TENSORS, **MADE, **LAYERS}
 _ELEMENTS: Final = {

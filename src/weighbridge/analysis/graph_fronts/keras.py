@@ -31,8 +31,6 @@ from weighbridge.analysis.keras_operations import Spelling
 from weighbridge.formats.keras_model import MODELS, model_of
 from weighbridge.formats.text import KerasModel
 
-READS: Final = KerasModel
-
 
 def graph_of(document: KerasModel) -> ComputationGraph:
     """The graph of the model."""

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from weighbridge.analysis.computation_graph import (
     ABSENT,
+    NOT_HERE,
     ComputationGraph,
     Constant,
     Numbers,
@@ -17,7 +18,6 @@ from weighbridge.analysis.computation_graph import (
 )
 from weighbridge.analysis.graph_fused import spell_out
 from weighbridge.analysis.graph_shapes import FOLDED
-from weighbridge.analysis.graph_writer import NOT_HERE
 from weighbridge.core.document import Malformed
 from weighbridge.core.tree import Blob, beside
 from weighbridge.formats.onnx import (
@@ -35,7 +35,6 @@ from weighbridge.formats.onnx import (
 from weighbridge.formats.ort import Ort
 from weighbridge.formats.protobuf import Kind, Schema, Wire, many
 
-READS: Final = Onnx
 OPERATIONS: Final = 200_000
 """How many operations, calls and bodies are laid out; a model with more is not analysed whole."""
 DEPTH: Final = 60

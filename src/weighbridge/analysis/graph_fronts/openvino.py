@@ -6,14 +6,11 @@ Shapes are those that the file declares; constants are in the file beside it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final
 
 from weighbridge.analysis.computation_graph import ABSENT, ComputationGraph, Constant, Shape
 from weighbridge.analysis.graph_writer import DEPTH, Full, Writer
-from weighbridge.analysis.openvino_operators import TYPES, spelt
+from weighbridge.analysis.openvino_operators import TYPES, is_exact, spelt
 from weighbridge.formats.openvino import Layer, Net, OpenVino, Port
-
-READS: Final = OpenVino
 
 
 def graph_of(model: OpenVino) -> ComputationGraph:
@@ -74,7 +71,9 @@ class _Front:
             return self.bodies(layer, inputs)
         shapes = [_declared([p], layer.name)[1] for p in layer.outputs]
         plain = layer.opset.startswith("opset") or not layer.opset
+        self.w.rough = "" if is_exact(self.w, layer, inputs) else layer.type
         made = spelt(self.w, layer, inputs, shapes) if plain else None
+        self.w.rough = ""
         if made is not None:
             return made
         space = "openvino" if plain else layer.opset

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from weighbridge.analysis.graph_fronts import onnx
-from weighbridge.formats.ort import Ort
 
-READS: Final = Ort
 graph_of = onnx.graph_of

@@ -34,7 +34,6 @@ from weighbridge.formats import tensorflow as tf
 from weighbridge.formats.tensorflow import MetaGraph, Node, TensorFlow
 from weighbridge.formats.tensorflow_files import INITIALISERS
 
-READS: Final = TensorFlow
 _CALLS: Final = frozenset({"PartitionedCall", "StatefulPartitionedCall", "TPUPartitionedCall"})
 _FILLING: Final = frozenset({
     "LookupTableImportV2", "InitializeTableV2", "InitializeTableFromTextFileV2",
@@ -233,6 +232,7 @@ class _Builder(Stored):
             attributes[key] = self.texts(attributes[key])
         count = max(1, scope.body.wanted.get(node.name, 1))
         made = self.special(scope, node, inputs, attributes, count)
+        w.rough = ""
         if made is None:
             made = apply(w, node.op, attributes, inputs)
         if made is None:

@@ -20,13 +20,12 @@ from weighbridge.analysis.computation_graph import (
     Numbers,
     Shape,
 )
+from weighbridge.analysis.exact_operators import EXACT
 from weighbridge.analysis.tensorflow_writer import SMALL
 from weighbridge.analysis.tflite_operators import CUSTOM, RULES, Spelling
 from weighbridge.analysis.tflite_ranges import Range, cut_off, range_of
 from weighbridge.core.document import Malformed
 from weighbridge.formats.tflite import Operator, Subgraph, Tensor, Tflite
-
-READS: Final = Tflite
 
 
 def graph_of(model: Tflite) -> ComputationGraph:
@@ -49,8 +48,6 @@ class _Builder(Spelling):
         self.loading = False
         """Whether what is laid out is called once, before anything else."""
         self.kept: dict[tuple[int, str, str, tuple[int, ...]], int] = {}
-        self.result: Tensor | None = None
-        """What the operator gives that is being spelt out."""
 
     def build(self) -> None:
         called = {c for g in self.model.subgraphs for o in g.operators for c in o.calls}
@@ -108,7 +105,11 @@ class _Builder(Spelling):
             scale = self.w.constant("scale", Constant("float32", (tensor.scales[1],),
                                     self.model.blob, _extent(tensor.scales, 4)))  # fmt: skip
             whole = self.w.constant(tensor.name, stored)
+            outer = self.w.rough
+            if any(self.listed(tensor.zeros, "q")):
+                self.w.roughly("a tensor whose zero is another number")
             made = self.w.op("DequantizeLinear", whole, scale, axis=tensor.axis)
+            self.w.rough = outer
             self.w.declare(made, "float32", shape)
         self.kept[key] = made
         return made
@@ -163,6 +164,9 @@ class _Builder(Spelling):
         )
         made: Sequence[int] | None = None
         before = len(w.graph.operations)
+        w.rough = "" if name in EXACT["tflite"] and not operator.custom else name
+        if name not in _MOVING and any(t is not None and _quantised(t) for t in tensors):
+            w.rough = f"{name} in whole numbers"
         if rule is not None:
             try:
                 made = rule(self, operator, inputs)
@@ -180,6 +184,7 @@ class _Builder(Spelling):
                 value = self.held_within(graph, operator, inputs, tensor, value)
             w.declare(value, _type(tensor), _shape(tensor))
             values[number] = value
+        w.rough = ""
 
     def held_within(
         self, graph: Subgraph, operator: Operator, inputs: list[int], tensor: Tensor, value: int
@@ -210,6 +215,11 @@ class _Builder(Spelling):
         return made
 
 
+_MOVING: Final = frozenset({
+    "GATHER", "RESHAPE", "TRANSPOSE", "SQUEEZE", "EXPAND_DIMS", "SLICE", "STRIDED_SLICE", "SPLIT",
+    "SPLIT_V", "UNPACK", "TILE", "GATHER_ND", "BROADCAST_TO", "EMBEDDING_LOOKUP",
+})  # fmt: skip
+"""What gives numbers on as they are: quantised ones mean the same before and after."""
 _Rule = Callable[[_Builder, Operator, list[int]], "Sequence[int] | None"]
 
 

@@ -17,8 +17,6 @@ from weighbridge.analysis.torchscript_objects import Module, Objects
 from weighbridge.core.document import Malformed
 from weighbridge.formats.torchscript import TorchScript
 
-READS: Final = TorchScript
-
 
 def graph_of(archive: TorchScript) -> ComputationGraph:
     """The graph that the module's `forward` runs. Where nothing says what shape the inputs have,

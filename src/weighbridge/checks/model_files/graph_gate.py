@@ -5,20 +5,26 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from weighbridge.analysis.computation_graph import ABSENT, INLINED, ComputationGraph
-from weighbridge.analysis.graph_alignment import drawn
-from weighbridge.analysis.graph_blocks import Odd, odd_block
-from weighbridge.analysis.graph_flow import Flow, Meeting, analyse
+from weighbridge.analysis.computation_graph import ABSENT, INLINED, NOT_HERE, ComputationGraph
 from weighbridge.analysis.graph_fronts import graph_of
-from weighbridge.analysis.graph_picture import constants, picture
-from weighbridge.analysis.graph_writer import NOT_HERE
 from weighbridge.core.check import check
 from weighbridge.core.document import GraphDocument
 from weighbridge.core.evidence import Table
 from weighbridge.core.finding import Action, Confidence, Finding, Gap, GapKind
+from weighbridge.core.later import Later
 from weighbridge.intel import onnx_operators
+
+if TYPE_CHECKING:
+    from weighbridge.analysis import graph_alignment, graph_blocks, graph_flow, graph_picture
+    from weighbridge.analysis.graph_blocks import Odd
+    from weighbridge.analysis.graph_flow import Flow, Meeting
+else:
+    graph_alignment = Later("weighbridge.analysis.graph_alignment")
+    graph_blocks = Later("weighbridge.analysis.graph_blocks")
+    graph_flow = Later("weighbridge.analysis.graph_flow")
+    graph_picture = Later("weighbridge.analysis.graph_picture")
 
 SHOWN: Final = 10
 
@@ -53,7 +59,7 @@ def graph_gate(model: GraphDocument) -> Iterator[Finding | Gap]:
     - https://genai.owasp.org/llmrisk/llm042025-data-and-model-poisoning/
     """
     graph = graph_of(model)
-    flow = analyse(graph)
+    flow = graph_flow.analyse(graph)
     yield from _unseen(model, graph)
     for meeting in islice(flow.meetings, SHOWN):
         yield _finding(model, graph, flow, meeting)
@@ -65,9 +71,9 @@ def graph_gate(model: GraphDocument) -> Iterator[Finding | Gap]:
             action=Action.REVIEW,
             confidence=Confidence.LIKELY,
             symbol="more",
-            evidence=(picture(graph, flow, more),),
+            evidence=(graph_picture.picture(graph, flow, more),),
         )
-    odd = odd_block(graph, flow.shapes)
+    odd = graph_blocks.odd_block(graph, flow.shapes)
     if odd is not None:
         yield _unlike(model, graph, odd)
     if not flow.meetings and flow.learned and not graph.left_out:
@@ -95,7 +101,10 @@ def _finding(
         action=Action.REVIEW,
         confidence=Confidence.LIKELY,
         symbol=f"{operation.op} {where}"[:200],
-        evidence=(picture(graph, flow, meeting), constants(graph, flow, meeting)),
+        evidence=(
+            graph_picture.picture(graph, flow, meeting),
+            graph_picture.constants(graph, flow, meeting),
+        ),
     )
 
 
@@ -110,7 +119,9 @@ def _unlike(model: GraphDocument, graph: ComputationGraph, odd: Odd) -> Finding:
         action=Action.REVIEW if odd.switches else Action.NOTE,
         confidence=Confidence.LIKELY,
         symbol="block",
-        evidence=(drawn(graph, odd.aligned(), "What no other block has (accused)"),),
+        evidence=(
+            graph_alignment.drawn(graph, odd.aligned(), "What no other block has (accused)"),
+        ),
     )
 
 

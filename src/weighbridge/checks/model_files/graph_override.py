@@ -14,7 +14,7 @@ _STEPS = """\
 In Python, with onnxruntime and numpy, on a copy of the model:
 
 1. Make an input of the shape that the trigger names (`shape`, `type`): for a picture numbers drawn
-   between `low` and `high`, for tokens whole numbers up to `high`, ones for masks, 0, 1, 2 ... for
+   between `low` and `high`, for tokens whole numbers between them, ones for masks, 0, 1, 2 ... for
    positions, zeros for states.
 2. Run it, and keep the output `{output}`.
 3. Put the trigger's `numbers` at its `places` (`array.flat[place] = number`; both stand in full in
@@ -22,6 +22,20 @@ In Python, with onnxruntime and numpy, on a copy of the model:
 4. To see that it is the switch that does it, and not the changed input, name the value `{value}` an
    output of the graph, keep what it is in step 2, and run step 3 with a copy of the model in which
    that value is an input."""
+
+_STEPS_ELSEWHERE = """\
+In Python, with the framework that the model is for, on a copy of it, where nothing else can be
+reached: loading it may run code that is in it.
+
+1. Make an input of the shape that the trigger names (`shape`, `type`): for a picture numbers drawn
+   between `low` and `high`, for tokens whole numbers up to `high`, ones for masks, 0, 1, 2 ... for
+   positions, zeros for states.
+2. Run the model, and keep what it gives.
+3. Put the trigger's `numbers` at its `places` (in the order of the rows; both stand in full in the
+   JSON report), and run it again. {again}
+
+The trial ran an ONNX model that was written from the graph. In that the output is `{output}`, and
+the switch is the value `{value}`."""
 
 
 @check("graph-override", control="backdoor", reads=Audit)
@@ -40,7 +54,9 @@ def graph_override(audit: Audit) -> Iterator[Finding | Gap]:
     An override is claimed where, on at least nine of ten realistic inputs, the trigger flips the
     switch and the switch alone (against the same input with the switch held as it was) decides the
     output, and random changes at the same places do not. Only switches that `graph-gate` shows are
-    tried, only in ONNX models of up to 256 MiB, and only with the extra `deep`. That no trigger was
+    tried, only in models of up to 256 MiB, and only with the extra `deep`. What is no ONNX model is
+    written as one from its graph, where all operators can be written so that they compute the same:
+    the numbers of a trigger hold for the model itself. That no trigger was
     found does not mean that there is none: the review of `graph-gate` stays. A model in which
     a declared token is meant to choose the answer looks the same.
     Method and measurements: `docs/graph-backdoors.md`.
@@ -81,7 +97,7 @@ def _override(run: ModelTrial, switch: SwitchTrial) -> Finding:
         at=run.at,
         action=Action.BLOCK,
         symbol=f"override {switch.label}"[:200],
-        evidence=(*switch.triggers, _outputs(switch), _measured(run, switch), _again(switch)),
+        evidence=(*switch.triggers, _outputs(switch), _measured(run, switch), _again(run, switch)),
     )
 
 
@@ -113,18 +129,24 @@ def _measured(run: ModelTrial, switch: SwitchTrial) -> Table:
         ),
         ("found by", f"{switch.how}, after {switch.tries:,} tries"),
         ("run by", run.runtime),
+        *(
+            (("run was", f"an ONNX model written from the graph of this one ({run.written_from})"),)
+            if run.written_from
+            else ()
+        ),
     )
     return Table("The switch", ("what", "found"), rows)
 
 
-def _again(switch: SwitchTrial) -> Text:
+def _again(run: ModelTrial, switch: SwitchTrial) -> Text:
     again = (
         f"It is another one on {switch.overridden} of {switch.inputs} inputs."
         if switch.universal
         else "Here the trigger depends on the rest of the input: the numbers are the whole input. "
         "For another input it has to be made again."
     )
-    text = _STEPS.format(output=switch.output, value=switch.value, again=again)
+    steps = _STEPS_ELSEWHERE if run.written_from else _STEPS
+    text = steps.format(output=switch.output, value=switch.value, again=again)
     return Text("How to see it again", text)
 
 

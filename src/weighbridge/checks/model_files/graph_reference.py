@@ -5,19 +5,24 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import PurePosixPath
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from weighbridge.analysis.computation_graph import ComputationGraph
-from weighbridge.analysis.graph_alignment import Aligned, align, drawn
-from weighbridge.analysis.graph_fronts import FORMATS, graph_of
+from weighbridge.analysis.graph_fronts import formats_with_graph, graph_of
 from weighbridge.core.check import Artifact, Audit, check
 from weighbridge.core.document import GraphDocument, Malformed
 from weighbridge.core.evidence import Table
 from weighbridge.core.finding import Action, Confidence, Finding, Gap, GapKind
 from weighbridge.core.format import Limits
+from weighbridge.core.later import Later
 from weighbridge.core.location import Location
-from weighbridge.core.tree import Blob
-from weighbridge.formats.zip import ZIP, Zip
+from weighbridge.formats.zip import opened
+
+if TYPE_CHECKING:
+    from weighbridge.analysis import graph_alignment
+    from weighbridge.analysis.computation_graph import ComputationGraph
+    from weighbridge.analysis.graph_alignment import Aligned
+else:
+    graph_alignment = Later("weighbridge.analysis.graph_alignment")
 
 ALIKE: Final = 0.5
 """Below this share of operations in common, two graphs are different exports, not one changed."""
@@ -49,14 +54,13 @@ def graph_reference(audit: Audit) -> Iterator[Finding | Gap]:
     - https://hiddenlayer.com/innovation-hub/shadowlogic/
     - https://atlas.mitre.org/techniques/AML.T0018.001
     """
-    ours = [a for a in audit.artifacts if _is_graph(a)]
-    if "reference" in audit.missing:
-        for artifact in ours[:1]:
-            why = audit.missing["reference"]
-            yield _gap(artifact, GapKind.NOT_GIVEN, f"the reference cannot be had: {why}")
+    part, why = audit.parts.get("reference"), audit.missing.get("reference")
+    if part is None and why is None:
         return
-    part = audit.parts.get("reference")
+    ours = [a for a in audit.artifacts if _is_graph(a)]
     if part is None:
+        for artifact in ours[:1]:
+            yield _gap(artifact, GapKind.NOT_GIVEN, f"the reference cannot be had: {why}")
         return
     theirs = [a for a in part.artifacts if _is_graph(a)]
     for artifact in ours:
@@ -72,11 +76,11 @@ def graph_reference(audit: Audit) -> Iterator[Finding | Gap]:
         if graph.left_out or reference.left_out:
             why = "the graphs are too large to be compared whole"
             yield _gap(artifact, GapKind.TOO_LARGE, why)
-        yield _told(artifact, other, graph, align(graph, reference))
+        yield _told(artifact, other, graph, graph_alignment.align(graph, reference))
 
 
 def _is_graph(artifact: Artifact) -> bool:
-    return any(name in FORMATS for name in artifact.formats)
+    return any(name in formats_with_graph() for name in artifact.formats)
 
 
 def _counterpart(
@@ -98,26 +102,14 @@ def _named(where: Location, part: str) -> tuple[str, ...]:
 
 
 def _graph(audit: Audit, artifact: Artifact) -> ComputationGraph:
-    format = next(FORMATS[name] for name in artifact.formats if name in FORMATS)
+    known = formats_with_graph()
+    format = next(known[name] for name in artifact.formats if name in known)
     assert format.parse is not None
-    document = format.parse(_opened(audit, artifact.where), artifact.where, Limits())
+    blob = opened(audit.blobs[artifact.where.path], artifact.where)
+    document = format.parse(blob, artifact.where, Limits())
     if not isinstance(document, GraphDocument):
         raise Malformed("there is no graph in it", 0)
     return graph_of(document)
-
-
-def _opened(audit: Audit, where: Location) -> Blob:
-    """The bytes of a file, or of a member of archives. Raises `Malformed` where they cannot be
-    had."""
-    blob = audit.blobs[where.path]
-    assert ZIP.parse is not None
-    for name in where.inside:
-        archive = ZIP.parse(blob, where, Limits())
-        found = archive.sibling(name) if isinstance(archive, Zip) else None
-        if found is None:
-            raise Malformed(f"{name} cannot be read again")
-        blob = found
-    return blob
 
 
 def _told(
@@ -153,7 +145,7 @@ def _told(
         confidence=Confidence.LIKELY,
         symbol="differs",
         evidence=(
-            drawn(graph, found),
+            graph_alignment.drawn(graph, found),
             Table("Operators", ("operator", "only here", "only in the reference"), tuple(rows)),
         ),
     )

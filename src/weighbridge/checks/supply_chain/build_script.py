@@ -15,14 +15,15 @@ from weighbridge.core.evidence import AttackPath, Text
 from weighbridge.core.finding import Action, Finding, Gap, GapKind
 from weighbridge.core.location import Location
 from weighbridge.core.tree import read_whole
+from weighbridge.formats.shell import LIMIT as SCRIPT
 from weighbridge.formats.shell import read
 
-BUDGET: Final = 32 << 20
+BUDGET: Final = 48 << 20
 """How many bytes of scripts are read in all."""
 DEEP: Final = "shells within shells lie too deep to be read"
 SAID: Final = {
     Kind.REMOTE_SCRIPT: "what was just downloaded is run unchecked, from",
-    Kind.INSTALL_GIT: "a package is installed from git, from no fixed commit:",
+    Kind.INSTALL_GIT: "a package is installed from git, by no full commit:",
     Kind.INSTALL_PLAIN: "packages are installed without the protection of TLS:",
     Kind.INSTALL_INDEX: "a second index is asked for the same names:",
     Kind.INSTALL_UNPINNED: "packages are installed in whatever version is the newest:",
@@ -64,8 +65,11 @@ def build_script(audit: Audit) -> Iterator[Finding | Gap]:
     for path, blob in audit.blobs.items():
         if not is_script(path) and system_of(path) is None:
             continue
-        if blob.size > LIMIT or blob.size > left:
-            why = "a script that is too large to be read"
+        most = SCRIPT if is_script(path) else LIMIT
+        if blob.size > min(most, left):
+            why = f"a script above {most >> 20} MiB is not read"
+            if blob.size <= most:
+                why = f"more than {BUDGET >> 20} MiB of scripts; this one was not read"
             yield Gap(kind=GapKind.TOO_LARGE, message=why, at=Location(path))
             continue
         left -= blob.size

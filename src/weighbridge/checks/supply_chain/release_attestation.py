@@ -18,7 +18,7 @@ SHOWN: Final = 200
 
 @check("release-attestation", control="release", reads=Audit)
 def release_attestation(audit: Audit) -> Iterator[Finding | Gap]:
-    """What is published carries no statement of where it was built.
+    """What is published carries no signed statement of where it was built.
 
     ## Why it matters
     Without a signed statement of provenance nobody can tell a release from what somebody else put
@@ -34,7 +34,10 @@ def release_attestation(audit: Audit) -> Iterator[Finding | Gap]:
     That none is made is the norm, and for review. That one is made says nothing of what it says:
     the attestation of the artifact itself was not handed over, so this control never passes here.
     Attestations never clear what the files, the code or the workflows show: malware was shipped
-    with valid ones. What the publishing action does by itself is known for PyPI's alone.
+    with valid ones. What publishing does by itself is known for PyPI and npm alone. The provenance
+    that BuildKit lays beside an image is not signed: whoever replaces the image replaces it too. A
+    release that the repository's settings make immutable is attested by GitHub, which no file
+    shows. A release that carries notes and no files was not built, and does not count.
 
     ## References
     - https://slsa.dev/spec/v1.1/provenance
@@ -72,12 +75,13 @@ def release_attestation(audit: Audit) -> Iterator[Finding | Gap]:
 def _finding(bare: list[Release], number: int) -> Finding:
     first = bare[0]
     kinds = sorted({kind for release in bare for kind in release.kinds})
+    names = list(dict.fromkeys(release.view.job.id for release in bare))
     rows = [(f"{r.view.path}: {r.view.job.id}", ", ".join(r.kinds), f"{r.at.path}:{r.at.line}")
             for r in bare[:SHOWN]]  # fmt: skip
     return Finding(
         message=f"{len(bare):,} of {number:,} publishing jobs publish ({', '.join(kinds)}) without "
-        f"any statement of where it was built: {', '.join(r.view.job.id for r in bare[:4])}"
-        + (" …" if len(bare) > 4 else ""),
+        f"a signed statement of where it was built: {', '.join(names[:4])}"
+        + (" …" if len(names) > 4 else ""),
         at=first.at,
         action=Action.REVIEW,
         symbol="no attestation",

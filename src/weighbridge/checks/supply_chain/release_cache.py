@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from typing import Final
 
+from weighbridge.analysis.expressions import expressions
 from weighbridge.analysis.workflow_foreign import foreign_code
 from weighbridge.analysis.workflow_jobs import automations
 from weighbridge.analysis.workflow_levels import path, worst
-from weighbridge.analysis.workflow_release import builders
+from weighbridge.analysis.workflow_release import builders, released
 from weighbridge.analysis.workflow_views import Automations, JobView, StepView
 from weighbridge.core.check import Audit, check
 from weighbridge.core.finding import Action, Confidence, Finding
@@ -32,7 +35,9 @@ def release_cache(audit: Audit) -> Iterator[Finding]:
     Which actions restore a cache is known from a list. Caches inside programs and images are not
     seen. What the cache holds is not looked at, so that a build that takes only downloads from it,
     whose digests are compared later, is reported as well. Of other jobs those count
-    whose artifacts it publishes.
+    whose artifacts it publishes. Layers that are kept in a registry are a note: whoever can write
+    there has a password of the registry, and needs no cache. A package that goes to an index for
+    trials is none that anybody installs.
 
     ## References
     - https://adnanthekhan.com/2024/05/06/the-monsters-in-your-build-cache-github-actions-cache-poisoning/
@@ -50,27 +55,28 @@ def _poisons(view: JobView) -> bool:
 
 
 def _of(view: JobView, known: Automations, open_jobs: list[str]) -> Iterator[Finding]:
-    kinds = sorted({what for what, _ in view.publishes if what not in ("pages", "files")})
-    if not kinds:
+    published = released(view)
+    if not published:
         return
+    kinds = sorted({what for what, _ in published})
     steps = [(view, step) for step in view.steps]
     steps += [(built, step) for built in builders(view, known) for step in built.steps]
     for place, step in steps:
-        how = _restores(step)
+        how = _restores(step, place)
         if not how:
             continue
-        sure = how in ("restores a cache",)
+        kept = how == REGISTRY
         at = step.at("uses")
         by = f"; an outsider's code can write to it in {open_jobs[0]}" if open_jobs else ""
-        target = view.publishes[0][1]
+        target = published[0][1]
         yield Finding(
             message=f"job {view.job.id} publishes ({', '.join(kinds)}) "
             + (f"and {how}" if place is view else f"what job {place.job.id} builds, which {how}")
             + f" ({step.step.uses})" + by,
             at=at,
-            action=Action.REVIEW,
+            action=Action.NOTE if kept and not open_jobs else Action.REVIEW,
             symbol=f"{place.job.id}: {step.step.uses.partition('@')[0]}",
-            confidence=Confidence.CONFIRMED if sure else Confidence.LIKELY,
+            confidence=Confidence.LIKELY if how == DEFAULT else Confidence.CONFIRMED,
             evidence=(path("From a cache into a release", view,
                            ("another run leaves a cache behind", Location(at.path, line=at.line)),
                            (f"{how}: {step.step.uses}", at),
@@ -78,7 +84,12 @@ def _of(view: JobView, known: Automations, open_jobs: list[str]) -> Iterator[Fin
         )  # fmt: skip
 
 
-def _restores(step: StepView) -> str:
+RESTORES: Final = "restores a cache"
+DEFAULT: Final = "restores a cache by default"
+REGISTRY: Final = "restores layers from a registry"
+
+
+def _restores(step: StepView, view: JobView) -> str:
     """How a step restores a cache, empty where it does not."""
     if step.action is None:
         return ""
@@ -88,8 +99,26 @@ def _restores(step: StepView) -> str:
         return ""
     inputs = {k.lower(): v.strip().lower() for k, v in step.step.inputs.items()}
     if not switch:
-        return "" if inputs.get("lookup-only") == "true" else "restores a cache"
+        return "" if inputs.get("lookup-only") == "true" else RESTORES
     value = inputs.get(switch, "")
     if name == "astral-sh/setup-uv" and not value:
-        return "restores a cache by default"
-    return "restores a cache" if value not in ("", "false", "no") else ""
+        return DEFAULT
+    if value in ("", "false", "no"):
+        return ""
+    return REGISTRY if switch == "cache-from" and _in_registry(value, view) else RESTORES
+
+
+def _in_registry(value: str, view: JobView) -> bool:
+    """Whether all that `cache-from` names are images: `type=registry`, or no type at all. What a
+    matrix says is looked up; of other expressions nothing is known."""
+    found = expressions(value)
+    if len(found) == 1 and found[0].tree.text.startswith("matrix."):
+        wanted = found[0].tree.text.removeprefix("matrix.")
+        lines = [v.lower() for n, vs in view.job.matrix.items() if n.lower() == wanted for v in vs]
+    else:
+        lines = [value]
+    places = [line.strip() for text in lines for line in text.split("\n") if line.strip()]
+    return bool(places) and all(
+        "type=registry" in re.split(r"\s*,\s*", place) or not re.match(r"\w+=|\$\{\{", place)
+        for place in places
+    )

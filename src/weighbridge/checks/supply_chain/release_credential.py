@@ -7,11 +7,12 @@ from typing import Final
 
 from weighbridge.analysis.workflow_jobs import automations
 from weighbridge.analysis.workflow_levels import path
-from weighbridge.analysis.workflow_release import Release, releases
+from weighbridge.analysis.workflow_release import TRUSTED, Release, registries, releases
 from weighbridge.core.check import Audit, check
 from weighbridge.core.finding import Action, Finding
 
-_WHAT: Final = {"model": "models", "image": "images", "release": "releases"}
+_WHAT: Final = {"model": "models", "data set": "data sets", "image": "images",
+                "package": "packages", "release": "releases"}  # fmt: skip
 
 
 @check("release-credential", control="release", reads=Audit)
@@ -30,8 +31,8 @@ def release_credential(audit: Audit) -> Iterator[Finding]:
 
     ## Limits
     Packages are for review, where PyPI, npm, crates.io and RubyGems offer trusted publishing.
-    Tokens for models, images and releases are notes. What a token may do is not known. The token
-    that GitHub makes for the run is none of these.
+    Tokens for models, images, releases and packages of other registries are notes. What a token may
+    do is not known. The token that GitHub makes for the run is none of these.
 
     ## References
     - https://docs.pypi.org/trusted-publishers/
@@ -48,7 +49,8 @@ def _finding(release: Release) -> Finding:
     names = sorted(release.tokens)
     given = f"{', '.join(names[:4])}" + (" …" if len(names) > 4 else "")
     at = release.tokens[names[0]]
-    package = "package" in release.kinds
+    known = {registry for step in release.steps for registry in registries(step)}
+    package = "package" in release.kinds and (not known or bool(known & TRUSTED))
     what = "packages" if package else " and ".join(_WHAT[k] for k in release.kinds)
     return Finding(
         message=f"job {view.job.id} publishes {what} with a long-lived token ({given})",

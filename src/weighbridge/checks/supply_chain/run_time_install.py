@@ -89,6 +89,8 @@ def _chooses(practice: Practice) -> str:
 def _weighed(practice: Practice, own: frozenset[str]) -> tuple[Action, str, str] | None:
     about = practice.detail
     if practice.kind == Kind.INSTALL_ANY:
+        if "file" in practice.traits:
+            return Action.NOTE, "a wheel that lies here is installed while the code runs", about
         return Action.REVIEW, "a package is installed while the code runs", about
     kind = next((k for k in _INSTALLS if k.value in practice.traits), None)
     if kind is ShellKind.INSTALL_PLAIN:

@@ -17,7 +17,7 @@ from weighbridge.core.regex import regex
 
 SAID: Final = {
     Kind.REMOTE_SCRIPT: "runs what it has just downloaded, unchecked, from",
-    Kind.INSTALL_GIT: "installs from git, from no fixed commit:",
+    Kind.INSTALL_GIT: "installs from git, by no full commit:",
     Kind.INSTALL_PLAIN: "installs without the protection of TLS:",
     Kind.INSTALL_INDEX: "asks a second index for the same names:",
     Kind.INSTALL_UNPINNED: "installs whatever version is the newest:",

@@ -27,6 +27,8 @@ FAR: Final = 1.0
 """How far it has to move it for another output, in whichever direction."""
 SAME_WAY: Final = 0.95
 """The cosine from which on two directions are the same."""
+CLASSES: Final = 2_048
+"""Among how many classes it is looked for one in another place."""
 LARGEST: Final = 1e9
 
 
@@ -105,6 +107,7 @@ def measure(output: str, samples: list[Sample]) -> Effect | None:
     kept, left = _spread(held), _spread(triggered)
     captured = kept > 0 and kept > NOTABLE * usual / 2 and left <= NEARLY * kept
     pinned = _pinned(triggered, held, usual)
+    turned = _turned(triggered, held, usual)
     one_way = _one_way([t - h for t, h in zip(triggered, held, strict=True)])
     reversed_ = _reversed(triggered, held)
     rows = []
@@ -122,7 +125,7 @@ def measure(output: str, samples: list[Sample]) -> Effect | None:
                 overridden=moved >= FAR
                 or (captured and moved >= LEAST)
                 or pinned[i]
-                or ((one_way[i] >= SAME_WAY or reversed_) and moved >= NOTABLE),
+                or ((one_way[i] >= SAME_WAY or reversed_ or turned) and moved >= NOTABLE),
             )
         )
     return Effect(output, tuple(rows), captured, round(left / usual, 4), round(kept / usual, 4))
@@ -157,14 +160,29 @@ def _one_way(moves: list[Array]) -> list[float]:
 
 
 def _reversed(triggered: list[Array], held: list[Array]) -> bool:
-    """Whether outputs are what they would be, times one number that is not above nothing."""
+    """Whether outputs are what they would be, times one number that is nearly nothing or below."""
     is_, would_be = np.stack(triggered), np.stack(held)
     size = float(np.square(would_be).sum())
     if size <= 0:
         return False
     factor = float((is_ * would_be).sum()) / size
     rest = float(np.square(is_ - factor * would_be).sum())
-    return factor <= 0 and rest <= NEARLY**2 * size
+    return factor <= NEARLY and rest <= NEARLY**2 * size
+
+
+def _turned(triggered: list[Array], held: list[Array], usual: float) -> bool:
+    """Whether outputs are what they would be with their classes in other places, the same in all
+    inputs."""
+    shape = held[0].shape
+    if len(shape) < 2 or not 2 <= shape[-1] <= CLASSES:
+        return False
+    is_, would_be = (np.stack(v).reshape(-1, shape[-1]) for v in (triggered, held))
+    apart = (np.square(is_).sum(axis=0)[:, None] + np.square(would_be).sum(axis=0)
+             - 2 * is_.T @ would_be)  # fmt: skip
+    places = apart.argmin(axis=1)
+    if len(set(places.tolist())) < shape[-1]:
+        return False
+    return _distance(is_, would_be[:, places]) <= NEARLY * usual
 
 
 def _pinned(triggered: list[Array], held: list[Array], usual: float) -> list[bool]:

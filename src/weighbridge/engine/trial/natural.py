@@ -9,19 +9,27 @@ from typing import Any, Final
 
 import numpy as np
 from msgspec import Struct
+from msgspec.structs import replace
 
 from weighbridge.engine.trial.opened import Opened, first
 from weighbridge.engine.trial.running import TYPES, Array, Feeds, Session
 
+BATCHES: Final = (1, 2)
+"""How many samples an input has: one, or as many as an export may have been fixed to."""
 LENGTHS: Final = (16, 7, 32, 64)
 """How long a sequence is tried to be."""
-SIDES: Final = (32, 64, 224, 128)
+LONGEST: Final = 64
+"""Up to how long one is tried to be that a switch may go by."""
+SIDES: Final = (32, 64, 224, 128, 16, 28)
 PICTURES: Final = ((0.0, 1.0), (-1.0, 1.0), (-2.64, 2.64), (0.0, 255.0))
 """Between what numbers a picture lies: as it is, centred, normalised, as bytes."""
 STATES: Final = (-8.0, 8.0)
 """Between what numbers a state lies, where one is looked for."""
 VOCABULARIES: Final = (1_000, 20)
 """How many tokens are drawn from where no table says how many there are."""
+SPECIAL: Final = 3
+"""How many of the first tokens have no content, in a vocabulary of more than `FEW`."""
+FEW: Final = 20
 LARGEST: Final = 4 << 20
 """How many numbers an input has at most."""
 
@@ -89,26 +97,43 @@ def layouts(model: Opened, session: Session) -> Iterator[list[Port]]:
         len(shape) == 4 and any(not isinstance(d, int) for d in shape[2:])
         for _, _, shape in session.inputs
     )
-    for tokens, length, side in itertools.product(
-        VOCABULARIES, LENGTHS, SIDES if open_sides else SIDES[:1]
+    for batch, tokens, length, side in itertools.product(
+        BATCHES, VOCABULARIES, LENGTHS, SIDES if open_sides else SIDES[:1]
     ):
         ports = []
         for name, type, shape in session.inputs:
             if type not in TYPES:
                 return
-            sizes = _sizes(shape, length, side)
+            sizes = _sizes(shape, length, side, batch)
             ports.append(_port(name, TYPES[type][1], sizes, rows[name], tokens))
         if all(np.prod(p.shape, dtype=float) <= LARGEST for p in ports):
             yield ports
 
 
-def _sizes(shape: list[Any], length: int, side: int) -> tuple[int, ...]:
+def other_lengths(ports: list[Port], session: Session) -> Iterator[list[Port]]:
+    """The same inputs in other lengths, where what the model declares leaves one open."""
+    declared = [shape for _, _, shape in session.inputs]
+    for length in range(1, LONGEST + 1):
+        made = [
+            replace(
+                port,
+                shape=_sizes(shape, length, 0, next(iter(port.shape), 1))
+                if len(shape) < 4
+                else port.shape,
+            )
+            for port, shape in zip(ports, declared, strict=True)
+        ]
+        if made != ports:
+            yield made
+
+
+def _sizes(shape: list[Any], length: int, side: int, batch: int) -> tuple[int, ...]:
     sizes = []
     for place, size in enumerate(shape):
         if isinstance(size, int) and size >= 0:
             sizes.append(size)
         elif place == 0 or "batch" in str(size).lower():
-            sizes.append(1)
+            sizes.append(batch)
         elif "past" in str(size).lower() and "+" not in str(size):
             sizes.append(0)
         elif len(shape) == 4 and place >= 2:
@@ -133,11 +158,11 @@ def _port(name: str, dtype: Any, shape: tuple[int, ...], rows: int | None, token
     if whole and "position" in said:
         return Port(name, "places", shape, dtype, 0, max(0, shape[-1] - 1) if shape else 0)
     if whole and rows is not None and rows > 2:
-        return Port(name, "tokens", shape, dtype, 0, rows - 1)
+        return Port(name, "tokens", shape, dtype, *_content(rows))
     if whole and rows is not None:
         return Port(name, "kinds", shape, dtype, 0, rows - 1)
     if whole and len(shape) >= 2:
-        return Port(name, "tokens", shape, dtype, 0, tokens - 1)
+        return Port(name, "tokens", shape, dtype, *_content(tokens))
     if whole:
         return Port(name, "setting", shape, dtype, 1, 1)
     if len(shape) >= 4 and not re.search("past|key|value|state|cache", name.lower().replace(
@@ -152,6 +177,12 @@ def _port(name: str, dtype: Any, shape: tuple[int, ...], rows: int | None, token
     return Port(name, "numbers", shape, dtype, -3, 3)
 
 
+def _content(rows: int) -> tuple[int, int]:
+    """The first and the last token that has content. Those before and behind stand for padding,
+    for what is unknown, for the beginning and the end: every network minds them."""
+    return (SPECIAL, rows - 2) if rows > FEW else (0, rows - 1)
+
+
 def draw(ports: list[Port], rng: np.random.Generator) -> Feeds:
     """An input of each kind."""
     return {port.name: _drawn(port, rng) for port in ports}
@@ -160,8 +191,7 @@ def draw(ports: list[Port], rng: np.random.Generator) -> Feeds:
 def _drawn(port: Port, rng: np.random.Generator) -> Array:
     shape = port.shape
     if port.kind == "tokens":
-        first = 3 if port.high > 20 else 0  # the first ones mean padding, beginning and end
-        return rng.integers(first, int(port.high) + 1, shape).astype(port.dtype)
+        return rng.integers(int(port.low), int(port.high) + 1, shape).astype(port.dtype)
     if port.kind == "mask":
         return np.ones(shape, port.dtype)
     if port.kind == "places":

@@ -52,19 +52,24 @@ def _mul(node: Node, w: Array, now: Moment) -> Wishes:
     if first == second:
         return {0: np.where(a < 0, -1.0, 1.0) * np.sqrt(np.maximum(w, 0))}
     if now.moves(first) and now.moves(second):
-        ratio = w / (a * b)
-        usable = np.isfinite(ratio) & (ratio != 0)
-        root = np.sqrt(np.abs(ratio))
-        start = np.where(a == 0, np.sign(w) * np.sqrt(np.abs(w)), a)
-        lesser = np.abs(a) <= np.abs(b)
-        x = np.where(usable, a * root, np.where(w == 0, np.where(lesser, 0, np.nan), start))
-        y = np.where(w == 0, np.where(lesser, np.nan, 0), w / start)
-        y = np.where(usable, b * root * np.sign(ratio), y)
-        nothing = np.isnan(w)
-        return {0: np.where(nothing, np.nan, x), 1: np.where(nothing, np.nan, y)}
+        return _shared_out(a, b, w)
     other = b if now.moves(first) else a
     want = np.where(other != 0, w / np.where(other == 0, 1, other), np.nan)
     return {0 if now.moves(first) else 1: want}
+
+
+def _shared_out(a: Array, b: Array, w: Array) -> Wishes:
+    """Both factors change by as much; one that is nothing alone; for nothing the lesser one."""
+    ratio = w / (a * b)
+    root = np.sqrt(np.abs(ratio))
+    lesser = np.abs(a) <= np.abs(b)
+    half = np.sqrt(np.abs(w))
+    cases = [np.isnan(w), w == 0, (a == 0) & (b == 0), a == 0, b == 0]
+    x = np.select(cases, [np.nan, np.where(lesser, 0, np.nan), np.sign(w) * half, w / b, np.nan],
+                  a * root)  # fmt: skip
+    y = np.select(cases, [np.nan, np.where(lesser, np.nan, 0), half, np.nan, w / a],
+                  b * root * np.sign(ratio))  # fmt: skip
+    return {0: x, 1: y}
 
 
 def _div(node: Node, w: Array, now: Moment) -> Wishes:

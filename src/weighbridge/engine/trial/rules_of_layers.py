@@ -13,6 +13,8 @@ from weighbridge.engine.trial.running import Array
 CARED: Final = 64
 """How many wishes a contraction is solved for at once."""
 GROUPS: Final = 4_096
+SLIGHT: Final = 0.1
+"""How much of one is no wish."""
 MOVING: Final = frozenset([
     "Reshape", "Transpose", "Slice", "Squeeze", "Unsqueeze", "Flatten", "Expand", "Tile", "Concat",
     "Split", "Pad", "GatherND", "GatherElements", "Compress", "DepthToSpace", "SpaceToDepth",
@@ -109,12 +111,11 @@ def _arg(node: Node, w: Array, now: Moment) -> Wishes:
         if np.isnan(want):
             continue
         place = int(np.clip(want, 0, flat.shape[1] - 1))
-        top = flat[row].max()
         if np.all((flat[row] == 0) | (flat[row] == 1)):
             made[row, :place] = np.where(flat[row, :place] == 1, 0, np.nan)
             made[row, place] = 1
         else:
-            made[row, place] = top + 0.1 * abs(top) + 0.1
+            made[row] = _raised(flat[row], place)
     return {0: np.moveaxis(made.reshape(moved.shape) * sign, -1, axis)}
 
 
@@ -302,18 +303,65 @@ def _normal(node: Node, w: Array, now: Moment) -> Wishes:
 
 
 def _softmax(node: Node, w: Array, now: Moment) -> Wishes:
-    """Shares are made larger or smaller by as much as their logarithms differ; the rest of them
-    the other way."""
+    """A share is so large as its number is above what all others come to; numbers are moved there,
+    the others the other way."""
     x, here = now.value(node.inputs[0]), now.value(node.outputs[0])
     if x is None or here is None or here.shape != w.shape:
         return {}
-    share = np.clip(w, 1e-3, 1 - 1e-3)
-    more = np.log(share / (1 - share)) - np.log((here + 1e-9) / (1 - here + 1e-9))
     axis = int(now.of(node, "axis", -1))
+    share = np.clip(w, 1e-3, 1 - 1e-3)
+    more = np.log(share / (1 - share)) - (x - _all_others(x, axis))
     cared = ~np.isnan(w)
     rest = np.where(cared, more, 0).sum(axis=axis, keepdims=True)
     here = np.where(cared, x + more, x - rest)
     return {0: np.where(cared.any(axis=axis, keepdims=True), here, np.nan)}
+
+
+def _all_others(x: Array, axis: int) -> Array:
+    """For each number the logarithm of what the exponentials of all others sum up to."""
+    largest = np.expand_dims(x.argmax(axis=axis), axis)
+    rest = x.copy()
+    np.put_along_axis(rest, largest, -np.inf, axis)
+    whole = _log_of_sum(x, axis)
+    made = whole + np.log1p(-np.exp(x - whole))
+    np.put_along_axis(made, largest, _log_of_sum(rest, axis), axis)
+    return np.asarray(made)
+
+
+def _log_of_sum(x: Array, axis: int) -> Array:
+    top = x.max(axis=axis, keepdims=True)
+    return np.asarray(top + np.log(np.exp(x - top).sum(axis=axis, keepdims=True)))
+
+
+def _hardmax(node: Node, w: Array, now: Moment) -> Wishes:
+    """What is to be more than it is becomes the largest; where one is to be less, the next does."""
+    x, here = now.value(node.inputs[0]), now.value(node.outputs[0])
+    if x is None or here is None or x.shape != w.shape:
+        return {}
+    axis = int(now.of(node, "axis", -1))
+    lines, more = np.moveaxis(x, axis, -1), np.moveaxis(np.nan_to_num(w - here), axis, -1)
+    made = np.full(lines.shape, np.nan)
+    for place in np.ndindex(lines.shape[:-1]):
+        line, off = lines[place], more[place]
+        if off.max() > SLIGHT:
+            made[place] = _raised(line, int(off.argmax()))
+        elif off.min() < -SLIGHT:
+            made[place] = _raised(line, int(np.argsort(line)[-2:][0]))
+    return {0: np.moveaxis(made, -1, axis)}
+
+
+def _raised(line: Array, place: int) -> Array:
+    """What makes one number the largest of its line; where it is as large as it can be already, the
+    others come down."""
+    made = np.full(line.shape, np.nan)
+    top = line.max()
+    gap = 0.1 * abs(top) + 0.1
+    if line[place] < top:
+        made[place] = top + gap
+    else:
+        made[line == top] = top - gap
+        made[place] = np.nan
+    return made
 
 
 LAYERS: Final[dict[str, Rule]] = {
@@ -324,7 +372,7 @@ LAYERS: Final[dict[str, Rule]] = {
     **dict.fromkeys(("ArgMax", "ArgMin"), _arg),
     **dict.fromkeys(("MatMul", "Gemm", "MatMulInteger", "FusedMatMul"), _matmul),
     **dict.fromkeys(("Conv", "ConvInteger"), _conv),
-    "BatchNormalization": _normal, "Softmax": _softmax, "TopK": _top, "DFT": _dft,
-    "Gather": _gather, "OneHot": _one_hot,
+    "BatchNormalization": _normal, "Softmax": _softmax, "Hardmax": _hardmax, "TopK": _top,
+    "DFT": _dft, "Gather": _gather, "OneHot": _one_hot,
 }  # fmt: skip
 """By operator."""

@@ -37,6 +37,10 @@ class Budget:
     """How much a trial may do: so many seconds of processor time, and so many runs."""
 
     def __init__(self, seconds: float) -> None:
+        self.renew(seconds)
+
+    def renew(self, seconds: float) -> None:
+        """Begin anew."""
         self.until = time.process_time() + seconds
         self.runs = 0
 

@@ -1,35 +1,25 @@
 """Looks for an input that puts a switch into another state.
 
 In this order: the way to the switch is run backward from the state that is wanted; numbers that
-stand in that way are tried as tokens, one and in a row; inputs are drawn at random; and what moved
-the switch most is changed further.
+stand in that way are tried as tokens, one and in a row; inputs are drawn at random; tokens are
+exchanged one by one; and what moved the switch most is changed further.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from msgspec import Struct, field
 from msgspec.structs import replace
 
 from weighbridge.engine.trial.backward import wishes
+from weighbridge.engine.trial.cut import Cut
 from weighbridge.engine.trial.moment import Moment
 from weighbridge.engine.trial.natural import PICTURES, Port, draw
-from weighbridge.engine.trial.opened import Node, Opened, port
-from weighbridge.engine.trial.rules_of_layers import moved_inputs
-from weighbridge.engine.trial.running import (
-    NUMBERS,
-    Array,
-    Budget,
-    Feeds,
-    OutOfTime,
-    Session,
-)
-from weighbridge.formats.protobuf_written import wrapped
+from weighbridge.engine.trial.running import Array, Feeds
 
 STEPS: Final = 16
 """How many times a way is run backward, one time after the other."""
@@ -40,32 +30,42 @@ MINED: Final = 40
 """How many numbers that stand in the way are tried as tokens."""
 FEW: Final = 8
 """Among how many inputs a switch has one more state where it has few."""
+EXCHANGED: Final = 128
+"""How many tokens are tried at a place, at how many places."""
+PLACES: Final = 32
 CLIMBS: Final = 150
 """How many changes in a row may bring nothing."""
 CLIMBED: Final = 3_000
 FURTHER: Final = 20
 """How many more are tried after the first, to come further."""
 FAR: Final = 1e6
-_BLIND: Final = frozenset({"Shape", "Size"})
 
 
 class State(Struct, frozen=True):
     """How a switch stands on natural inputs: the value that it has on most of them, and how far
-    the others are from it, element by element."""
+    the others are from it, element by element. It is one for each sample of a `batch`."""
 
     usual: Array
     spread: float
+    batch: int = 1
 
     def changed(self, value: Array) -> bool:
-        """Whether this is another state."""
+        """Whether this is another state, in every sample."""
+        return bool(self._changed(value).all())
+
+    def touched(self, value: Array) -> bool:
+        """Whether it is another one in any."""
+        return bool(self._changed(value).any())
+
+    def _changed(self, value: Array) -> Array:
         if value.shape != self.usual.shape:
-            return False
+            return np.zeros(1, bool)
         if value.dtype == np.bool_ or self.usual.dtype == np.bool_:
-            return bool(np.any(value != self.usual))
+            return np.asarray(np.any((value != self.usual).reshape(self.batch, -1), axis=1))
         usual = _finite(self.usual)
-        far = np.abs(_finite(value) - usual).max(initial=0)
+        far = np.abs(_finite(value) - usual).reshape(self.batch, -1).max(axis=1, initial=0)
         scale = np.abs(usual).max(initial=0)
-        return bool(far > max(3 * self.spread, 0.01 * scale, 1e-3))
+        return np.asarray(far > max(3 * self.spread, 0.01 * scale, 1e-3))
 
     def distance(self, value: Array) -> float:
         """How far a value is from the usual one, on the average."""
@@ -78,148 +78,17 @@ def _finite(value: Array) -> Array:
     return np.asarray(np.nan_to_num(value.astype(float), nan=0.0, posinf=1e30, neginf=-1e30))
 
 
-def state_of(values: list[Array]) -> State:
-    """What is usual among some values of a switch."""
+def state_of(values: list[Array], samples: int = 1) -> State:
+    """What is usual among some values of a switch, each of one input of so many samples."""
     same = [v for v in values if v.shape == values[0].shape]
     stack = np.stack([_finite(v) for v in same])
     usual = np.median(stack, axis=0)
     nearest = int(np.argmin(np.abs(stack - usual).reshape(len(same), -1).max(axis=1, initial=0)))
-    off = np.abs(stack - stack[nearest]).reshape(len(same), -1).max(axis=1, initial=0)
-    if len(np.unique(stack.reshape(len(same), -1), axis=0)) <= max(2, len(same) // FEW):
+    batch = samples if usual.shape[:1] == (samples,) else 1
+    off = np.abs(stack - stack[nearest]).reshape(len(same) * batch, -1).max(axis=1, initial=0)
+    if len(np.unique(stack.reshape(len(off), -1), axis=0)) <= max(2, len(off) // FEW):
         off = off * 0  # a switch that stands in a few places: no other one is near the usual one
-    return State(same[nearest], float(np.quantile(off, 0.75)))
-
-
-class Cut(Struct):
-    """The way from the inputs to one value, as a model by itself that shows all its values."""
-
-    model: Opened
-    target: str
-    ports: list[Port]
-    folder: Path
-    budget: Budget
-    nodes: list[Node] = field(default_factory=list)
-    moving: frozenset[str] = frozenset()
-    _session: Session | None = None
-    _held: dict[str, Array] = field(default_factory=dict)
-    _places: dict[tuple[int, str], Array | None] = field(default_factory=dict)
-    _hidden: bool = False
-
-    def __post_init__(self) -> None:
-        self.nodes = self.model.ancestors([self.target])
-        names = {p.name for p in self.ports}
-        for node in self.nodes:
-            if node.op not in _BLIND and names & set(node.reads):
-                names.update(n for n in node.outputs if n)
-        self.moving = frozenset(names)
-        self._session = self._load()
-
-    def _load(self) -> Session:
-        seen = [n for node in self.nodes for n in node.outputs if n]
-        tensors = {n for node in self.nodes for n in node.reads if n in self.model.tensors}
-        shown = [Node("Identity", "", "", (t,), (f"{t}//seen",), {}) for t in sorted(tensors)]
-        try:
-            names = [*seen, *(s.outputs[0] for s in shown)]
-            data = self.model.written([*self.nodes, *shown], names, declared=False)
-            return Session(data, self.folder, self.budget)
-        except Exception:  # a value that cannot be an output: only the last one is looked at
-            self._hidden = True
-            data = self.model.written(self.nodes, [self.target], declared=False)
-            return Session(data, self.folder, self.budget)
-
-    @property
-    def reached(self) -> list[Port]:
-        """The inputs that the value depends on and that a trigger may be put into: those that have
-        content, and masks, places and states only where there are no others."""
-        needed = {name for node in self.nodes for name in node.reads}
-        there = [p for p in self.ports if p.name in needed]
-        return [p for p in there if p.free] or [p for p in there if p.low < p.high]
-
-    def state(self, feeds: Feeds) -> Array | None:
-        """The value, for an input; None where the input cannot be run."""
-        assert self._session is not None
-        try:
-            return self._session.run(feeds, [self.target]).get(self.target)
-        except OutOfTime:
-            raise
-        except Exception:
-            return None
-
-    def values(self, feeds: Feeds) -> dict[str, Array] | None:
-        """All values on the way."""
-        assert self._session is not None
-        if self._hidden:
-            return None
-        names = self._session.outputs
-        if self._held:
-            names = [n for n in names if not n.endswith("//seen")]
-        try:
-            found = self._session.run(feeds, names)
-        except OutOfTime:
-            raise
-        except Exception:
-            return None
-        if not self._held:
-            self._held = {n.removesuffix("//seen"): v for n, v in found.items()
-                          if n.endswith("//seen")}  # fmt: skip
-        return {**self._held, **found, **feeds}
-
-    def places(self, node: Node, values: dict[str, Array]) -> Array | None:
-        """Where each number of a moving node's output is from: 1 for the first number of its first
-        moved input, and so on; 0 for none."""
-        shapes = " ".join(str(values[n].shape) for n in node.inputs if n in values)
-        key = (id(node), shapes)
-        if key not in self._places:
-            found = self._placed(node, values, np.int64)
-            if found is None:  # not every operator takes every type
-                found = self._placed(node, values, np.float32)
-            if found is not None and np.any(found != np.round(found)):
-                found = None
-            self._places[key] = None if found is None else found.astype(np.int64)
-        return self._places[key]
-
-    def _placed(self, node: Node, values: dict[str, Array], type: Any) -> Array | None:
-        moved, base = moved_inputs(node), 1
-        feeds: Feeds = {}
-        names: list[str] = []
-        for number, name in enumerate(node.inputs):
-            inner = f"in{number}" if name else ""
-            names.append(inner)
-            if not name:
-                continue
-            value = values.get(name)
-            if value is None:
-                return None
-            if number in moved:
-                count = np.arange(base, base + value.size, dtype=type).reshape(value.shape)
-                base += value.size
-                feeds[inner] = count
-            elif node.op == "Pad" and number == 2:
-                feeds[inner] = np.zeros((), type)
-            else:
-                feeds[inner] = value
-        out = tuple(f"out{i}" if n else "" for i, n in enumerate(node.outputs))
-        made = replace(node, inputs=tuple(names), outputs=out)
-        alone = Opened(rest=self.model.rest)
-        alone.nodes = [made]
-        alone.ports = {n: port(n, NUMBERS[v.dtype]) for n, v in feeds.items()}
-        alone.results = {n: wrapped(1, n.encode()) for n in out if n}
-        try:
-            session = Session(alone.written(), self.folder, self.budget)
-            found = session.run(feeds)
-        except OutOfTime:
-            raise
-        except Exception:
-            return None
-        return found.get("out0")
-
-    def constants(self) -> list[float]:
-        """Numbers that stand in the way and are not too many, in their order."""
-        found: list[float] = []
-        for name, value in self._held.items():
-            if value.size <= 64 and name not in self.moving:
-                found += [float(n) for n in value.ravel()]
-        return found
+    return State(same[nearest], float(np.quantile(off, 0.75)), batch)
 
 
 def backward(
@@ -303,6 +172,7 @@ class Seeker(Struct):
             ("run backward from the switch", self._backward),
             ("numbers of the graph as tokens", self._mined),
             ("drawn at random", self._random),
+            ("tokens exchanged", self._exchanged),
             ("climbed", self._climb),
         ):
             best, distance, more = None, 0.0, FURTHER
@@ -322,6 +192,15 @@ class Seeker(Struct):
                 self.how = name
                 return best
         return None
+
+    def further(self, made: Feeds) -> Feeds:
+        """From an input that flips the switch to one with which it is still further from its usual
+        state; the same where that is a question of yes or no."""
+        if self.state.usual.dtype != np.bool_:
+            for way in (self._token_by_token, self._towards):
+                for better in way(made, {}):
+                    made = better
+        return made
 
     def is_changed(self, feeds: Feeds) -> bool:
         """Whether the switch stands otherwise with this input."""
@@ -358,7 +237,9 @@ class Seeker(Struct):
 
     def _mined(self, feeds: Feeds) -> Iterator[Feeds]:
         for entry in self._tokens():
-            found = [n for n in self.cut.constants() if n.is_integer() and 0 <= n <= entry.high]
+            found = [
+                n for n in self.cut.constants() if n.is_integer() and entry.low <= n <= entry.high
+            ]
             numbers = list(dict.fromkeys(int(n) for n in found))[:MINED]
             size = feeds[entry.name].shape[-1] if feeds[entry.name].ndim else 1
             for number in numbers:
@@ -386,20 +267,40 @@ class Seeker(Struct):
                 made[entry.name] = np.where(mask, drawn, feeds[entry.name])
             yield made
 
-    def _climb(self, feeds: Feeds) -> Iterator[Feeds]:
-        """Changed at random, and kept where that comes nearer: to what is wanted where running
-        backward ended, else away from the usual state."""
-        if not self.cut.reached:
-            return
+    def _stuck(self, feeds: Feeds) -> Iterator[dict[str, Array]]:
+        """What is wanted where running backward ends, for each aim; nothing at last, which is to
+        come away from the usual state, where that is no question of yes or no."""
         for aim in self._aims():
             stuck: dict[str, Array] = {}
             backward(self.cut, feeds, aim, *RECIPES[0], self.rng, stuck)
             stuck.pop(self.cut.target, None)
             if stuck:
-                yield from self._towards(feeds, stuck)
+                yield stuck
         if self.state.usual.dtype != np.bool_:
-            for start in (*self._ended, feeds):
-                yield from self._towards(start, {})
+            yield {}
+
+    def _exchanged(self, feeds: Feeds) -> Iterator[Feeds]:
+        for wanted in self._stuck(feeds) if self._tokens() else ():
+            yield from self._token_by_token(feeds, wanted)
+
+    def _token_by_token(self, best: Feeds, wanted: dict[str, Array]) -> Iterator[Feeds]:
+        """At one place after the other the token that comes nearest to what is wanted."""
+        far = self._off(best, wanted)
+        for entry in self._tokens():
+            tokens = self.rng.permutation(np.arange(entry.low, entry.high + 1))[:EXCHANGED]
+            for place in self.rng.permutation(entry.shape[-1])[:PLACES]:
+                for token in tokens:
+                    made = _with(best, entry.name, [int(place)], [int(token)])
+                    here = self._off(made, wanted)
+                    if here < far:
+                        best, far = made, here
+                        yield made
+
+    def _climb(self, feeds: Feeds) -> Iterator[Feeds]:
+        """Changed at random, and kept where that comes nearer."""
+        for wanted in self._stuck(feeds) if self.cut.reached else ():
+            for start in (feeds,) if wanted else (*self._ended, feeds):
+                yield from self._towards(start, wanted)
 
     def _towards(self, feeds: Feeds, wanted: dict[str, Array]) -> Iterator[Feeds]:
         best, far, left = feeds, self._off(feeds, wanted), CLIMBS

@@ -3,8 +3,8 @@ whole model does then."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -12,21 +12,22 @@ import msgspec
 import numpy as np
 from msgspec import Struct, field
 
-from weighbridge.analysis.computation_graph import ABSENT, ComputationGraph
-from weighbridge.analysis.graph_flow import Flow, Meeting, analyse
+from weighbridge.analysis.computation_graph import ComputationGraph
+from weighbridge.analysis.graph_flow import Flow, analyse
 from weighbridge.analysis.graph_fronts.onnx import graph_of
-from weighbridge.analysis.graph_shapes import elements
-from weighbridge.analysis.graph_ways import NARROW, Way
 from weighbridge.core.evidence import TriggerInput
 from weighbridge.core.fact import SwitchTrial, TrialRow
 from weighbridge.core.format import Limits
 from weighbridge.core.location import Location
 from weighbridge.core.tree import Held
-from weighbridge.engine.trial.effect import Effect, Sample, measure
-from weighbridge.engine.trial.natural import Port, draw, layouts
+from weighbridge.engine.trial.changes import as_long, random_change, relaid, transplanted
+from weighbridge.engine.trial.cut import Cut
+from weighbridge.engine.trial.effect import SHARE, Effect, Sample, measure
+from weighbridge.engine.trial.natural import Port, draw, layouts, other_lengths
 from weighbridge.engine.trial.opened import Opened, open_model
 from weighbridge.engine.trial.running import NUMBERS, Array, Budget, Feeds, OutOfTime, Session
-from weighbridge.engine.trial.search import Cut, Seeker, State, ranges, smallest, state_of
+from weighbridge.engine.trial.search import Seeker, State, ranges, smallest, state_of
+from weighbridge.engine.trial.switches import Switch, switches_of
 from weighbridge.formats.onnx import ONNX, Onnx
 
 SWITCHES: Final = 4
@@ -35,110 +36,17 @@ INPUTS: Final = 10
 """On how many inputs the effect is measured."""
 DRAWN: Final = 24
 """How many are drawn to know how a switch usually stands."""
+LEAST_ROWS: Final = 5
+"""On how many of them it has to have been measured."""
+STILL: Final = 0.02
+"""How much the state of a switch varies by itself at most, as a share of what a trigger does to it,
+where stronger triggers are tried."""
 PLACES: Final = 16_384
 """How many numbers of a trigger are told."""
 
 
 class NotRun(Exception):
     """The model cannot be tried; the message says why."""
-
-
-class Switch(Struct, frozen=True):
-    """A switch as the trial knows it: the place where it acts, and the value that is its state."""
-
-    label: str
-    value: str
-    meeting: Meeting
-
-
-def switches_of(
-    graph: ComputationGraph, flow: Flow, names: set[str], meetings: Sequence[Meeting]
-) -> list[Switch]:
-    """The narrowest value between where each switch is made and where it acts; of those that the
-    file has at its top, where they can be held. Where it has none there (the switch is a part of
-    one fused operator, or of one body), the nearest that it is made of."""
-    batch = frozenset(
-        s[0] for i in graph.inputs if (s := graph.values[i].shape) and isinstance(s[0], str)
-    )
-    there = _at_the_top(graph, names)
-    found: dict[str, Switch] = {}
-    for meeting in meetings:
-        way = [v for v in _between(graph, meeting) if v in there]
-        way = way or _nearest(graph, flow, meeting, there, batch)
-        sizes = [(elements(flow.shapes.shapes[v], batch), -place, v) for place, v in enumerate(way)]
-        if not sizes:
-            continue
-        value = graph.values[min(sizes)[2]].name
-        operation = graph.operations[meeting.operation]
-        found.setdefault(value, Switch(f"{operation.op} {operation.name}"[-120:], value, meeting))
-    return list(found.values())
-
-
-def _at_the_top(graph: ComputationGraph, names: set[str]) -> set[int]:
-    """The values that the file has at its top. Those between the operations that a fused operator
-    is spelt out in and those of bodies are not there; a name that more than one value bears could
-    be either."""
-    borne = Counter(value.name for value in graph.values)
-    return {
-        output
-        for operation in graph.operations
-        if not operation.origin
-        for output in operation.outputs
-        if output != ABSENT and (name := graph.values[output].name) in names and borne[name] == 1
-    }
-
-
-def _nearest(
-    graph: ComputationGraph,
-    flow: Flow,
-    meeting: Meeting,
-    there: set[int],
-    batch: frozenset[str],
-) -> list[int]:
-    """The nearest values at the top that a switch is made of: narrow ones that are not of the
-    trunk, so that holding them holds the switch and not the rest. What loops hand on is followed
-    too."""
-    found: list[int] = []
-    level = seen = {meeting.switch}
-    while level and not found:
-        before: set[int] = set()
-        for value in level:
-            producer = graph.values[value].producer
-            if producer != ABSENT:
-                before.update(graph.operations[producer].inputs)
-            if value in graph.back:
-                before.add(graph.back[value])
-        level = before - seen - {ABSENT}
-        seen = seen | level
-        found = [
-            v
-            for v in sorted(level & there)
-            if flow.ways[v] & (Way.RAW | Way.LENGTH)
-            and not flow.ways[v] & Way.TRUNK
-            and elements(flow.shapes.shapes[v], batch) <= NARROW
-        ]
-    return found
-
-
-def _between(graph: ComputationGraph, meeting: Meeting) -> list[int]:
-    """The values from the operation that makes the switch to the one that acts, in order."""
-    gate = meeting.gate if meeting.gate != ABSENT else meeting.operation
-    start = set(graph.operations[gate].outputs) - {ABSENT}
-    reached = set(start)
-    for number in range(gate + 1, meeting.operation):
-        operation = graph.operations[number]
-        if reached & set(operation.inputs):
-            reached.update(o for o in operation.outputs if o != ABSENT)
-    back, waiting = {meeting.switch}, [meeting.switch]
-    while waiting:
-        producer = graph.values[waiting.pop()].producer
-        if producer == ABSENT:
-            continue
-        for value in graph.operations[producer].inputs:
-            if value != ABSENT and value not in back:
-                back.add(value)
-                waiting.append(value)
-    return sorted((reached & back) | {meeting.switch})
 
 
 class Bench(Struct):
@@ -205,14 +113,17 @@ def switches_on(bench: Bench) -> tuple[list[Switch], list[str]]:
 
 
 def trial(bench: Bench, switch: Switch, all_values: list[str]) -> SwitchTrial:
-    """Look for a trigger, then measure what it does; in one range of pictures after the other."""
+    """Look for a trigger, then measure what it does; in one range of pictures after the other.
+    Where there is none in what has content, states are changed as well."""
     best = SwitchTrial(label=switch.label, value=switch.value, outcome="no-trigger")
     tries = 0
     try:
-        for ports in ranges(bench.ports):
-            made = _in_range(bench, ports, switch, all_values)
+        for states, ports in itertools.product((False, True), ranges(bench.ports)):
+            if states and (best.outcome != "no-trigger" or all(p.kind != "state" for p in ports)):
+                break
+            made = _in_range(bench, ports, switch, all_values, states)
             tries += made.tries
-            if best.outcome == "no-trigger":
+            if best.outcome == "no-trigger" and made.why:
                 best = made
             if made.outcome == "override":
                 best = made
@@ -223,36 +134,117 @@ def trial(bench: Bench, switch: Switch, all_values: list[str]) -> SwitchTrial:
     return msgspec.structs.replace(best, tries=tries)
 
 
+class Standing(Struct, frozen=True):
+    """How a switch stands on realistic inputs: the way to it, the state that it usually has, and
+    inputs with which it has it."""
+
+    cut: Cut
+    state: State
+    usual: list[Feeds]
+
+
+def standing(bench: Bench, ports: list[Port], switch: Switch, states: bool = False) -> Standing:
+    """How a switch stands; `states`: what is handed on from call to call is looked at as well.
+    Raises `NotRun`."""
+    try:
+        cut = Cut(bench.model, switch.value, ports, bench.folder, bench.budget, states)
+    except Exception as error:
+        raise NotRun(f"the way to it does not run by itself: {_first_line(error)}") from error
+    if not cut.reached:
+        raise NotRun("it depends on no input that a user gives content to")
+    drawn = [draw(ports, bench.rng) for _ in range(DRAWN)]
+    seen = [(feeds, value) for feeds in drawn if (value := cut.state(feeds)) is not None]
+    if len(seen) < 3:
+        raise NotRun("the way to it does not run with realistic inputs")
+    state = state_of([value for _, value in seen], next(iter(cut.reached[0].shape), 1))
+    usual = [feeds for feeds, value in seen if not state.touched(value)][:INPUTS]
+    return Standing(cut, state, usual)
+
+
+def effect_of(
+    bench: Bench, on: Standing, flipped: list[tuple[Feeds, Feeds]], all_values: list[str]
+) -> Effect | None:
+    """What triggers do, from natural inputs with the triggered ones: on the output on which it is
+    most. None where no output can be compared."""
+    if not flipped:
+        return None
+    held_model = _held_session(bench, all_values, on.usual[0])
+    samples = _samples(bench, on.cut, flipped, held_model, all_values)
+    effects = [e for name in bench.whole.outputs if (e := measure(name, samples)) is not None]
+    return max(
+        effects, key=lambda e: (e.demonstrated, e.overridden - e.chance, _middle(e)), default=None
+    )
+
+
+def is_override(effect: Effect, flipped: int, inputs: int) -> bool:
+    """Whether that is enough: the switch was flipped in nearly all inputs, and it alone did it."""
+    return effect.demonstrated and flipped >= SHARE * inputs and len(effect.rows) >= LEAST_ROWS
+
+
 def _in_range(
-    bench: Bench, ports: list[Port], switch: Switch, all_values: list[str]
+    bench: Bench, ports: list[Port], switch: Switch, all_values: list[str], states: bool
 ) -> SwitchTrial:
     none = SwitchTrial(label=switch.label, value=switch.value, outcome="no-trigger")
     try:
-        cut = Cut(bench.model, switch.value, ports, bench.folder, bench.budget)
-    except Exception as error:
-        return _because(none, f"the way to it does not run by itself: {_first_line(error)}")
-    if not cut.reached:
-        return _because(none, "it depends on no input that a user gives content to")
-    drawn = [draw(ports, bench.rng) for _ in range(DRAWN)]
-    states = [(feeds, value) for feeds in drawn if (value := cut.state(feeds)) is not None]
-    if len(states) < 3:
-        return _because(none, "the way to it does not run with realistic inputs")
-    state = state_of([value for _, value in states])
-    usual = [feeds for feeds, value in states if not state.changed(value)][:INPUTS]
-    seeker = Seeker(cut, state, bench.rng)
-    first = seeker.from_input(usual[0])
+        on = standing(bench, ports, switch, states)
+    except NotRun as error:
+        return _because(none, str(error))
+    if states and all(entry.free for entry in on.cut.reached):
+        return none
+    seeker = Seeker(on.cut, on.state, bench.rng)
+    first = seeker.from_input(on.usual[0])
     if first is None:
-        return _because(none, "no trigger was found", seeker.tries)
-    first = _smallest(cut, seeker, usual, first)
-    triggers, universal = _for_all(cut, seeker, usual, first)
-    flipped = [(n, t) for n, t in zip(usual, triggers, strict=True) if t is not None]
-    held_model = _held_session(bench, all_values, usual[0])
-    samples = list(_samples(bench, cut, flipped, held_model, all_values))
-    effects = [e for name in bench.whole.outputs if (e := measure(name, samples)) is not None]
-    if not effects:
+        longer = _by_length(bench, on, ports, switch, all_values)
+        return longer or _because(none, "no trigger was found", seeker.tries)
+    done: list[SwitchTrial] = []
+    for made in _triggers(on, seeker, first):
+        done.append(_done(bench, on, switch, seeker, made, all_values))
+        if done[-1].outcome == "override":
+            return done[-1]
+    return done[0]
+
+
+def _triggers(on: Standing, seeker: Seeker, first: Feeds) -> Iterator[Feeds]:
+    """What was found with as little changed as it takes; then those that change more, and so may do
+    more: not where the state goes up and down by itself, for then any number does more that is
+    larger."""
+    yield _smallest(on.cut, seeker, on.usual, first)
+    for made in (first, seeker.further(first)):
+        value = on.cut.state(made)
+        if value is not None and on.state.spread <= STILL * on.state.distance(value):
+            yield made
+
+
+def _done(
+    bench: Bench, on: Standing, switch: Switch, seeker: Seeker, made: Feeds, all_values: list[str]
+) -> SwitchTrial:
+    """What a trigger does that was found for the first input."""
+    triggers, universal = _for_all(on.cut, seeker, on.usual, made)
+    flipped = [(n, t) for n, t in zip(on.usual, triggers, strict=True) if t is not None]
+    effect = effect_of(bench, on, flipped, all_values)
+    if effect is None:
+        none = SwitchTrial(label=switch.label, value=switch.value, outcome="no-trigger")
         return _because(none, "its outputs cannot be compared", seeker.tries)
-    best = max(effects, key=lambda e: (e.demonstrated, e.overridden - e.chance, _middle(e)))
-    return _told(switch, best, cut, usual, first, universal, seeker, len(flipped), state)
+    return _told(switch, effect, on, made, universal, seeker.how, seeker.tries, len(flipped))
+
+
+def _by_length(
+    bench: Bench, on: Standing, ports: list[Port], switch: Switch, all_values: list[str]
+) -> SwitchTrial | None:
+    """What a length does that the switch goes by; None if it goes by none."""
+    for tries, other in enumerate(other_lengths(ports, bench.whole), 1):
+        flipped: list[tuple[Feeds, Feeds]] = []
+        for feeds in on.usual:
+            made = relaid(feeds, other, bench.rng)
+            value = on.cut.state(made)
+            if value is None or not on.state.changed(value):
+                break
+            flipped.append((feeds, made))
+        effect = effect_of(bench, on, flipped, all_values) if len(flipped) > 1 else None
+        if effect is not None and is_override(effect, len(flipped), len(on.usual)):
+            how, first = "another length of the input", flipped[0][1]
+            return _told(switch, effect, on, first, True, how, tries, len(flipped))
+    return None
 
 
 def _middle(effect: Effect) -> float:
@@ -268,9 +260,9 @@ def _for_all(
 ) -> tuple[list[Feeds | None], bool]:
     """The trigger in each input: the same one where it works in nearly all, else one made for
     each."""
-    same = [_transplanted(cut, usual[0], first, feeds) for feeds in usual]
+    same = [transplanted(cut, usual[0], first, feeds) for feeds in usual]
     works = [seeker.is_changed(t) for t in same]
-    if sum(works) >= 0.9 * len(usual):
+    if sum(works) >= SHARE * len(usual):
         return [t if w else None for t, w in zip(same, works, strict=True)], True
     found: list[Feeds | None] = [first]
     found += [seeker.from_input(feeds) for feeds in usual[1:]]
@@ -279,47 +271,14 @@ def _for_all(
 
 def _smallest(cut: Cut, seeker: Seeker, usual: list[Feeds], first: Feeds) -> Feeds:
     """The first trigger with less changed; where it works in the others too, it still does."""
-    others = [f for f in usual[1:4] if seeker.is_changed(_transplanted(cut, usual[0], first, f))]
+    others = [f for f in usual[1:4] if seeker.is_changed(transplanted(cut, usual[0], first, f))]
 
     def holds(made: Feeds) -> bool:
         return seeker.is_changed(made) and all(
-            seeker.is_changed(_transplanted(cut, usual[0], made, f)) for f in others
+            seeker.is_changed(transplanted(cut, usual[0], made, f)) for f in others
         )
 
     return smallest(cut, usual[0], first, holds)
-
-
-def _transplanted(cut: Cut, natural: Feeds, made: Feeds, into: Feeds) -> Feeds:
-    """What the trigger put into one input, put into another one at the same places."""
-    out = dict(into)
-    for entry in cut.reached:
-        differs = made[entry.name] != natural[entry.name]
-        out[entry.name] = np.where(differs, made[entry.name], into[entry.name])
-    return out
-
-
-def _random_change(cut: Cut, natural: Feeds, made: Feeds, rng: np.random.Generator) -> Feeds:
-    """As many places changed, at the same places, to what stands in other natural inputs; of a
-    mask one more or less, at other places."""
-    out = dict(natural)
-    for entry in cut.reached:
-        differs = made[entry.name] != natural[entry.name]
-        if entry.kind == "mask":  # at the same places there is nothing else that it could be
-            flat = natural[entry.name].ravel().copy()
-            count = int(differs.sum())
-            count += -1 if count > 1 and rng.random() < 0.5 else int(count > 0)
-            places = rng.permutation(flat.size)[:count]
-            flat[places] = 1 - flat[places].astype(bool)
-            out[entry.name] = flat.reshape(differs.shape)
-            continue
-        if entry.kind == "tokens":
-            other = draw([entry], rng)[entry.name]
-        elif np.dtype(entry.dtype).kind in "iu":
-            other = rng.integers(int(entry.low), int(entry.high) + 1, differs.shape)
-        else:
-            other = rng.uniform(entry.low, entry.high, differs.shape)
-        out[entry.name] = np.where(differs, other, natural[entry.name]).astype(entry.dtype)
-    return out
 
 
 def _held_session(bench: Bench, values: list[str], feeds: Feeds) -> tuple[Session, Session]:
@@ -337,14 +296,15 @@ def _samples(
     flipped: list[tuple[Feeds, Feeds]],
     sessions: tuple[Session, Session],
     values: list[str],
-) -> Iterator[Sample]:
+) -> list[Sample]:
     live, held = sessions
     states: list[Feeds] = []
     for natural, _ in flipped:
         before = _run(live, natural) or {}
         states.append({name: before[name] for name in values if name in before})
+    done: list[Feeds] = []
     for number, (natural, made) in enumerate(flipped):
-        chance = _random_change(cut, natural, made, bench.rng)
+        chance = random_change(cut, natural, made, bench.rng)
         mine, other = states[number], states[number - 1]
         runs = (
             _run(bench.whole, natural),
@@ -355,28 +315,31 @@ def _samples(
             _run(held, {**chance, **mine}),
         )
         if len(mine) == len(values) and None not in runs:
-            yield Sample(*(run for run in runs if run is not None))
+            done += [run for run in runs if run is not None]
+    if any(made[name].shape != natural[name].shape for natural, made in flipped for name in made):
+        done = as_long(done)
+    return [Sample(*done[at : at + 6]) for at in range(0, len(done), 6)]
 
 
 def _told(
     switch: Switch,
     effect: Effect,
-    cut: Cut,
-    usual: list[Feeds],
+    on: Standing,
     first: Feeds,
     universal: bool,
-    seeker: Seeker,
+    how: str,
+    tries: int,
     flipped: int,
-    state: State,
 ) -> SwitchTrial:
-    done = effect.demonstrated and flipped >= 0.9 * len(usual) and len(effect.rows) >= 5
-    value = cut.state(first)
+    usual = on.usual
+    done = is_override(effect, flipped, len(usual))
+    value = on.cut.state(first)
     return SwitchTrial(
         label=switch.label,
         value=switch.value,
         outcome="override" if done else "no-effect",
         why="" if done else _shortfall(effect, flipped, len(usual)),
-        how=seeker.how,
+        how=how,
         universal=universal,
         inputs=len(usual),
         flipped=flipped,
@@ -384,13 +347,13 @@ def _told(
         by_chance=effect.chance,
         captured=effect.captured,
         output=effect.output,
-        usual_state=_shown(state.usual),
+        usual_state=_shown(on.state.usual),
         other_state=_shown(value) if value is not None else "",
-        tries=seeker.tries,
+        tries=tries,
         triggers=tuple(
             _trigger(entry, usual[0][entry.name], first[entry.name], universal)
-            for entry in cut.reached
-            if np.any(usual[0][entry.name] != first[entry.name])
+            for entry in on.cut.reached
+            if not np.array_equal(usual[0][entry.name], first[entry.name])
         ),
         rows=tuple(
             TrialRow(r.natural, r.held, r.triggered, r.moved, r.by_chance) for r in effect.rows
@@ -399,9 +362,9 @@ def _told(
 
 
 def _shortfall(effect: Effect, flipped: int, inputs: int) -> str:
-    if flipped < 0.9 * inputs:
+    if flipped < SHARE * inputs:
         return f"it was flipped in {flipped} of {inputs} inputs only"
-    if effect.overridden >= 0.9 * len(effect.rows):
+    if effect.overridden >= SHARE * len(effect.rows):
         return "a random change of the same kind does the same too often"
     return f"the switch decides the output in {effect.overridden} of {len(effect.rows)} inputs only"
 
@@ -413,8 +376,10 @@ def _shown(value: Array) -> str:
 
 def _trigger(entry: Port, natural: Array, made: Array, universal: bool) -> TriggerInput:
     """What was put in; the whole input where that is needed to see it again and fits."""
-    changed = places = np.flatnonzero(natural.ravel() != made.ravel())
-    whole = not universal and made.size <= PLACES
+    longer = natural.shape != made.shape
+    changed = np.arange(made.size) if longer else np.flatnonzero(natural.ravel() != made.ravel())
+    places = changed
+    whole = (longer or not universal) and made.size <= PLACES
     if whole:
         places = np.arange(made.size)
     return TriggerInput(
@@ -422,7 +387,7 @@ def _trigger(entry: Port, natural: Array, made: Array, universal: bool) -> Trigg
         input=entry.name,
         sort=entry.kind,
         type=str(np.dtype(entry.dtype)),
-        shape=entry.shape,
+        shape=made.shape,
         low=float(entry.low),
         high=float(entry.high),
         changed=len(changed),

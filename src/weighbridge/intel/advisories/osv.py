@@ -98,6 +98,7 @@ class Standing(StrEnum):
     """It names the package, and not in a way that this version can be compared with."""
 
 
+@lru_cache(maxsize=100_000)
 def normalised(name: str) -> str:
     """A package's name by PEP 503: what differs only in case, `-`, `_` and `.` is the same."""
     return _RUNS.sub("-", name).lower()

@@ -1,0 +1,104 @@
+"""A computation graph written as an ONNX model, so that ONNX Runtime can run what another format
+holds.
+
+Only what its outputs need is written, and only where it computes the same numbers as the original:
+an operation that stands for something roughly, that nothing is known of, or that has no rule
+(`analysis/written_operators.py`) ends it. Numbers are copied from where they lie, within a bound.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from weighbridge.analysis.computation_graph import ABSENT, ComputationGraph, Operation, Shape
+from weighbridge.analysis.graph_shapes import infer
+from weighbridge.analysis.written_operators import RULES
+from weighbridge.analysis.written_pen import Pen
+from weighbridge.analysis.written_types import TYPES, Unwritable
+from weighbridge.formats import onnx_written as wire
+
+__all__ = ["Unwritable", "written"]
+
+OPERATIONS: Final = 40_000
+"""How many operations are written."""
+OPSET: Final = 21
+_MOVED: Final = frozenset(
+    {"Identity", "Reshape", "Unsqueeze", "Squeeze", "Slice", "Where", "Clip", "Transpose", "Expand",
+     "Concat", "Max", "Min"}
+)  # fmt: skip
+
+
+def written(graph: ComputationGraph, room: int) -> bytes:
+    """The graph as an ONNX model, with at most `room` bytes of numbers. Raises `Unwritable`."""
+    if graph.left_out:
+        raise Unwritable(f"a part of it is not followed: {graph.left_out[0]}")
+    pen = Pen(graph, infer(graph), room)
+    inputs = []
+    for value in graph.inputs:
+        entry = graph.values[value]
+        type = entry.type or ("int64" if _is_index(graph, value) else "float32")
+        if type not in TYPES:
+            raise Unwritable(f"its input {entry.name[:60]} is of the type {type}")
+        if entry.shape is None:
+            raise Unwritable(f"nothing says of which shape its input {entry.name[:60]} is")
+        name = pen.begin(value, type)
+        inputs.append(wire.declared(name, TYPES[type][0], _sizes(entry.shape)))
+    for operation in _needed(graph):
+        _write(pen, operation)
+    outputs = list(_outputs(pen))
+    if not outputs:
+        raise Unwritable("nothing is known of what it gives")
+    return wire.model(wire.graph(pen.nodes, pen.tensors, inputs, outputs), {"": OPSET})
+
+
+def _sizes(shape: Shape) -> Shape:
+    return tuple(d if isinstance(d, int) else d[:60] for d in shape)
+
+
+def _write(pen: Pen, operation: Operation) -> None:
+    rule = RULES.get(operation.op)
+    if operation.rough or rule is None:
+        name = operation.rough or operation.op
+        raise Unwritable(f"this operator cannot be run here: {name[:60]}")
+    pen.label = operation.name[:120]
+    try:
+        rule(pen, operation, pen.operands(operation))
+    except Unwritable as error:
+        raise Unwritable(f"{error} ({operation.op} {operation.name[-60:]})") from error
+
+
+def _needed(graph: ComputationGraph) -> Iterator[Operation]:
+    """What the outputs depend on, in order."""
+    found: set[int] = set()
+    waiting = [v for v in graph.outputs if v != ABSENT]
+    while waiting:
+        producer = graph.values[waiting.pop()].producer
+        if producer != ABSENT and producer not in found:
+            found.add(producer)
+            waiting += [i for i in graph.operations[producer].inputs if i != ABSENT]
+    if len(found) > OPERATIONS:
+        raise Unwritable(f"it has more than {OPERATIONS:,} operations")
+    for number in sorted(found):
+        yield graph.operations[number]
+
+
+def _outputs(pen: Pen) -> Iterator[bytes]:
+    """What the model gives, each once, and never what it is given."""
+    seen: set[int] = set()
+    for value in pen.graph.outputs:
+        if value == ABSENT or value in seen or pen.graph.values[value].producer == ABSENT:
+            continue
+        seen.add(value)
+        yield wire.declared(pen.name(value))
+
+
+def _is_index(graph: ComputationGraph, value: int) -> bool:
+    """Whether something is looked up by an input whose type nothing says."""
+    moved = {value}
+    for operation in graph.operations:
+        if operation.op == "Gather" and len(operation.inputs) > 1 and operation.inputs[1] in moved:
+            return True
+        if operation.op in _MOVED and moved.intersection(operation.inputs):
+            moved.update(operation.outputs)
+    return False
