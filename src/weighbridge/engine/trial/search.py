@@ -172,6 +172,7 @@ class Seeker(Struct):
             ("run backward from the switch", self._backward),
             ("numbers of the graph as tokens", self._mined),
             ("drawn at random", self._random),
+            ("in order", self._regular),
             ("tokens exchanged", self._exchanged),
             ("climbed", self._climb),
         ):
@@ -266,6 +267,20 @@ class Seeker(Struct):
                 mask = self.rng.random(drawn.shape) < share
                 made[entry.name] = np.where(mask, drawn, feeds[entry.name])
             yield made
+
+    def _regular(self, feeds: Feeds) -> Iterator[Feeds]:
+        """Numbers that go up, down, to and fro, or back the way that they came; the same ones."""
+        for entry in self.cut.reached:
+            here = feeds[entry.name]
+            if not entry.free or not here.ndim or here.shape[-1] < 2:
+                continue
+            up = np.linspace(entry.low, entry.high, here.shape[-1])
+            middle = np.full_like(up, (entry.low + entry.high) / 2)
+            there = np.arange(len(up)) % 2 * (entry.high - entry.low) + entry.low
+            rows = [np.broadcast_to(row, here.shape) for row in (up, up[::-1], there, middle)]
+            mirrored = np.where(up < middle, here, here[..., ::-1])
+            for wish in (*rows, mirrored):
+                yield {**feeds, entry.name: _put(entry, here, wish)}
 
     def _stuck(self, feeds: Feeds) -> Iterator[dict[str, Array]]:
         """What is wanted where running backward ends, for each aim; nothing at last, which is to
