@@ -1,11 +1,13 @@
-"""Weighbridge and pip-audit on the same pins over the same advisories, offered on loopback.
+"""Weighbridge, pip-audit and uv audit on the same pins and advisories, offered on loopback.
 
     .venv/bin/python bench/dependencies.py advisories.zip [--pip-audit PATH] [--out FILE]
 
 Pins are drawn from the advisories themselves (listed versions and the versions that mend them),
 with the same seed each time. pip-audit gets an environment of its own from `bench/peers/
 pip-audit.txt`, made once under `.bench/`, unless one is named. Compared are the sets of package,
-version and weakness, an advisory and its aliases being one. `--out` keeps the table of what
+version and weakness, an advisory and its aliases being one. uv, where it is installed, gets the
+thousand pins as its own lock file; it also asks an index about each package, which is one on
+loopback that knows none. `--out` keeps the table of what
 pip-audit says of each pin (`tests/intel/pip_audit.tsv`, which the tests hold Weighbridge to).
 """
 
@@ -15,12 +17,14 @@ import argparse
 import hashlib
 import json
 import random
+import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from run import ENVIRONMENTS, install
@@ -74,6 +78,52 @@ def of_pip_audit(program: str, file: Path, port: int) -> Said:
             said[normalised(entry["name"]), canonical(entry["version"])] = {
                 frozenset([v["id"], *v["aliases"]]) for v in entry["vulns"]
             }
+    return said
+
+
+class Nothing(BaseHTTPRequestHandler):
+    """An index that knows no package."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        self.send_response(404)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing."""
+
+
+def locked(lines: list[str], folder: Path, index: str) -> Path:
+    """The pins as a project with a lock file of uv."""
+    rows = [(normalised(n), v) for n, _, v in (line.partition("==") for line in lines)]
+    wanted = ", ".join(f'"{n}=={v}"' for n, v in rows)
+    (folder / "pyproject.toml").write_text(
+        f'[project]\nname = "bench"\nversion = "1"\nrequires-python = ">=3.11"\n'
+        f"dependencies = [{wanted}]\n"
+    )
+    held = ["version = 1", 'requires-python = ">=3.11"', "[[package]]", 'name = "bench"',
+            'version = "1"', 'source = { virtual = "." }',
+            f"dependencies = [{', '.join(f'{{ name = {n!r} }}' for n, _ in rows)}]"]  # fmt: skip
+    for name, version in rows:
+        file = f'url = "{index}/{name}.tar.gz", hash = "sha256:{"0" * 64}"'
+        held += ["[[package]]", f'name = "{name}"', f'version = "{version}"',
+                 f'source = {{ registry = "{index}" }}', f"sdist = {{ {file} }}"]  # fmt: skip
+    (folder / "uv.lock").write_text("\n".join(held) + "\n")
+    return folder / "uv.lock"
+
+
+def of_uv(folder: Path, port: int) -> Said:
+    """What uv says of a locked project."""
+    command = ["uv", "audit", "--frozen", "--output-format", "json", "--service-url",
+               f"http://127.0.0.1:{port}/"]  # fmt: skip
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    said: Said = {}
+    for entry in json.loads(done.stdout)["vulnerabilities"]:
+        of = entry["dependency"]
+        names = frozenset([entry["id"], *entry["aliases"]])
+        said.setdefault((normalised(of["name"]), canonical(of["version"])), set()).add(names)
     return said
 
 
@@ -131,6 +181,8 @@ def main() -> None:
                     print(f"{line}: pip-audit {_names(said[0])}, Weighbridge {_names(said[1])}")
         whole = place / "requirements.txt"
         whole.write_text("\n".join(one_file(files)) + "\n")
+        if shutil.which("uv"):
+            beside_uv(one_file(files), place, offered.server_address[1])
         times: dict[str, list[float]] = {"pip-audit": [], "Weighbridge": []}
         for _ in range(TIMES):
             started = time.perf_counter()
@@ -150,6 +202,31 @@ def main() -> None:
     )
     if arguments.out:
         arguments.out.write_text("\n".join(rows) + "\n")
+
+
+def beside_uv(lines: list[str], place: Path, port: int) -> None:
+    """Print how long uv and Weighbridge take for one lock file, and where they differ."""
+    empty = ThreadingHTTPServer(("127.0.0.1", 0), Nothing)
+    threading.Thread(target=empty.serve_forever, daemon=True).start()
+    folder = place / "locked"
+    folder.mkdir()
+    file = locked(lines, folder, f"http://127.0.0.1:{empty.server_address[1]}/simple")
+    took: dict[str, list[float]] = {"uv": [], "ours": []}
+    for _ in range(TIMES):
+        started = time.perf_counter()
+        theirs = of_uv(folder, port)
+        between = time.perf_counter()
+        ours = of_weighbridge(file, place / "index")
+        took["uv"].append(between - started)
+        took["ours"].append(time.perf_counter() - between)
+    empty.shutdown()
+    differ = [k for k in theirs.keys() | ours.keys()
+              if not same(theirs.get(k, set()), ours.get(k, set()))]  # fmt: skip
+    uv, weighbridge = (statistics.median(t) for t in took.values())
+    print(
+        f"{len(lines):,} pins in uv.lock, median of {TIMES}: uv audit {uv:.2f} s, Weighbridge "
+        f"{weighbridge:.2f} s, {uv / weighbridge:.1f} times; {len(differ)} differ {differ[:5]}"
+    )
 
 
 def row(pin: str, said: set[frozenset[str]]) -> str:
