@@ -30,6 +30,9 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
         help="offer the advisories to other tools on this machine, over OSV's interface",
         description="Answer /v1/query, /v1/querybatch and /v1/vulns/ID on the loopback interface "
         "from the index that `weighbridge update` made, until it is interrupted.",
+        epilog="pip-audit --vulnerability-service osv --osv-url http://127.0.0.1:8765/v1/query; "
+        "uv audit --service-url http://127.0.0.1:8765/ (which asks the package index as well, of "
+        "each package, and waits long for one that cannot be reached).",
         allow_abbrev=False,
     )
     parser.add_argument("--port", type=int, default=8765, help="listen here (default: 8765)")
