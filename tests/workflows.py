@@ -342,6 +342,12 @@ for name, steps in {
 }.items():  # fmt: skip
     case(name, "fixed", after(*steps))
 case(
+    "what starts the run before is not known",
+    "attack",
+    {".github/workflows/after.yml": workflow(AFTER, taking(), "run: bash publish.sh", job=TOKEN)},
+    UNTRUSTED + "review",
+)
+case(
     "the local action is the pull request's",
     "attack",
     {
@@ -398,6 +404,56 @@ jobs:
       - uses: actions/checkout@{SHA}
         with:
           ref: ${{{{ inputs.ref }}}}
+      - run: make
+        env:
+          KEY: ${{{{ secrets.KEY }}}}
+""",
+    },
+    UNTRUSTED + "block",
+)
+case(
+    "a reusable workflow hands the revision to another",
+    "attack",
+    {
+        ".github/workflows/pr.yml": """
+name: pr
+on: pull_request_target
+permissions: {contents: read}
+jobs:
+  call:
+    uses: ./.github/workflows/all.yml
+    with:
+      ref: ${{ github.event.pull_request.head.sha }}
+    secrets: inherit
+""",
+        ".github/workflows/all.yml": """
+name: all
+on:
+  workflow_call:
+    inputs:
+      ref: {type: string}
+permissions: {contents: read}
+jobs:
+  build:
+    uses: ./.github/workflows/build.yml
+    with:
+      revision: ${{ inputs.ref }}
+    secrets: inherit
+""",
+        ".github/workflows/build.yml": f"""
+name: build
+on:
+  workflow_call:
+    inputs:
+      revision: {{type: string}}
+permissions: {{contents: read}}
+jobs:
+  build:
+    runs-on: ubuntu-latest
+    steps:
+      - uses: actions/checkout@{SHA}
+        with:
+          ref: ${{{{ inputs.revision }}}}
       - run: make
         env:
           KEY: ${{{{ secrets.KEY }}}}
@@ -892,6 +948,36 @@ case(
     ),
 )
 
+MATRIX = """
+name: bench
+on: pull_request_target
+permissions: {{contents: read}}
+jobs:
+  list:
+    runs-on: ubuntu-latest
+    outputs:
+      matrix: ${{{{ steps.list.outputs.matrix }}}}
+    steps:
+      - {checkout}
+      - id: list
+        run: echo "matrix=$(cat matrix.json)" >> "$GITHUB_OUTPUT"
+  work:
+    needs: list
+    runs-on: ubuntu-latest
+    strategy:
+      matrix: ${{{{ fromJSON(needs.list.outputs.matrix) }}}}
+    steps:
+      - run: ${{{{ matrix.cmd }}}}
+        env:
+          KEY: ${{{{ secrets.KEY }}}}
+"""
+case(
+    "a file of the pull request becomes the matrix",
+    "attack",
+    MATRIX.format(checkout=HEAD.replace("\n", "\n        ")),
+    INJECTION + "block",
+)
+case("the matrix is a file of the base", "fixed", MATRIX.format(checkout=CHECKOUT))
 # -- actions of others ----------------------------------------------------------------------------
 case(
     "tj-actions: a tag beside a secret",

@@ -13,6 +13,7 @@ from typing import Final
 from msgspec import Struct
 
 from weighbridge.analysis.shell_kinds import Kind
+from weighbridge.analysis.workflow_taint import READERS, reads_file
 from weighbridge.analysis.workflow_views import StepView
 from weighbridge.core.location import Location
 from weighbridge.core.regex import regex
@@ -20,9 +21,6 @@ from weighbridge.formats.shell import Command, Script, Word
 
 _ROOT: Final = regex(r"\$\{\{ *github\.workspace *\}\}|\$\{?GITHUB_WORKSPACE\}?")
 _UNPACKERS: Final = {"unzip": ("-d",), "tar": ("-C", "--directory"), "bsdtar": ("-C",), "7z": ()}
-_READERS: Final = frozenset(
-    ("cat", "head", "tail", "jq", "yq", "grep", "sed", "awk", "cut", "tr", "read", "sort", "xargs")
-)
 OUTSIDE: Final = "/"
 """Stands for a folder that is not in the workspace."""
 
@@ -178,7 +176,7 @@ def poisoned(unpacked: Unpacked, steps: list[StepView]) -> Iterator[tuple[StepVi
 
 
 def _writes_read(command: Command, read: set[str]) -> bool:
-    if command.argv and command.argv[0] in (*_READERS, "tee"):
+    if command.argv and (command.argv[0] == "tee" or command.argv[0] in READERS):
         return True
     here = [r.target for r in command.redirects if r.operator in ("<<", "<<<")]
     return any(_of_file(word, read) for word in (*command.words, *here))
@@ -190,8 +188,4 @@ def _of_file(word: Word, read: set[str]) -> bool:
 
 
 def _reads(script: Script) -> bool:
-    commands = list(script.everything())
-    return any(
-        (c.argv and c.argv[0] in _READERS) or any(r.operator == "<" for r in c.redirects)
-        for c in commands
-    )
+    return any(map(reads_file, script.everything()))

@@ -29,8 +29,10 @@ from weighbridge.analysis.workflow_reach import (
     trigger_entry,
 )
 from weighbridge.analysis.workflow_taint import (
+    Origin,
     Origins,
     Scope,
+    foreign_revision,
     written_outputs,
 )
 from weighbridge.analysis.workflow_views import Automations, JobView, StepView, action_of
@@ -159,12 +161,15 @@ class _Reader(Struct, dict=True):
             view = self._job(workflow, job, into, inputs, caller, done, gates)
             done[job.id] = view
             self.views.append(view)
-            if job.uses:
-                self._call(workflow, job, view, depth)
+            if job.uses.startswith("./"):
+                scope = self._scope(workflow, job, into, inputs, done)
+                given = {name: scope.of(value) for name, value in job.inputs.items()}
+                self._call(workflow, job, view, given, depth)
 
-    def _call(self, workflow: Automation, job: Job, view: JobView, depth: int) -> None:
-        if not job.uses.startswith("./"):
-            return
+    def _call(
+        self, workflow: Automation, job: Job, view: JobView, given: dict[str, Origins], depth: int
+    ) -> None:
+        """The jobs of a workflow of this repository that a job calls."""
         path = self._beside(workflow.at.path, job.uses)
         callee = self.by_path.get(path)
         if callee is None:
@@ -175,10 +180,6 @@ class _Reader(Struct, dict=True):
             why = f"workflows call each other more than {CALLS} deep; the rest was not judged"
             self._gap(GapKind.TOO_LARGE, why, workflow.at.path, job.line)
             return
-        scope = self._scope(workflow, job, view.entry, None, {})
-        if view.steps:
-            scope = view.steps[0].scope
-        given = {name: scope.of(value) for name, value in job.inputs.items()}
         known = self.entries[path]
         call = (workflow.at.path, job.id, job.lines.get("uses", job.line))
         entry = replace(view.entry, calls=(*view.entry.calls, call))
@@ -287,6 +288,10 @@ class _Reader(Struct, dict=True):
             outputs |= self._composite(step, root, now, into, guards, depth)
         if step.id and outputs:
             scope.steps[step.id.lower()] = outputs
+        if action is not None and action.name.lower() == "actions/checkout":
+            scope.brought = tuple(
+                Origin(f"a file of {o.name}", o.outsider) for o in foreign_revision(step, now)
+            )
 
     def _composite(
         self, step: Step, root: str, scope: Scope, into: list[StepView],
@@ -314,7 +319,7 @@ class _Reader(Struct, dict=True):
         inputs = {
             name: scope.of(step.inputs.get(name, default)) for name, default in found.inputs.items()
         }
-        inner = Scope(scope.event, dict(scope.env), {}, scope.needs, inputs, scope.matrix)
+        inner = replace(scope, env=dict(scope.env), steps={}, inputs=inputs)
         for part in (s for job in found.jobs for s in job.steps):
             self._step(part, found.at.path, root, inner, into, guards, step.uses, depth + 1)
         return {name.lower(): inner.of(value) for name, value in found.outputs.items()}

@@ -227,6 +227,10 @@ def trigger_entry(trigger: Trigger, sources: Mapping[str, Automation]) -> Entry:
         started = [sources[name] for name in trigger.workflows if name in sources]
         events = {t.event for workflow in started for t in workflow.triggers}
         outsider = privileged = bool(events & (PLAIN | PRIVILEGED))
+        if not outsider and len(started) < len(trigger.workflows):
+            outsider = privileged = True
+            why = "the workflow before it is not here: what starts that is unknown"
+            guards = (Guard(why, False),)
     return Entry(event, trigger.line, outsider, privileged, guards)
 
 

@@ -60,6 +60,19 @@ _HEAD: Final = regex(r"\bhead\.(?:ref|sha|repo)|headRef(?:Name|Oid)|head_ref|hea
 _NAMED: Final = regex(r"\bhead\.ref|headRefName|head_ref\b|\.title\b|\.body\b|head\.label")
 
 
+READERS: Final = frozenset(
+    ("cat", "head", "tail", "jq", "yq", "grep", "sed", "awk", "cut", "tr", "read", "sort", "xargs")
+)
+"""Programs that give out what is in a file."""
+
+
+def reads_file(command: Command) -> bool:
+    """Whether a command gives out what is in a file."""
+    return bool(command.argv and command.argv[0] in READERS) or any(
+        r.operator == "<" for r in command.redirects
+    )
+
+
 class Origin(Struct, frozen=True):
     """Where a text comes from: the context, and whether an outsider writes it."""
 
@@ -104,7 +117,8 @@ Origins = tuple[Origin, ...]
 
 class Scope(Struct):
     """What names mean in one step: the environment as texts, the outputs of steps and jobs, the
-    inputs of a caller, the values of a matrix."""
+    inputs of a caller, the values of a matrix; `brought` is what an outsider's checkout before it
+    has brought in."""
 
     event: str
     env: Mapping[str, str] = field(default_factory=dict)
@@ -112,6 +126,7 @@ class Scope(Struct):
     needs: Mapping[str, Mapping[str, Origins]] = field(default_factory=dict)
     inputs: Mapping[str, Origins] | None = None
     matrix: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    brought: Origins = ()
 
     def of(self, text: str, depth: int = 0) -> Origins:
         """What flows into a text through its expressions."""
@@ -145,7 +160,7 @@ class Scope(Struct):
             job = next((v for k, v in self.needs.items() if k.lower() == id), {})
             return next((v for k, v in job.items() if k.lower() == output), ())
         if head == "matrix":
-            values = self.matrix.get(rest.partition(".")[0], ())
+            values = (*self.matrix.get(rest.partition(".")[0], ()), *self.matrix.get("*", ()))
             return tuple(o for v in values[:50] for o in self.of(v, depth + 1))
         if self.inputs is not None and (
             head == "inputs" or path.startswith("github.event.inputs.")
@@ -198,6 +213,8 @@ def _of_word(word: Word, scope: Scope, assigned: Mapping[str, Origins]) -> Origi
         for command in inner.everything():
             for part in command.words:
                 found += _of_word(part, scope, assigned) if not part.inner else ()
+            if scope.brought and reads_file(command):
+                found += scope.brought
     return tuple(dict.fromkeys(found))
 
 

@@ -234,11 +234,14 @@ class _Reader(Struct):
         )
 
     def matrix(self, said: Any) -> dict[str, tuple[str, ...]]:
-        """The values of each variable of a matrix, those of `include` among them."""
+        """The values of each variable of a matrix, those of `include` among them; of `*` where an
+        expression makes all of them."""
         if not isinstance(said, dict):
-            return {}
+            return {"*": self.texts([said])} if isinstance(said, str) else {}
         made: dict[str, tuple[str, ...]] = {}
         include = said.get("include")
+        if isinstance(include, str):
+            made["*"] = self.texts([include])
         rows = _bounded(include) if isinstance(include, list) else []
         for name, values in [
             *said.items(),
