@@ -7,7 +7,8 @@ Operators bear the names and the attributes that ONNX gives them; one that ONNX 
 - `Carried` is a value that the body of a loop begins with;
 - `Repeated` is what a loop leaves: of the last turn or of all, of what it began with (if it carries
   it), and of what says how often it runs;
-- `Step` is what a loop counts, or one element of what it goes through.
+- `Step` is what a loop counts, or one element of what it goes through; with its place along the
+  first axis, where that is known.
 """
 
 from __future__ import annotations
@@ -106,15 +107,25 @@ class Constant(Struct, frozen=True):
         return struct.unpack(f"<{count}{code}", data[: count * width])
 
 
+class Steps(Struct, frozen=True):
+    """The numbers that a quantised value can hold: those of `type` less `zero`, times `scale`."""
+
+    scale: float
+    zero: int
+    type: str
+
+
 class Value(Struct):
     """What flows along an edge. `type` is empty and `shape` None where nothing says them;
-    `producer` is the operation it comes from (`ABSENT`: none)."""
+    `producer` is the operation it comes from (`ABSENT`: none). `steps` are those of a value that
+    the model holds in whole numbers, though here it stands for what they mean."""
 
     name: str
     type: str = ""
     shape: Shape | None = None
     constant: Constant | None = None
     producer: int = ABSENT
+    steps: Steps | None = None
 
 
 class Operation(Struct, frozen=True):
@@ -131,18 +142,38 @@ class Operation(Struct, frozen=True):
     rough: str = ""
 
 
+class Loop(Struct, frozen=True):
+    """What goes round. Its body begins with the values `begins` and gives `hands_on` to its next
+    turn in their places. Of a loop that is known whole `leaves` are what it comes to for each of
+    them, and `test` says before every turn whether there is one; else they are empty and
+    `ABSENT`."""
+
+    begins: tuple[int, ...]
+    hands_on: tuple[int, ...]
+    leaves: tuple[int, ...] = ()
+    test: int = ABSENT
+
+
 class ComputationGraph(Struct):
     """The whole. Values are referred to by their number; operations stand in the order in which
-    they can be run. `left_out` says what of the model is not in it. `back` is what loops hand on:
-    from the value that a body begins with to the one that its next turn is given in its place.
-    """
+    they can be run. `left_out` says what of the model is not in it."""
 
     values: list[Value] = field(default_factory=list)
     operations: list[Operation] = field(default_factory=list)
     inputs: list[int] = field(default_factory=list)
     outputs: list[int] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
-    back: dict[int, int] = field(default_factory=dict)
+    loops: list[Loop] = field(default_factory=list)
+
+    @property
+    def back(self) -> dict[int, int]:
+        """What loops hand on: from the value that a body begins with to the one that its next turn
+        is given in its place."""
+        return {
+            begins: handed
+            for loop in self.loops
+            for begins, handed in zip(loop.begins, loop.hands_on, strict=False)
+        }
 
     def value(self, name: str, type: str = "", shape: Shape | None = None) -> int:
         """A new value; its number."""

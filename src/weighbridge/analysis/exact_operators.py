@@ -56,6 +56,7 @@ BatchMatMulV2 BatchMatMulV3 Einsum Sum Mean Max Min Prod Any All EuclideanNorm A
 TopKV2 ConcatV2 Concat Split SplitV Pack Unpack GatherV2 Gather ExpandDims Transpose Squeeze
 Reshape StridedSlice Slice OneHot MatrixBandPart Fill ZerosLike OnesLike ShapeN Rank Where Pad
 PadV2 ResizeBilinear ResizeNearestNeighbor SpaceToDepth DepthToSpace Cast
+TensorListFromTensor TensorListGetItem TensorListSetItem TensorListStack TensorListReserve
 """
 _TFLITE: Final = """
 ADD SUB MUL DIV MAXIMUM MINIMUM POW ADD_N FLOOR_MOD FLOOR_DIV SQUARED_DIFFERENCE SQUARE RSQRT ABS
@@ -68,6 +69,14 @@ RESHAPE EXPAND_DIMS SQUEEZE TRANSPOSE TILE BROADCAST_TO CONCATENATION PACK UNPAC
 STRIDED_SLICE SLICE GATHER GATHER_ND EMBEDDING_LOOKUP ONE_HOT SHAPE RANK FILL RANGE WHERE PAD PADV2
 RESIZE_BILINEAR RESIZE_NEAREST_NEIGHBOR SPACE_TO_DEPTH DEPTH_TO_SPACE CAST DEQUANTIZE IF WHILE CALL
 CALL_ONCE STABLEHLO_COMPOSITE VAR_HANDLE READ_VARIABLE ASSIGN_VARIABLE
+"""
+_STEPS: Final = """
+ABS ADD AVERAGE_POOL_2D BATCH_MATMUL BROADCAST_TO CALL CONCATENATION CONV_2D DEPTHWISE_CONV_2D
+DEPTH_TO_SPACE EXP FULLY_CONNECTED GATHER_ND GELU HARD_SWISH IF L2_NORMALIZATION LEAKY_RELU LOG
+LOGISTIC LOG_SOFTMAX MAXIMUM MAX_POOL_2D MEAN MINIMUM MUL ONE_HOT PACK PAD PADV2 QUANTIZE REDUCE_MAX
+REDUCE_MIN REDUCE_PROD RELU RESIZE_BILINEAR RESIZE_NEAREST_NEIGHBOR RSQRT SELECT_V2 SOFTMAX
+SPACE_TO_DEPTH SPLIT SPLIT_V SQRT SQUARED_DIFFERENCE STABLEHLO_COMPOSITE SUB SUM TANH TILE TOPK_V2
+UNPACK WHILE
 """
 _OPENVINO: Final = """
 Abs Acos Acosh Add Asin Asinh Atan Atanh AvgPool AdaptiveAvgPool BatchNormInference Broadcast
@@ -84,7 +93,10 @@ StridedSlice Subtract Swish Tan Tanh Tile TopK Transpose Unsqueeze VariadicSplit
 EXACT: Final = {
     "aten": frozenset(_TORCH.split()),
     "tf": frozenset(_TENSORFLOW.split()),
-    "tflite": frozenset(_TFLITE.split()),
+    "tflite": frozenset((*_TFLITE.split(), "QUANTIZE")),
     "openvino": frozenset(_OPENVINO.split()),
 }
 """By the family of the operators."""
+IN_STEPS: Final = frozenset(_STEPS.split())
+"""Operators of TensorFlow Lite in whole numbers: what they give lies on the steps of the result,
+at most two beside what the reference kernel gives, which multiplies by whole numbers. Not `DIV`."""

@@ -59,6 +59,7 @@ def analyse(graph: ComputationGraph) -> Flow:
 class _Pass:
     def __init__(self, graph: ComputationGraph) -> None:
         self.facts = Facts(graph)
+        self.back = graph.back
 
     def run(self) -> Flow:
         for number, value in enumerate(self.facts.graph.values):
@@ -73,10 +74,10 @@ class _Pass:
         for _ in range(ROUNDS):
             self.facts.explained.clear()
             self.facts.learned.clear()
-            before = [self.facts.ways[left] for left in self.facts.graph.back.values()]
+            before = [self.facts.ways[left] for left in self.back.values()]
             for number, operation in enumerate(self.facts.graph.operations):
                 self._step(number, operation)
-            if before == [self.facts.ways[left] for left in self.facts.graph.back.values()]:
+            if before == [self.facts.ways[left] for left in self.back.values()]:
                 break
         for output in self.facts.graph.outputs:
             met = self.facts.pending[output]
@@ -88,8 +89,8 @@ class _Pass:
         )
 
     def _step(self, number: int, operation: Operation) -> None:
-        if operation.op == "Carried" and set(operation.outputs) & self.facts.graph.back.keys():
-            left = self.facts.graph.back[operation.outputs[0]]
+        if operation.op == "Carried" and set(operation.outputs) & self.back.keys():
+            left = self.back[operation.outputs[0]]
             if not self._stays(operation.outputs[0], left):
                 operation = replace(operation, inputs=(*operation.inputs, left))
         inputs = [i for i in operation.inputs if i != ABSENT]

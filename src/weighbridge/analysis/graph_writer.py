@@ -11,6 +11,7 @@ from weighbridge.analysis.computation_graph import (
     NOT_HERE,
     ComputationGraph,
     Constant,
+    Loop,
     Operation,
     Shape,
 )
@@ -142,7 +143,8 @@ class Writer:
 
     def loops(self, handed_on: Iterable[tuple[int, int]]) -> None:
         """Say what a loop hands on: what its body begins with, and what it leaves in its place."""
-        self.graph.back |= dict(handed_on)
+        pairs = list(handed_on)
+        self.graph.loops.append(Loop(tuple(b for b, _ in pairs), tuple(h for _, h in pairs)))
 
     def constant(self, name: str, constant: Constant) -> int:
         """A constant of the model; small ones whose numbers are not to be had are told."""

@@ -8,11 +8,12 @@ an operation that stands for something roughly, that nothing is known of, or tha
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from weighbridge.analysis.computation_graph import ABSENT, ComputationGraph, Operation, Shape
 from weighbridge.analysis.graph_shapes import infer
+from weighbridge.analysis.written_loops import Nest, Unit, write_loop
 from weighbridge.analysis.written_operators import RULES
 from weighbridge.analysis.written_pen import Pen
 from weighbridge.analysis.written_types import TYPES, Unwritable
@@ -44,8 +45,7 @@ def written(graph: ComputationGraph, room: int) -> bytes:
             raise Unwritable(f"nothing says of which shape its input {entry.name[:60]} is")
         name = pen.begin(value, type)
         inputs.append(wire.declared(name, TYPES[type][0], _sizes(entry.shape)))
-    for operation in _needed(graph):
-        _write(pen, operation)
+    _write_all(pen, Nest(graph).units(list(_needed(graph))))
     outputs = list(_outputs(pen))
     if not outputs:
         raise Unwritable("nothing is known of what it gives")
@@ -56,7 +56,17 @@ def _sizes(shape: Shape) -> Shape:
     return tuple(d if isinstance(d, int) else d[:60] for d in shape)
 
 
+def _write_all(pen: Pen, units: Sequence[Unit]) -> None:
+    for unit in units:
+        if isinstance(unit, int):
+            _write(pen, pen.graph.operations[unit])
+        else:
+            write_loop(pen, unit, _write_all)
+
+
 def _write(pen: Pen, operation: Operation) -> None:
+    if operation.op == "Repeated" and pen.knows(operation.outputs[0]):
+        return  # its loop was written
     rule = RULES.get(operation.op)
     if operation.rough or rule is None:
         name = operation.rough or operation.op
@@ -68,19 +78,23 @@ def _write(pen: Pen, operation: Operation) -> None:
         raise Unwritable(f"{error} ({operation.op} {operation.name[-60:]})") from error
 
 
-def _needed(graph: ComputationGraph) -> Iterator[Operation]:
-    """What the outputs depend on, in order."""
+def _needed(graph: ComputationGraph) -> Iterator[int]:
+    """The operations that the outputs depend on, in order."""
+    round = [(loop.begins, loop.hands_on) for loop in graph.loops]
+    round += [(loop.leaves, loop.begins) for loop in graph.loops]
+    more = {one: other for pair in round for one, other in zip(*pair, strict=False)}
     found: set[int] = set()
     waiting = [v for v in graph.outputs if v != ABSENT]
     while waiting:
         producer = graph.values[waiting.pop()].producer
         if producer != ABSENT and producer not in found:
             found.add(producer)
-            waiting += [i for i in graph.operations[producer].inputs if i != ABSENT]
+            operation = graph.operations[producer]
+            also = [more[v] for v in operation.outputs if v in more]
+            waiting += [i for i in (*operation.inputs, *also) if i != ABSENT]
     if len(found) > OPERATIONS:
         raise Unwritable(f"it has more than {OPERATIONS:,} operations")
-    for number in sorted(found):
-        yield graph.operations[number]
+    yield from sorted(found)
 
 
 def _outputs(pen: Pen) -> Iterator[bytes]:
@@ -89,6 +103,8 @@ def _outputs(pen: Pen) -> Iterator[bytes]:
     for value in pen.graph.outputs:
         if value == ABSENT or value in seen or pen.graph.values[value].producer == ABSENT:
             continue
+        if not pen.knows(value):
+            continue  # it stands in the body of a loop, and nothing outside has it
         seen.add(value)
         yield wire.declared(pen.name(value))
 

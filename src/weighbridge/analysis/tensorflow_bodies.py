@@ -11,7 +11,13 @@ from weighbridge.analysis.tensorflow_operators import OUTPUTS, SILENT
 from weighbridge.formats import tensorflow as tf
 from weighbridge.formats.tensorflow import Node
 
-_NO_ENDS: Final = SILENT | {"ReadVariableOp", "VarIsInitializedOp", "NextIteration", "Switch"}
+_NO_ENDS: Final = SILENT | {
+    "ReadVariableOp",
+    "VarIsInitializedOp",
+    "NextIteration",
+    "Switch",
+    "_SwitchN",
+}
 """What stands at no end of a graph, though nothing may need it."""
 ASSIGNING: Final = frozenset({
     "AssignVariableOp", "AssignAddVariableOp", "AssignSubVariableOp", "Assign", "AssignAdd",
@@ -19,22 +25,35 @@ ASSIGNING: Final = frozenset({
 })  # fmt: skip
 
 
+SWITCHES: Final = frozenset({"Switch", "RefSwitch", "_SwitchN"})
+"""What hands a value to one of several branches."""
+
+
+class Frame(Struct):
+    """A loop as TensorFlow 1 has it: the `Merge` that each of its variables begins with and the
+    `NextIteration` that leads back to it, and what says whether there is another turn."""
+
+    test: str
+    variables: dict[str, str] = field(default_factory=dict)
+
+
 class Body(Struct):
-    """The nodes of a graph or function by name, how many outputs of each are asked for, and what
-    loops lead back."""
+    """The nodes of a graph or function by name, how many outputs of each are asked for, and the
+    loops among them."""
 
     nodes: dict[str, Node]
     wanted: dict[str, int] = field(default_factory=dict)
-    back: dict[str, list[str]] = field(default_factory=dict)
-    """For each `Exit`, the `NextIteration` of its variable."""
+    exits: dict[str, tuple[str, Frame]] = field(default_factory=dict)
+    """For each `Exit`, the `Merge` of its variable and the loop."""
     branches: bool = False
 
 
 def body_of(nodes: Sequence[Node]) -> Body:
     """The nodes of a graph or function, and what is asked of them."""
     made = Body({node.name: node for node in nodes})
+    frames: dict[str, Frame] = {}
     for node in nodes:
-        if node.op in ("Switch", "RefSwitch"):
+        if node.op in SWITCHES:
             made.branches = True
         for reference in node.inputs:
             name, _, rest = reference.partition(":")
@@ -43,13 +62,18 @@ def body_of(nodes: Sequence[Node]) -> Body:
                 place = place_of(source, rest, {})
                 if place < 10_000:
                     made.wanted[name] = max(made.wanted.get(name, 0), place + 1)
+        if node.op in ("Switch", "RefSwitch") and len(node.inputs) > 1:
+            merge = made.nodes.get(node_of(node.inputs[0]))
+            for back in merge.inputs if merge is not None else ():
+                if merge is not None and op_of(made, back).endswith("NextIteration"):
+                    test = node.inputs[1]
+                    frame = frames.setdefault(test, Frame(test))
+                    frame.variables[merge.name] = node_of(back)
+    for node in nodes:
         if node.op.endswith("Exit") and node.inputs:
             switch = made.nodes.get(node_of(node.inputs[0]))
-            merge = made.nodes.get(node_of(switch.inputs[0])) if switch and switch.inputs else None
-            back = [node_of(i) for i in merge.inputs] if merge is not None else []
-            made.back[node.name] = [
-                n for n in back if n in made.nodes and made.nodes[n].op.endswith("NextIteration")
-            ]
+            if switch is not None and len(switch.inputs) > 1 and switch.inputs[1] in frames:
+                made.exits[node.name] = node_of(switch.inputs[0]), frames[switch.inputs[1]]
     return made
 
 
@@ -78,7 +102,8 @@ def place_of(node: Node, rest: str, functions: Mapping[str, tf.Function]) -> int
 def _needs(body: Body, node: Node) -> Iterator[str]:
     """What has to be laid out before a node."""
     merges = node.op in ("Merge", "RefMerge")
-    for reference in (*node.inputs, *body.back.get(node.name, ())):
+    _, frame = body.exits.get(node.name, ("", None))
+    for reference in (*node.inputs, *(frame.variables.values() if frame is not None else ())):
         source = node_of(reference)
         if source in body.nodes and not (merges and op_of(body, source).endswith("NextIteration")):
             yield source

@@ -421,7 +421,7 @@ RULES: Final[dict[str, Rule]] = {
     "TensorListSetItem": lambda w, a, i: [w.op("SequenceInsert", i[0], i[2], i[1])],
     "TensorListPushBack": _plain("SequenceInsert", 2),
     "TensorListStack": lambda w, a, i: [w.op("ConcatFromSequence", i[0], axis=0, new_axis=1)],
-    "TensorListReserve": lambda w, a, i: [w.graph.value("list", "variant")],
+    "TensorListReserve": lambda w, a, i: [w.op("SequenceEmpty", *i[:2], of=a["element_dtype"])],
     "EmptyTensorList": lambda w, a, i: [w.graph.value("list", "variant")],
     "TensorListLength": lambda w, a, i: [w.op("SequenceLength", i[0])],
     "TensorListElementShape": lambda w, a, i: [w.graph.value("shape", "int32")],

@@ -353,7 +353,7 @@ class Writer:
                 break
             made = self.graph.operations[producer]
             if made.op == "Carried":
-                return self.op("Step", values)
+                return self.op("Step", values, place)
             if made.op not in ("Identity", "Cast", "Reshape", "Unsqueeze", "Squeeze"):
                 break
             counted = made.inputs[0]
@@ -364,12 +364,10 @@ class Writer:
     def slice(self, data: int, begin: int, size: int) -> int:
         """From places on, so many of each axis (-1: to the end)."""
         first, count = self.whole(begin), self.whole(size)
-        if count is None:
-            self.roughly("a cut of a size that is only known when it runs")
         if first is not None and count is not None and len(first) == len(count):
             ends = [TO_END if c == -1 else b + c for b, c in zip(first, count, strict=True)]
             return self.op("Slice", data, self.ints(*first), self.ints(*ends))
-        return self.op("Slice", data, begin, self.op("Add", begin, size))
+        return self.op("Slice", data, begin, self.op("Add", begin, size), sized=1)
 
     def strided_slice(
         self, data: int, begin: int, end: int, strides: int, masks: Sequence[int]

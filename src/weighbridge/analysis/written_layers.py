@@ -81,10 +81,20 @@ def _mean_variance(pen: Pen, o: Operation, given: Given) -> None:
 
 
 def _dequantize(pen: Pen, o: Operation, given: Given) -> None:
-    """Whole numbers times their scale."""
+    """Whole numbers times their scale; without one, what stands for their meaning already."""
+    if len(given) == 1:
+        pen.give(o, "Identity", given)
+        return
     scale = needed(given, 1)
     parts = [needed(given, 0), scale, *(g for g in given[2:3] if g is not None)]
     pen.give(o, "DequantizeLinear", parts, scale.type, **kept_attributes(o, "axis"))
+
+
+def _quantize(pen: Pen, o: Operation, given: Given) -> None:
+    """What its result is held as says the scale (`Value.steps`)."""
+    if len(given) != 1:
+        raise Unwritable("numbers that are rounded")
+    pen.give(o, "Identity", given)
 
 
 # Branches ----------------------------------------------------------------------------------------
@@ -135,5 +145,5 @@ LAYERS: Final[Mapping[str, Rule]] = {
     "LpNormalization": same("LpNormalization", "axis p", floats=True),
     "DepthToSpace": same("DepthToSpace", "blocksize mode"),
     "SpaceToDepth": same("SpaceToDepth", "blocksize"),
-    "DequantizeLinear": _dequantize,
+    "DequantizeLinear": _dequantize, "QuantizeLinear": _quantize,
 }  # fmt: skip

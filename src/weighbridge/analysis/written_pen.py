@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from msgspec import Struct
 
-from weighbridge.analysis.computation_graph import ABSENT, ComputationGraph, Constant, Operation
+from weighbridge.analysis.computation_graph import (
+    ABSENT,
+    ComputationGraph,
+    Constant,
+    Operation,
+    Steps,
+)
 from weighbridge.analysis.graph_dimensions import Known, Shapes
 from weighbridge.analysis.written_types import (
     TYPES,
@@ -48,6 +54,7 @@ class Pen:
         self._taken: set[str] = set()
         self._labels: set[str] = set()
         self._types: dict[int, str] = {}
+        self._stands: dict[int, Operand] = {}
         self._written: dict[tuple[int, str], str] = {}
         self._plain: dict[tuple[Any, ...], str] = {}
 
@@ -56,12 +63,12 @@ class Pen:
     def name(self, value: int) -> str:
         """What a value is called in the model."""
         if value not in self._names:
-            wanted = self.graph.values[value].name[:NAME] or "value"
-            self._names[value] = self._fresh(wanted, value)
+            self._names[value] = self.unused(self.graph.values[value].name or "value", value)
         return self._names[value]
 
-    def _fresh(self, wanted: str, number: int) -> str:
-        found = wanted
+    def unused(self, wanted: str, number: int = 0) -> str:
+        """A name that nothing has; with a number behind what is wanted where that is taken."""
+        found = wanted = wanted[:NAME]
         while found in self._taken:
             found = f"{wanted}/{number}"
             number += len(self.graph.values)
@@ -69,9 +76,29 @@ class Pen:
         return found
 
     def begin(self, value: int, type: str) -> str:
-        """Take in an input of the model; its name."""
+        """Take in an input of the model; its name. One in whole numbers is put on its steps."""
         self._types[value] = type
-        return self.name(value)
+        steps = self.graph.values[value].steps
+        if steps is None:
+            return self.name(value)
+        given = self.unused(self.graph.values[value].name or "value", value)
+        self._step(Operand(given, type), steps, self.name(value))
+        return given
+
+    def stands_for(self, value: int, operand: Operand) -> None:
+        """A value is something that was written before."""
+        self._stands[value] = operand
+
+    def knows(self, value: int) -> bool:
+        """Whether a value was written."""
+        return value in self._stands or value in self._types
+
+    def forget(self, values: Iterable[int]) -> None:
+        """Values are no longer what was written; what is written of them now is something new."""
+        for value in values:
+            self._stands.pop(value, None)
+            self._types.pop(value, None)
+            self._names.pop(value, None)
 
     def rank(self, value: int) -> int | None:
         """How many axes a value has."""
@@ -90,6 +117,8 @@ class Pen:
             plain = not self.graph.values[value].name and not constant.shape
             rank = LOOSE if plain else len(constant.shape)
             return Operand("", constant.type, rank, constant)
+        if value in self._stands:
+            return self._stands[value]
         if value not in self._types:
             raise Unwritable("a part of it is not known")
         return Operand(self.name(value), self._types[value], self.rank(value))
@@ -118,7 +147,7 @@ class Pen:
         self.room -= constant.elements * width
         if self.room < 0:
             raise Unwritable("its numbers are more than may be tried")
-        name = self._fresh("constant", len(self._taken))
+        name = self.unused("constant", len(self._taken))
         shape = constant.shape
         self.tensors.append(wire.tensor(name, number, shape, self._bytes(constant, type)))
         return name
@@ -148,7 +177,7 @@ class Pen:
         key = (tuple(map(repr, numbers)), type, row)
         shape = (len(numbers),) if row else ()
         if key not in self._plain:
-            name = self._plain[key] = self._fresh("number", len(self._taken))
+            name = self._plain[key] = self.unused("number", len(self._taken))
             data = packed(tuple(numbers), type)
             self.tensors.append(wire.tensor(name, TYPES[type][0], shape, data))
         return Operand(self._plain[key], type, len(shape))
@@ -157,7 +186,7 @@ class Pen:
         self, op: str, inputs: Sequence[Operand | None], type: str = "", **attributes: Any
     ) -> Operand:
         """A node between; what it gives is of `type`, else of that of its first input."""
-        name = self._fresh(f"{self.label or op}/{op}", len(self._taken))
+        name = self.unused(f"{self.label or op}/{op}", len(self._taken))
         found = type or (inputs[0].type if inputs and inputs[0] is not None else "")
         self._add(op, inputs, [name], attributes)
         return Operand(name, found)
@@ -174,12 +203,49 @@ class Pen:
         of them for all that follow; none: that of its first input."""
         first = inputs[0].type if inputs and inputs[0] is not None else ""
         said = types or (first,)
-        names = []
+        names: list[str] = []
+        held: list[tuple[Operand, Steps, str]] = []
         for place, output in enumerate(operation.outputs):
-            if output != ABSENT:
-                self._types[output] = said[min(place, len(said) - 1)]
-            names.append("" if output == ABSENT else self.name(output))
+            if output == ABSENT:
+                names.append("")
+                continue
+            type = self._types[output] = said[min(place, len(said) - 1)]
+            steps, name = self.graph.values[output].steps, self.name(output)
+            if steps is not None:
+                held.append((Operand(self.unused(f"{name}/free"), type), steps, name))
+                name = held[-1][0].name
+                self._types[output] = "float32"
+            names.append(name)
         self._add(op, inputs, names, attributes)
+        for free, steps, name in held:
+            self._step(free, steps, name)
+
+    def _step(self, operand: Operand, steps: Steps, name: str) -> None:
+        """An operand on the steps on which the model holds it, called so."""
+        scale = self.plain((steps.scale,), "float32", row=False)
+        zero = self.plain((steps.zero,), steps.type, row=False)
+        whole = self.node("QuantizeLinear", [self.cast(operand, "float32"), scale, zero],
+                          steps.type)  # fmt: skip
+        self._add("DequantizeLinear", [whole, scale, zero], [name], {})
+
+    def copy(self, value: int, operand: Operand) -> None:
+        """A value is given, as a copy of something that was written before."""
+        self._types[value] = operand.type
+        self._add("Identity", [operand], [self.name(value)], {})
+
+    def loop(
+        self,
+        first: Operand,
+        starts: Sequence[Operand],
+        leaves: Sequence[int],
+        body: wire.GraphMessage,
+    ) -> None:
+        """The node of a loop: whether there is a first turn, what goes round and what it comes
+        to."""
+        for value, start in zip(leaves, starts, strict=True):
+            self._types[value] = start.type
+        names = [self.name(value) for value in leaves]
+        self._add("Loop", [None, first, *starts], names, {"body": body})
 
     def result(self, operation: Operation, operand: Operand, type: str = "") -> None:
         """What an operation gives is something that was written before, in `type`."""

@@ -16,10 +16,10 @@ from weighbridge.analysis.written_rules import (
     needed,
     same,
 )
-from weighbridge.analysis.written_types import (
-    Unwritable,
-    category,
-)
+from weighbridge.analysis.written_types import TYPES, Unwritable, category
+
+TO_END: Final = 2**63 - 1
+"""A place after the last one."""
 
 # What moves numbers ------------------------------------------------------------------------------
 
@@ -75,10 +75,16 @@ def _split(pen: Pen, o: Operation, given: Given) -> None:
 
 
 def _slice(pen: Pen, o: Operation, given: Given) -> None:
-    kept_attributes(o, "")
+    """A cut between bounds; of so many, where it is `sized`, and minus one is all that follow."""
+    sized = kept_attributes(o, "sized").get("sized", 0)
     if len(given) < 3:
         raise Unwritable("a cut whose bounds are not known")
     rows = [None if g is None else pen.row(g) for g in given[1:5]]
+    if sized:
+        start, end = rows[:2]
+        count = pen.node("Sub", [end, start])
+        to_end = pen.node("Equal", [count, pen.plain((-1,))], "bool")
+        rows[1] = pen.node("Where", [to_end, pen.plain((TO_END,)), end], "int64")
     pen.give(o, "Slice", [needed(given, 0), *rows])
 
 
@@ -179,6 +185,46 @@ def _filled(pen: Pen, o: Operation, given: Given) -> None:
     pen.give(o, "Expand", [number, pen.row(needed(given, 0))])
 
 
+# Lists of tensors: a tensor with one more axis -------------------------------------------------
+
+
+def _empty_list(pen: Pen, o: Operation, given: Given) -> None:
+    """A list of so many elements of a shape; a size that is not known is 1, as which it spreads."""
+    type = kept_attributes(o, "of").get("of", "")
+    if type not in TYPES:
+        raise Unwritable("a list of what is not written")
+    shape = pen.node("Max", [pen.row(needed(given, 0)), pen.plain((1,))])
+    sizes = pen.node("Concat", [pen.row(needed(given, 1)), shape], axis=0)
+    pen.give(o, "Expand", [pen.plain((0,), type, row=False), sizes])
+
+
+def _step(pen: Pen, o: Operation, given: Given) -> None:
+    """The element at a place."""
+    place = pen.node("Reshape", [pen.cast(needed(given, 1), "int64"), pen.plain(())])
+    pen.give(o, "Gather", [needed(given, 0), place], axis=0)
+
+
+def _put(pen: Pen, o: Operation, given: Given) -> None:
+    """A list with another element at a place."""
+    items, item = needed(given, 0), needed(given, 1)
+    place = pen.cast(needed(given, 2), "int64")
+    count = pen.node("Gather", [pen.node("Shape", [items], "int64"), pen.plain((0,), row=False)],
+                     axis=0)  # fmt: skip
+    ends = (pen.plain((0,), row=False), count, pen.plain((1,), row=False))
+    there = pen.node("Equal", [pen.node("Range", ends, "int64"), place], "bool")
+    axes = pen.node("Shape", [pen.node("Shape", [item], "int64")])
+    ones = pen.node("Expand", [pen.plain((1,)), axes])
+    there = pen.node("Reshape", [there, pen.node("Concat", [pen.plain((-1,)), ones], axis=0)])
+    new = pen.node("Unsqueeze", [pen.cast(item, items.type), pen.plain((0,))])
+    chosen(pen, o, there, [new, items])
+
+
+def _all_elements(pen: Pen, o: Operation, given: Given) -> None:
+    if kept_attributes(o, "axis new_axis") != {"axis": 0, "new_axis": 1}:
+        raise Unwritable("a list that is put together along another axis")
+    pen.give(o, "Identity", [needed(given, 0)])
+
+
 TENSORS: Final[Mapping[str, Rule]] = {
     "Shape": _shape("Shape", "start end"), "Size": _shape("Size"), "NonZero": _shape("NonZero"),
     "Reshape": _with_row("Reshape", "allowzero"), "Tile": _with_row("Tile"), "Expand": _spread,
@@ -189,5 +235,7 @@ TENSORS: Final[Mapping[str, Rule]] = {
     "GatherND": _gather("GatherND", "batch_dims"), "ScatterND": _scatter("ScatterND", "reduction"),
     "ScatterElements": _scatter("ScatterElements", "axis reduction"), "Compress": _compress,
     "Range": _range, "Pad": _pad, "Resize": _resize, "OneHot": _one_hot,
-    "ConstantOfShape": _filled, "Trilu": _with_number("Trilu", "upper"),
+    "SequenceEmpty": _empty_list, "SequenceInsert": _put, "Step": _step,
+    "ConcatFromSequence": _all_elements, "ConstantOfShape": _filled,
+    "Trilu": _with_number("Trilu", "upper"),
 }  # fmt: skip

@@ -12,6 +12,7 @@ from weighbridge.analysis.computation_graph import (
     NOT_HERE,
     ComputationGraph,
     Constant,
+    Loop,
     Numbers,
     Operation,
     Shape,
@@ -237,7 +238,7 @@ class _Builder:
         results = self._body(body, [*given, *begins, *scanned], scope, (*origin, "body"))
         left = results[1:] if op == "Loop" else results
         turns = (*inputs[1:2], *results[:1], *inputs[:1]) if op == "Loop" else (ABSENT,)
-        self.made.back |= dict(zip(begins, left, strict=False))
+        self.made.loops.append(Loop(tuple(begins), tuple(left)))
         return [(value, *start[i : i + 1], *turns) for i, value in enumerate(left)]
 
     def _derived(self, op: str, inputs: list[int], origin: tuple[str, ...]) -> int:

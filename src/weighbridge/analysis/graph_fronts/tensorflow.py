@@ -11,14 +11,16 @@ no signature calls is part of training, and no such input.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from msgspec import Struct, field
 
-from weighbridge.analysis.computation_graph import ABSENT, ComputationGraph, Shape
+from weighbridge.analysis.computation_graph import ABSENT, ComputationGraph, Loop, Shape
 from weighbridge.analysis.tensorflow_bodies import (
     ASSIGNING,
+    SWITCHES,
     Body,
+    Frame,
     body_of,
     ends,
     in_order,
@@ -49,6 +51,8 @@ _BOOLS: Final = frozenset({
     "Equal", "NotEqual", "Less", "LessEqual", "Greater", "GreaterEqual", "LogicalAnd",
     "LogicalOr", "LogicalNot", "Any", "All", "IsNan", "IsInf", "IsFinite",
 })  # fmt: skip
+Guards: TypeAlias = frozenset[tuple[int, int]]
+"""Tests, and which output of a switch each leads through."""
 GUARDS: Final = 64
 """In how many branches at once a step can stand."""
 
@@ -71,7 +75,9 @@ class _Scope(Struct):
     """Attributes that the function was called with."""
     values: dict[str, list[int]] = field(default_factory=dict)
     arguments: dict[str, int] = field(default_factory=dict)
-    guards: dict[str, frozenset[tuple[int, bool]]] = field(default_factory=dict)
+    guards: dict[str, Guards] = field(default_factory=dict)
+    left: dict[str, int] = field(default_factory=dict)
+    """What the variables of loops come to, by the `Merge` that each begins with."""
 
 
 class _Builder(Stored):
@@ -349,8 +355,9 @@ class _Builder(Stored):
             return self.case(inputs, attributes.get("branches", ()), scope, label)
         if op in ("While", "StatelessWhile"):
             return self.loop(inputs, attributes, scope, label)
-        if op in ("Switch", "RefSwitch") and len(inputs) > 1:
-            return [w.op("Identity", inputs[0]), w.op("Identity", inputs[0])]
+        if op in SWITCHES and len(inputs) > 1:
+            ways = count if op == "_SwitchN" else 2
+            return [w.op("Identity", inputs[0]) for _ in range(ways)]
         if op in ("Merge", "RefMerge"):
             return self.merge(scope, node, inputs)
         if op in ("Enter", "RefEnter", "NextIteration", "LoopCond", "RefNextIteration") and inputs:
@@ -410,10 +417,21 @@ class _Builder(Stored):
         left = self.call(body.function, given, self.passed(body, scope.given), f"{label} body")
         self.w.label = label
         made: list[int] = []
+        turning: list[tuple[int, int, int]] = []
         for start, begins, last in zip(inputs, given, left, strict=False):
-            made.append(start if start in self.handles
-                        else self.repeated(begins, [last], start, held[:1]))  # fmt: skip
+            if start in self.handles:
+                made.append(start)
+                continue
+            made.append(self.repeated([last], start, held[:1]))
+            turning.append((begins, last, made[-1]))
+        self.goes_round(turning, held[0] if held else ABSENT)
         return made
+
+    def goes_round(self, turning: list[tuple[int, int, int]], test: int) -> None:
+        """Say what a loop begins with, hands on and leaves."""
+        if turning:
+            begins, last, left = zip(*turning, strict=True)
+            self.w.graph.loops.append(Loop(begins, last, left, test))
 
     def carried(self, start: int) -> int:
         """What the body of a loop begins with."""
@@ -421,10 +439,8 @@ class _Builder(Stored):
         self.w.declare(made, self.w.type(start), None)
         return made
 
-    def repeated(self, begins: int, last: Sequence[int], start: int, turns: Sequence[int]) -> int:
-        """What a loop leaves; its body begins with `begins`."""
-        if last:
-            self.w.graph.back[begins] = last[0]
+    def repeated(self, last: Sequence[int], start: int, turns: Sequence[int]) -> int:
+        """What a loop leaves."""
         made = self.w.op("Repeated", *last, start, *(turns or (ABSENT,)))
         self.w.declare(made, self.w.type(start), None)
         return made
@@ -439,29 +455,56 @@ class _Builder(Stored):
         ]  # fmt: skip
         if len(fresh) < len(inputs):  # a loop begins
             return [self.carried(fresh[0])] if fresh else []
-        if len(inputs) == 2:
-            ways = [self.guard(scope, i) for i in sources]
-            for test, side in sorted(ways[0] - ways[1]):
-                if (test, not side) in ways[1]:
-                    yes, no = inputs if side else inputs[::-1]
-                    scope.guards[node.name] = frozenset(
-                        g for g in ways[0] | ways[1] if g[0] != test
-                    )
-                    return [w.op("If", test, yes, no), w.cast(test, "int32")]
+        ways = [self.guard(scope, i) for i in sources]
+        for test, _ in sorted(ways[0]) if len(inputs) > 1 else ():
+            sides = {place: v for way, v in zip(ways, inputs, strict=True)
+                     for asked, place in way if asked == test}  # fmt: skip
+            if len(sides) == len(inputs):
+                scope.guards[node.name] = frozenset(g for way in ways for g in way if g[0] != test)
+                return [self.chosen(test, sides), w.cast(test, "int32")]
         return [w.op("Repeated", *inputs, ABSENT), w.graph.value("")]
+
+    def chosen(self, test: int, sides: Mapping[int, int]) -> int:
+        """One of the values of several branches: of two by what is true, of more by number, the
+        last one for all other numbers."""
+        if sides.keys() == {0, 1} and not self.w.type(test).startswith("int"):
+            return self.w.op("If", test, sides[1], sides[0])
+        *others, last = sorted(sides)
+        made = sides[last]
+        for place in reversed(others):
+            here = self.w.compare("Equal", test, self.w.held("int32", (place,)))
+            made = self.w.op("If", here, sides[place], made)
+        return made
 
     def leave(self, scope: _Scope, node: Node, inputs: list[int]) -> list[int]:
         """What a loop leaves: the value that it began with, or that of the last round."""
         if inputs[0] in self.handles:
             return inputs[:1]
-        left = [self.value(scope, n) for n in scope.body.back.get(node.name, ())]
-        switch = scope.body.nodes.get(node_of(node.inputs[0]))
-        held = [self.value(scope, i) for i in switch.inputs[1:2]] if switch is not None else []
-        return [self.repeated(inputs[0], left, inputs[0], held)]
+        variable, frame = scope.body.exits.get(node.name, ("", None))
+        if frame is None:
+            return [self.repeated([], inputs[0], ())]
+        if variable not in scope.left:
+            self.close(scope, frame)
+        left = scope.left.get(variable)
+        return [self.repeated([], inputs[0], ()) if left is None else left]
 
-    def guarded(self, scope: _Scope, node: Node) -> frozenset[tuple[int, bool]]:
+    def close(self, scope: _Scope, frame: Frame) -> None:
+        """All that a loop leaves."""
+        test = self.value(scope, frame.test)
+        turning: list[tuple[int, int, int]] = []
+        for merge, back in frame.variables.items():
+            begins = scope.values.get(merge, [ABSENT])[0]
+            producer = self.w.graph.values[begins].producer if begins != ABSENT else ABSENT
+            if producer == ABSENT or self.w.graph.operations[producer].op != "Carried":
+                continue
+            last, start = self.value(scope, back), self.w.graph.operations[producer].inputs[0]
+            scope.left[merge] = self.repeated([last], start, [test])
+            turning.append((begins, last, scope.left[merge]))
+        self.goes_round(turning, test)
+
+    def guarded(self, scope: _Scope, node: Node) -> Guards:
         """The branches that a node stands in: tests and how they came out."""
-        found: set[tuple[int, bool]] = set()
+        found: set[tuple[int, int]] = set()
         for reference in node.inputs:
             found |= self.guard(scope, reference)
             if len(found) > GUARDS:
@@ -469,17 +512,17 @@ class _Builder(Stored):
                 return frozenset()
         return frozenset(found)
 
-    def guard(self, scope: _Scope, reference: str) -> frozenset[tuple[int, bool]]:
+    def guard(self, scope: _Scope, reference: str) -> Guards:
         name = node_of(reference)
         before = scope.guards.get(name, frozenset())
         node = scope.body.nodes.get(name)
-        if node is None or node.op not in ("Switch", "RefSwitch") or reference.startswith("^"):
+        if node is None or node.op not in SWITCHES or reference.startswith("^"):
             return before
         tests = [i for i in node.inputs if not i.startswith("^")][1:2]
         if not tests or op_of(scope.body, tests[0]) == "LoopCond":
             return before
-        second = place_of(node, reference.partition(":")[2], self.functions) == 1
-        return before | {(self.value(scope, tests[0]), second)}
+        side = place_of(node, reference.partition(":")[2], self.functions)
+        return before | {(self.value(scope, tests[0]), side)}
 
 
 def _argument_shape(function: tf.Function, place: int) -> Shape | None:

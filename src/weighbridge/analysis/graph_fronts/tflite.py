@@ -17,10 +17,12 @@ from weighbridge.analysis.computation_graph import (
     ABSENT,
     ComputationGraph,
     Constant,
+    Loop,
     Numbers,
     Shape,
+    Steps,
 )
-from weighbridge.analysis.exact_operators import EXACT
+from weighbridge.analysis.exact_operators import EXACT, IN_STEPS
 from weighbridge.analysis.tensorflow_writer import SMALL
 from weighbridge.analysis.tflite_operators import CUSTOM, RULES, Spelling
 from weighbridge.analysis.tflite_ranges import Range, cut_off, range_of
@@ -59,6 +61,7 @@ class _Builder(Spelling):
                 tensor = _at(graph.tensors, i)
                 if tensor is not None:
                     given.append(self.w.input(tensor.name, _type(tensor), _shape(tensor)))
+                    self.w.graph.values[given[-1]].steps = self.steps(tensor)
                 else:
                     given.append(ABSENT)
             self.w.graph.outputs += [v for v in self.run(graph, given) if v != ABSENT]
@@ -105,10 +108,12 @@ class _Builder(Spelling):
             scale = self.w.constant("scale", Constant("float32", (tensor.scales[1],),
                                     self.model.blob, _extent(tensor.scales, 4)))  # fmt: skip
             whole = self.w.constant(tensor.name, stored)
-            outer = self.w.rough
-            if any(self.listed(tensor.zeros, "q")):
-                self.w.roughly("a tensor whose zero is another number")
-            made = self.w.op("DequantizeLinear", whole, scale, axis=tensor.axis)
+            zeros = self.listed(tensor.zeros, "q")
+            shift = [self.w.held(type, zeros, (len(zeros),))] if any(zeros) else []
+            outer, self.w.rough = self.w.rough, ""
+            if len(zeros) not in (0, tensor.scales[1]):
+                self.w.roughly("a tensor whose zeros are not known")
+            made = self.w.op("DequantizeLinear", whole, scale, *shift, axis=tensor.axis)
             self.w.rough = outer
             self.w.declare(made, "float32", shape)
         self.kept[key] = made
@@ -165,7 +170,8 @@ class _Builder(Spelling):
         made: Sequence[int] | None = None
         before = len(w.graph.operations)
         w.rough = "" if name in EXACT["tflite"] and not operator.custom else name
-        if name not in _MOVING and any(t is not None and _quantised(t) for t in tensors):
+        whole = name not in _MOVING and any(t is not None and _quantised(t) for t in tensors)
+        if whole and (name not in IN_STEPS or not all(map(self.is_held, tensors))):
             w.rough = f"{name} in whole numbers"
         if rule is not None:
             try:
@@ -183,6 +189,8 @@ class _Builder(Spelling):
             if number == operator.outputs[0] and _quantised(tensor):
                 value = self.held_within(graph, operator, inputs, tensor, value)
             w.declare(value, _type(tensor), _shape(tensor))
+            if whole:
+                w.graph.values[value].steps = self.steps(tensor)
             values[number] = value
         w.rough = ""
 
@@ -196,6 +204,18 @@ class _Builder(Spelling):
         if result is None or not cut_off(operator, ranges, numbers, result):
             return value
         return self.w.clip(value, *result)
+
+    def steps(self, tensor: Tensor) -> Steps | None:
+        """The numbers that a quantised tensor holds; None where it is not, or not as a whole."""
+        type = tensor.type.lower()
+        if type not in ("int8", "uint8", "int16") or self.range(tensor) is None:
+            return None
+        zeros = self.listed(tensor.zeros, "q")
+        return Steps(self.listed(tensor.scales, "f")[0], int(zeros[0]) if zeros else 0, type)
+
+    def is_held(self, tensor: Tensor | None) -> bool:
+        """Whether it is known which numbers a result can hold."""
+        return tensor is None or not _quantised(tensor) or self.steps(tensor) is not None
 
     def range(self, tensor: Tensor | None) -> Range | None:
         if tensor is None or tensor.scales[1] != 1 or tensor.zeros[1] > 1:
@@ -260,9 +280,10 @@ def _while(b: _Builder, o: Operator, i: list[int]) -> list[int]:
     test = b.body(o.calls[0], given, f"{label} condition")[:1]
     left = _filled(b.body(o.calls[1], given, f"{label} body"), len(i), b)
     b.w.label = label
-    b.w.graph.back |= dict(zip(given, left, strict=True))
     turns = test or [ABSENT]
-    return [b.w.op("Repeated", last, v, *turns) for v, last in zip(i, left, strict=True)]
+    made = [b.w.op("Repeated", last, v, *turns) for v, last in zip(i, left, strict=True)]
+    b.w.graph.loops.append(Loop(tuple(given), tuple(left), tuple(made), turns[0]))
+    return made
 
 
 def _filled(values: list[int], count: int, b: _Builder) -> list[int]:
