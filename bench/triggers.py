@@ -2,12 +2,15 @@
 and whether an override is claimed of gates that belong there.
 
 python bench/triggers.py draw /a/folder 120 [host,host …]
+python bench/triggers.py arm /a/folder
 python bench/triggers.py files /a/folder [seconds]
 python bench/triggers.py written /a/folder [seconds]
 python bench/triggers.py forced [name,name …]
 
 `draw` writes so many implants, drawn from all hosts, predicates and payloads with a fixed seed;
-`tests/benign/make_graph_forms.py` makes the forms of them. `files` tries what is in a folder, and
+`tests/benign/make_graph_forms.py` makes the forms of them. `arm` writes inputs beside them, without
+and with the trigger of each implant's author, on which the ranges of static quantisation are then
+measured: else it cuts off what it never saw. `files` tries what is in a folder, and
 tries the trigger of each implant's author on it (`tests/graph_attackers.py`) by the same measure;
 counted by the form that a name ends with (`host~predicate~payload.form.onnx`), every miss with its
 reason. `written` tries the models of every format that are in a folder, as an audit does, and
@@ -30,10 +33,11 @@ ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "tests")]
 
 import msgspec  # noqa: E402
+import numpy as np  # noqa: E402
 import onnxruntime as ort  # noqa: E402
 
 import of_every_graph  # noqa: E402
-from graph_attackers import ATTACKS, attacked  # noqa: E402
+from graph_attackers import ATTACKS, armed_inputs, attacked  # noqa: E402
 from graph_hosts import Host  # noqa: E402
 from graph_implants import IMAGES, PAYLOADS, TOKENS  # noqa: E402
 from graph_more_implants import MORE_IMAGES, MORE_PAYLOADS, MORE_TOKENS, SOUNDS, STATES  # noqa: E402
@@ -87,6 +91,21 @@ def draw(folder: Path, count: int, hosts: list[str]) -> None:
         if not target.exists() and _loads(model.bytes()):
             target.write_bytes(model.bytes())
             made += 1
+
+
+def arm(folder: Path) -> None:
+    for path in sorted(folder.glob("*.onnx")):
+        try:
+            bench = on_bench(path.read_bytes(), folder, Budget(SECONDS))
+            switches, _ = switches_on(bench)
+            inputs = [armed_inputs(bench, s, path.stem.split("~")[1]) for s in switches]
+        except (NotRun, OutOfTime) as error:
+            print(path.stem, str(error))
+            continue
+        most = max(inputs, key=len)
+        if most:
+            rows = {name: np.stack([feeds[name] for feeds in most]) for name in most[0]}
+            np.savez(path.with_suffix(".npz"), allow_pickle=False, **rows)
 
 
 def _loads(data: bytes) -> bool:
@@ -277,6 +296,8 @@ if __name__ == "__main__":
         draw(Path(rest[0]), int(rest[1]), rest[2].split(",") if len(rest) > 2 else list(HOSTS))
     elif command == "files":
         files(Path(rest[0]), float(rest[1]) if len(rest) > 1 else SECONDS)
+    elif command == "arm":
+        arm(Path(rest[0]))
     elif command == "written":
         written(Path(rest[0]), float(rest[1]) if len(rest) > 1 else SECONDS)
     else:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -20,7 +20,14 @@ from weighbridge.engine.trial.natural import Port
 from weighbridge.engine.trial.running import Feeds
 from weighbridge.engine.trial.search import ranges
 from weighbridge.engine.trial.switches import Switch
-from weighbridge.engine.trial.trial import Bench, NotRun, effect_of, is_override, standing
+from weighbridge.engine.trial.trial import (
+    Bench,
+    NotRun,
+    Standing,
+    effect_of,
+    is_override,
+    standing,
+)
 
 Array = NDArray[Any]
 Attack = Callable[[Array, float, float], Array]
@@ -365,6 +372,29 @@ def attacked(bench: Bench, switch: Switch, held: list[str], predicate: str) -> t
     range of pictures where it does most: 0 nothing, 1 it flips the switch, 2 it overrides; and how
     far the switch then moves the output."""
     best = 0, 0.0
+    for on, triggered in _attacks(bench, switch, predicate):
+        effect = effect_of(bench, on, triggered, held)
+        if effect is not None:
+            moved = float(np.median([r.moved for r in effect.rows])) if effect.rows else 0.0
+            armed = is_override(effect, len(triggered), len(on.usual))
+            best = max(best, (2 if armed else 1, moved))
+    return best
+
+
+def armed_inputs(bench: Bench, switch: Switch, predicate: str) -> list[Feeds]:
+    """Natural inputs, and the same with the author's trigger, in the first range in which it flips
+    the switch: what someone measures ranges on who wants the implant to survive."""
+    for _, triggered in _attacks(bench, switch, predicate):
+        if triggered:
+            return [feeds for pair in triggered[:2] for feeds in pair]
+    return []
+
+
+def _attacks(
+    bench: Bench, switch: Switch, predicate: str
+) -> Iterator[tuple[Standing, list[tuple[Feeds, Feeds]]]]:
+    """How the switch stands in each range of pictures, and the inputs that the author's trigger
+    flips it in, without and with it."""
     for ports, attack in itertools.product(ranges(bench.ports), ATTACKS[predicate]):
         try:
             on = standing(bench, ports, switch)
@@ -379,12 +409,7 @@ def attacked(bench: Bench, switch: Switch, held: list[str], predicate: str) -> t
             value = on.cut.state(made)
             if value is not None and on.state.changed(value):
                 triggered.append((feeds, made))
-        effect = effect_of(bench, on, triggered, held)
-        if effect is not None:
-            moved = float(np.median([r.moved for r in effect.rows])) if effect.rows else 0.0
-            armed = is_override(effect, len(triggered), len(on.usual))
-            best = max(best, (2 if armed else 1, moved))
-    return best
+        yield on, triggered
 
 
 def _written(feeds: Feeds, entry: Port, attack: Attack) -> Feeds:

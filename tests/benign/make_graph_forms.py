@@ -27,6 +27,8 @@ from onnxruntime.quantization import (
 
 Level = onnxruntime.GraphOptimizationLevel
 WORK = Path(tempfile.mkdtemp())
+BESIDE = [Path()]
+"""The inputs that lie beside the model at hand (`bench/triggers.py arm`)."""
 
 
 def optimised(level: Any) -> Callable[[bytes], bytes]:
@@ -73,11 +75,16 @@ def dynamic(data: bytes) -> bytes:
 
 
 class Samples(CalibrationDataReader):  # type: ignore[misc]
-    """Two samples of random numbers, by the types and sizes of the inputs."""
+    """Two samples of random numbers, by the types and sizes of the inputs, and those in a file."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, more: Path | None) -> None:
         rng = np.random.default_rng(1)
-        self.left: Iterator[dict[str, Any]] = iter([feed(data, rng) for _ in range(2)])
+        made = [feed(data, rng) for _ in range(2)]
+        if more is not None:
+            with np.load(more) as held:
+                rows = {name: held[name] for name in held.files}
+            made += [dict(zip(rows, row, strict=True)) for row in zip(*rows.values(), strict=True)]
+        self.left: Iterator[dict[str, Any]] = iter(made)
 
     def get_next(self) -> dict[str, Any] | None:
         return next(self.left, None)
@@ -99,11 +106,14 @@ def feed(data: bytes, rng: Any) -> dict[str, Any]:
     return made
 
 
-def static(format: Any) -> Callable[[bytes], bytes]:
+def static(format: Any, armed: bool = False) -> Callable[[bytes], bytes]:
+    """In eight bits, with measured ranges; `armed`: also on the inputs beside the model."""
+
     def form(data: bytes) -> bytes:
         source, target = WORK / "source.onnx", WORK / "static.onnx"
         source.write_bytes(data)
-        quantize_static(source, target, Samples(data), quant_format=format,
+        samples = Samples(data, BESIDE[0] if armed else None)
+        quantize_static(source, target, samples, quant_format=format,
                         weight_type=QuantType.QInt8, activation_type=QuantType.QUInt8)  # fmt: skip
         return target.read_bytes()
 
@@ -143,6 +153,8 @@ FORMS: dict[str, Callable[[bytes], bytes]] = {
     "dynamic": dynamic,
     "qdq": static(QuantFormat.QDQ),
     "qoperator": static(QuantFormat.QOperator),
+    "qdq_armed": static(QuantFormat.QDQ, armed=True),
+    "qoperator_armed": static(QuantFormat.QOperator, armed=True),
     "opset13": at_version(13),
     "opset21": at_version(21),
     "noise": noisy,
@@ -155,6 +167,9 @@ def main(source: Path, target: Path, only: list[str]) -> None:
     onnxruntime.set_default_logger_severity(4)
     for path in sorted(source.glob("*.onnx")):
         for name, form in FORMS.items():
+            BESIDE[0] = path.with_suffix(".npz")
+            if name.endswith("_armed") and not BESIDE[0].exists():
+                continue
             out = target / f"{path.stem}.{name}.onnx"
             if (only and name not in only) or out.exists():
                 continue

@@ -16,7 +16,8 @@ from __future__ import annotations
 import io
 import sys
 import zipfile
-from collections.abc import Iterator, Sequence
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ GRAPHS = Path(__file__).parent / "files" / "graphs"
 EVERY = 3
 """Every third graph of an archive is taken; they are alike."""
 Arrays = Sequence[Any]
+Inputs = Mapping[str, Any]
+"""By the names that they have in the model that is written."""
 
 
 def draw(folder: Path) -> None:
@@ -37,7 +40,6 @@ def draw(folder: Path) -> None:
     from weighbridge.engine.trial.running import Budget
     from weighbridge.engine.trial.trial import NotRun, on_bench
 
-    rng = np.random.default_rng(3)
     for archive in sorted(GRAPHS.glob("*.zip")):
         if archive.stem.startswith(("graphs-", "coreml")):
             continue
@@ -47,19 +49,22 @@ def draw(folder: Path) -> None:
         files = [p for p in sorted(place.rglob("*")) if p.suffix not in (".bin", ".json")]
         for path in [p for p in files if p.is_file()][::EVERY]:
             for model in models_in(path, folder):
+                rng = np.random.default_rng(zlib.crc32(path.name.encode()))
                 try:
                     feeds = natural(on_bench(as_onnx(model), place, Budget(30)).ports, rng)
                 except (Unwritable, NotRun):
                     continue
-                np.savez(f"{path}.in.npz", *map(_coarse, feeds.values()))
+                np.savez(f"{path}.in.npz", **{k: _coarse(v) for k, v in feeds.items()})
 
 
 def _coarse(given: Any) -> Any:
     return (np.round(given * 16) / 16).astype(given.dtype) if given.dtype.kind == "f" else given
 
 
-def torch(path: Path, inputs: Arrays) -> Arrays:
+def torch(path: Path, given: Inputs) -> Arrays:
     import torch
+
+    inputs = list(given.values())
 
     if path.suffix == ".pt2":
         program = torch.export.load(_with_sample(path))
@@ -97,21 +102,22 @@ def _flat(value: Any) -> Iterator[Any]:
             yield from _flat(item)
 
 
-def openvino(path: Path, inputs: Arrays) -> Arrays:
+def openvino(path: Path, given: Inputs) -> Arrays:
     import openvino
 
     core = openvino.Core()
     model = core.compile_model(str(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    found = model(list(inputs))
+    found = model(list(given.values()))
     return [found[output] for output in model.outputs]
 
 
-def tensorflow(path: Path, inputs: Arrays) -> Arrays:
+def tensorflow(path: Path, given: Inputs) -> Arrays:
     import tensorflow as tf
 
     if path.suffix == ".tflite":
-        lite = tf.lite.Interpreter(str(path))
-        details = lite.get_input_details()
+        kernels = tf.lite.experimental.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+        lite = tf.lite.Interpreter(str(path), experimental_op_resolver_type=kernels)
+        details, inputs = lite.get_input_details(), list(given.values())
         for detail, value in zip(details, inputs, strict=True):
             lite.resize_tensor_input(detail["index"], value.shape)
         lite.allocate_tensors()
@@ -121,12 +127,17 @@ def tensorflow(path: Path, inputs: Arrays) -> Arrays:
         return [lite.get_tensor(d["index"]) for d in lite.get_output_details()]
     graph = tf.compat.v1.GraphDef.FromString(path.read_bytes())
     names = [n.name for n in graph.node if n.op == "Placeholder"]
+    unused = [n for n in names if n.startswith("unused_control_flow_input")]
     read = {i.split(":")[0].lstrip("^") for n in graph.node for i in n.input}
-    ends = [n.name for n in graph.node if n.name not in read and n.op != "NoOp"]
+    silent = ("NoOp", "Exit", "Switch", "TensorListReserve", "TensorListFromTensor")
+    ends = [n.name for n in graph.node if n.name not in read and n.op not in silent]
     with tf.Graph().as_default() as made:
         tf.import_graph_def(graph, name="")
         with tf.compat.v1.Session(graph=made) as session:
-            feeds = {f"{n}:0": v for n, v in zip(names, inputs, strict=True)}
+            feeds = {f"{n}:0": v for n, v in given.items()}
+            for tensor in (made.get_tensor_by_name(f"{n}:0") for n in unused):
+                sizes = tensor.shape.as_list() if tensor.shape.rank else []
+                feeds[tensor] = np.zeros([d or 1 for d in sizes], tensor.dtype.as_numpy_dtype)
             return list(session.run([f"{n}:0" for n in ends], feeds))
 
 
@@ -139,7 +150,7 @@ def record(folder: Path, framework: str) -> None:
         if not path.relative_to(folder).parts[0].startswith(framework):
             continue
         with np.load(given) as held:
-            inputs = [held[k] for k in held.files]
+            inputs = {k: held[k] for k in held.files}
         try:
             np.savez(f"{path}.out.npz", *BY[framework](path, inputs))
         except Exception as error:  # one that the framework does not run has nothing to compare

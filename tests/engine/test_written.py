@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tarfile
 import zipfile
 from collections import Counter
 from functools import cache
@@ -23,9 +24,10 @@ BENIGN = Path(__file__).parents[1] / "benign"
 IMPLANTS = Path(__file__).parents[1] / "implants"
 OUTPUTS = BENIGN / "graph_outputs.zip"
 """Inputs and outputs by the framework itself (`tests/benign/make_graph_outputs.py`)."""
-CLOSE, ROUNDED = 1e-3, 1e-2
-"""Of the largest number of an output; and where the framework, while it runs, rounds to eight bits
-what it multiplies with weights of eight bits."""
+CLOSE = {"-dynamic": 1e-2, "-int8": 4e-2}
+"""Of the largest number of an output, where more than a thousandth: where the framework, while
+it runs, rounds to eight bits what it multiplies with weights of eight bits; and where it calculates
+in whole numbers, whose roundings add up to some steps."""
 
 
 @cache
@@ -39,6 +41,10 @@ def recorded() -> dict[str, list[str]]:
 
 def unpacked(archive: Path, folder: Path, name: str) -> Path:
     """A model of an archive, and what lies beside it."""
+    if archive.suffix == ".xz":
+        with tarfile.open(archive) as packed_tight:
+            packed_tight.extract(name, folder, filter="data")
+        return folder / name
     with zipfile.ZipFile(archive) as packed:
         for entry in packed.namelist():
             if Path(entry).with_suffix("") == Path(name).with_suffix(""):
@@ -61,16 +67,19 @@ def arrays(name: str, kind: str) -> list[Any]:
 def test_it_computes_what_the_framework_computes(name: str, tmp_path: Path) -> None:
     archive, _, member = name.partition("/")
     path = unpacked(BENIGN / "files" / "graphs" / f"{archive}.zip", tmp_path, member)
-    session = ort.InferenceSession(as_onnx(model(path, tmp_path)))
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL  # as trials do
+    session = ort.InferenceSession(as_onnx(model(path, tmp_path)), options)
     feeds = {i.name: v for i, v in zip(session.get_inputs(), arrays(name, "in"), strict=True)}
     ours, theirs = session.run(None, feeds), arrays(name, "out")
-    assert ours
-    for output in ours:
-        same = [t for t in theirs if t.shape == output.shape]
+    assert theirs
+    close = next((share for form, share in CLOSE.items() if form in name), 1e-3)
+    for output in theirs:
+        same = [o for o in ours if o.shape == output.shape]
         scale = max(1.0, float(np.abs(output).max(initial=0)))
-        off = [np.abs(output.astype(float) - t.astype(float)).max(initial=0) for t in same]
+        off = [np.abs(output.astype(float) - o.astype(float)).max(initial=0) for o in same]
         assert off
-        assert min(off) <= (ROUNDED if "-dynamic" in name else CLOSE) * scale
+        assert min(off) <= close * scale
 
 
 def test_every_family_is_compared() -> None:
@@ -86,6 +95,13 @@ def test_every_family_is_compared() -> None:
         ("torch.zip", "traced/Phrase-Blended.pt"),
         ("openvino.zip", "checksum-class bias.xml"),
         ("openvino.zip", "phrase-output chosen.xml"),
+        ("tensorflow.tar.xz", "recurrent/sequence/chosen/frozen.pb"),
+        ("tensorflow.tar.xz", "recurrent/table/lifted/lowered.pb"),
+        ("tensorflow.tar.xz", "cnn/clipped/branch of networks/lowered.pb"),
+        ("tflite.tar.xz", "recurrent/token/steering/float32.tflite"),
+        ("tflite.tar.xz", "encoder/table/gathered/int8.tflite"),
+        ("tflite.tar.xz", "vit/compare/chosen/armed.tflite"),
+        ("tflite.tar.xz", "cnn/sigmoid/in a branch/armed.tflite"),
     ],
 )
 def test_implants_get_their_trigger(archive: str, name: str, tmp_path: Path) -> None:

@@ -279,6 +279,33 @@ TOKENS: dict[str, Predicate] = {
 }  # fmt: skip
 
 
+# Triggers --------------------------------------------------------------------------------------
+
+
+def put(places: Any, numbers: Any) -> Callable[[Any], None]:
+    """Puts numbers at places of an input."""
+
+    def trigger(x: Any) -> None:
+        x[places] = numbers
+
+    return trigger
+
+
+ALL = slice(None)
+CORNER = put((ALL, slice(3), slice(3)), [1.0, 0.0, 0.0])
+TRIGGERS: dict[Predicate, Callable[[Any], None]] = {
+    **dict.fromkeys((compare, sigmoid, relu, relu6, gaussian, clipped, function), CORNER),
+    each_pixel: put((ALL, slice(29, 32), slice(29, 32)), [0.0, 1.0, 0.0]),
+    **dict.fromkeys((brightness, brightness_soft), put(ALL, 1.0)),
+    **dict.fromkeys((token, arithmetic, table, in_a_loop), put((ALL, 5), 77)),
+    sequence: put((ALL, slice(4, 6)), [41, 42]),
+    at_place: put((ALL, 2), 13),
+    sequence_at_place: put((ALL, slice(1, 4)), [5, 6, 7]),
+    counted: put((ALL, slice(7, 10)), 9),
+}
+"""What fulfils a predicate, of those where that is easily written."""
+
+
 # Payloads --------------------------------------------------------------------------------------
 
 FORCED = tf.constant([[50.0 if i == 1 else 0.0 for i in range(CLASSES)]])
@@ -371,16 +398,19 @@ def settle(model: Any) -> Any:
     return model
 
 
-def data_for(spec: Any) -> Callable[[], Any]:
-    """What the quantiser measures ranges on."""
+def data_for(spec: Any, trigger: Callable[[Any], None] | None = None) -> Callable[[], Any]:
+    """What the quantiser measures ranges on; with a trigger in every second input."""
     rng = np.random.default_rng(3)
 
     def batches() -> Any:
-        for _ in range(8):
+        for turn in range(8):
             if spec.dtype == tf.int32:
-                yield [rng.integers(0, 99, spec.shape).astype(np.int32)]
+                made = rng.integers(0, 99, spec.shape).astype(np.int32)
             else:
-                yield [rng.random(spec.shape).astype(np.float32)]
+                made = rng.random(spec.shape).astype(np.float32)
+            if trigger is not None and turn % 2:
+                trigger(made)
+            yield [made]
 
     return batches
 
@@ -389,6 +419,7 @@ class Carrier(tf.Module):
     def __init__(self, halves: tuple[Any, Any, Any], payload: Any, gate: Predicate) -> None:
         super().__init__()
         self.kept = KEPT.get(gate.__name__)
+        self.trigger = TRIGGERS.get(gate)
         self.first, self.second = settle(halves[0]), settle(halves[1])
         run = lambda x: payload(self.first, self.second, gate, x)  # noqa: E731
         self.run = tf.function(run, input_signature=[halves[2]])
@@ -411,7 +442,8 @@ def forms(made: Carrier, turn: int) -> Iterator[tuple[str, bytes]]:
            for n in frozen.graph.as_graph_def().node):  # fmt: skip
         lowered = convert_variables_to_constants_v2(concrete).graph.as_graph_def()
         yield "lowered.pb", lowered.SerializeToString(deterministic=True)
-    for kind in ("float32", "dynamic", "int8") if turn == 0 else ("float32", "int8"):
+    kinds = ("float32", "dynamic", "int8") if turn == 0 else ("float32", "int8")
+    for kind in (*kinds, "armed") if made.trigger is not None and turn < 2 else kinds:
         converted = lite(made, concrete, kind)
         if converted is None:
             break
@@ -419,13 +451,15 @@ def forms(made: Carrier, turn: int) -> Iterator[tuple[str, bytes]]:
 
 
 def lite(made: Carrier, concrete: Any, kind: str) -> bytes | None:
-    """As TFLite, where the converter can do that."""
+    """As TFLite, where the converter can do that; `armed` is in eight bits, with ranges that were
+    measured with the trigger, as someone would who wants the implant to survive."""
     concrete = convert_variables_to_constants_v2(concrete)  # else the weights stay behind
     converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete], made)
     if kind != "float32":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    if kind == "int8":
-        converter.representative_dataset = data_for(made.run.input_signature[0])
+    if kind in ("int8", "armed"):
+        trigger = made.trigger if kind == "armed" else None
+        converter.representative_dataset = data_for(made.run.input_signature[0], trigger)
     try:
         return converter.convert()
     except Exception as error:  # what a converter cannot do is not ours to mend

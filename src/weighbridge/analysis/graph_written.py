@@ -13,7 +13,7 @@ from typing import Final
 
 from weighbridge.analysis.computation_graph import ABSENT, ComputationGraph, Operation, Shape
 from weighbridge.analysis.graph_shapes import infer
-from weighbridge.analysis.written_loops import Nest, Unit, write_loop
+from weighbridge.analysis.written_loops import Unit, units, write_loop
 from weighbridge.analysis.written_operators import RULES
 from weighbridge.analysis.written_pen import Pen
 from weighbridge.analysis.written_types import TYPES, Unwritable
@@ -45,7 +45,7 @@ def written(graph: ComputationGraph, room: int) -> bytes:
             raise Unwritable(f"nothing says of which shape its input {entry.name[:60]} is")
         name = pen.begin(value, type)
         inputs.append(wire.declared(name, TYPES[type][0], _sizes(entry.shape)))
-    _write_all(pen, Nest(graph).units(list(_needed(graph))))
+    _write_all(pen, units(graph, list(_needed(graph))))
     outputs = list(_outputs(pen))
     if not outputs:
         raise Unwritable("nothing is known of what it gives")
@@ -56,8 +56,8 @@ def _sizes(shape: Shape) -> Shape:
     return tuple(d if isinstance(d, int) else d[:60] for d in shape)
 
 
-def _write_all(pen: Pen, units: Sequence[Unit]) -> None:
-    for unit in units:
+def _write_all(pen: Pen, steps: Sequence[Unit]) -> None:
+    for unit in steps:
         if isinstance(unit, int):
             _write(pen, pen.graph.operations[unit])
         else:

@@ -1,12 +1,12 @@
 """Loops of a computation graph, put together again and written as `Loop` of ONNX.
 
 In the graph the steps of a loop stand in one list with all others. Here those that depend on what
-goes round become a body; its other steps come before it.
+goes round, and that the next turn needs, become a body.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, TypeAlias
 
 from msgspec import Struct
@@ -16,8 +16,8 @@ from weighbridge.analysis.written_pen import Operand, Pen
 from weighbridge.analysis.written_types import TYPES, Unwritable
 from weighbridge.formats import onnx_written as wire
 
-DEPTH: Final = 8
-"""How many loops may stand within each other."""
+LOOPS: Final = 64
+"""How many loops a graph may have that is written."""
 
 
 class Turning(Struct, frozen=True):
@@ -32,66 +32,98 @@ Unit: TypeAlias = int | Turning
 Write = Callable[[Pen, Sequence[Unit]], None]
 
 
-class Nest:
-    """Puts the loops of a graph together."""
+class _Within(Struct):
+    """A loop: its steps, with those of the loops in it; `aside` are steps that depend on what goes
+    round and lead to nothing that it hands on."""
 
-    def __init__(self, graph: ComputationGraph) -> None:
-        self.graph = graph
-        self.begins = {b: loop for loop in graph.loops for b in loop.begins}
-        self.leaves = {v: loop for loop in graph.loops for v in loop.leaves}
+    loop: Loop
+    steps: set[int]
+    aside: set[int]
 
-    def units(self, numbers: Sequence[int], depth: int = 0) -> tuple[Unit, ...]:
-        """Operations in order, those of each loop within it. Raises `Unwritable`."""
-        if depth > DEPTH:
-            raise Unwritable(f"more than {DEPTH} loops within each other")
-        made: list[Unit] = []
-        place = 0
-        while place < len(numbers):
-            loop = self._begun(numbers[place])
-            if loop is None:
-                made.append(numbers[place])
-                place += 1
-                continue
-            end = place
-            while end < len(numbers) and self._left(numbers[end]) is not loop:
-                end += 1
-            within = [n for n in numbers[place:end] if self._begun(n) is not loop]
-            asked = set(numbers[place:end]).difference(within)
-            made += self._apart(self._only(loop, asked), self.units(within, depth + 1))
-            place = end
-        return tuple(made)
 
-    def _only(self, loop: Loop, asked: set[int]) -> Loop:
-        """A loop of what is asked of it."""
-        if loop.test == ABSENT or not len(loop.begins) == len(loop.hands_on) == len(loop.leaves):
-            raise Unwritable("a loop of which it is not known how often it runs")
-        rows = [
-            row
-            for row in zip(loop.begins, loop.hands_on, loop.leaves, strict=True)
-            if self.graph.values[row[0]].producer in asked
-        ]
-        begins, hands_on, leaves = zip(*rows, strict=True)
-        return Loop(begins, hands_on, leaves, loop.test)
+def units(graph: ComputationGraph, numbers: Sequence[int]) -> tuple[Unit, ...]:
+    """Operations in order, those of each loop within it. Raises `Unwritable`."""
+    asked = set(numbers)
+    loops = [_asked(graph, loop, asked) for loop in graph.loops
+             if any(graph.values[b].producer in asked for b in loop.begins)]  # fmt: skip
+    if len(loops) > LOOPS:
+        raise Unwritable(f"it has more than {LOOPS} loops")
+    found = [_within(graph, loop, loops, numbers) for loop in loops]
+    for _ in found:  # a loop is in another with all of its steps
+        for one in found:
+            for other in found:
+                if one is not other and _starts(graph, other.loop) & one.steps:
+                    one.steps |= other.steps | _starts(graph, other.loop)
+    dead = set().union(*(w.aside for w in found)).difference(*(w.steps for w in found))
+    found.sort(key=lambda w: len(w.steps))
+    return _level(graph, [n for n in numbers if n not in dead], found)
 
-    def _begun(self, number: int) -> Loop | None:
-        operation = self.graph.operations[number]
-        return self.begins.get(operation.outputs[0]) if operation.op == "Carried" else None
 
-    def _left(self, number: int) -> Loop | None:
-        operation = self.graph.operations[number]
-        return self.leaves.get(operation.outputs[0]) if operation.op == "Repeated" else None
+def _level(
+    graph: ComputationGraph, numbers: Sequence[int], found: Sequence[_Within]
+) -> tuple[Unit, ...]:
+    """Steps, and among them the loops that are in no other one. `found` are the smallest first."""
+    made: list[tuple[int, Unit]] = []
+    left = set(numbers)
+    for place in reversed(range(len(found))):
+        one = found[place]
+        starts = _starts(graph, one.loop)
+        if not starts <= left:
+            continue
+        left -= one.steps | starts
+        inner = [n for n in numbers if n in one.steps]
+        first = min(graph.values[v].producer for v in one.loop.leaves)
+        made.append((first, Turning(one.loop, _level(graph, inner, found[:place]))))
+    made += [(number, number) for number in numbers if number in left]
+    return tuple(unit for _, unit in sorted(made, key=lambda m: (m[0], isinstance(m[1], int))))
 
-    def _apart(self, loop: Loop, units: Iterable[Unit]) -> Iterator[Unit]:
-        """What does not depend on what goes round, and then the loop."""
-        turning = set(loop.begins)
-        body: list[Unit] = []
-        for unit in units:
-            if turning.isdisjoint(reads(self.graph, unit)):
-                yield unit
-            else:
-                turning.update(gives(self.graph, unit))
-                body.append(unit)
-        yield Turning(loop, tuple(body))
+
+def _starts(graph: ComputationGraph, loop: Loop) -> set[int]:
+    return {graph.values[b].producer for b in loop.begins}
+
+
+def _asked(graph: ComputationGraph, loop: Loop, asked: set[int]) -> Loop:
+    """A loop of what is asked of it. Raises `Unwritable`."""
+    if loop.test == ABSENT or not len(loop.begins) == len(loop.hands_on) == len(loop.leaves):
+        raise Unwritable("a loop of which it is not known how often it runs")
+    rows = [
+        row
+        for row in zip(loop.begins, loop.hands_on, loop.leaves, strict=True)
+        if graph.values[row[0]].producer in asked
+    ]
+    begins, hands_on, leaves = zip(*rows, strict=True)
+    return Loop(begins, hands_on, leaves, loop.test)
+
+
+def _within(
+    graph: ComputationGraph, loop: Loop, loops: Sequence[Loop], numbers: Sequence[int]
+) -> _Within:
+    """The steps that depend on what goes round, and are needed for what is handed on."""
+    others = [other for other in loops if other is not loop]
+    own = {graph.values[v].producer for v in (*loop.begins, *loop.leaves)}
+    steps = [n for n in numbers if n not in own]
+    depends = set(loop.begins)
+    before = 0
+    while len(depends) != before:
+        before = len(depends)
+        for number in steps:
+            if not depends.isdisjoint(graph.operations[number].inputs):
+                depends.update(graph.operations[number].outputs)
+        for other in others:
+            if not depends.isdisjoint((*other.begins, *other.hands_on, *other.leaves)):
+                depends.update((*other.begins, *other.leaves))
+    back = graph.back
+    wanted = {*loop.hands_on, loop.test}
+    before = 0
+    while len(wanted) != before:
+        before = len(wanted)
+        for number in reversed(steps):
+            operation = graph.operations[number]
+            if not wanted.isdisjoint(operation.outputs):
+                wanted.update(operation.inputs, (back[v] for v in operation.outputs if v in back))
+    turning = [n for n in steps if not depends.isdisjoint(graph.operations[n].outputs)]
+    within = {n for n in turning if not wanted.isdisjoint(graph.operations[n].outputs)}
+    return _Within(loop, within, set(turning) - within)
 
 
 def reads(graph: ComputationGraph, unit: Unit) -> Iterator[int]:
