@@ -55,6 +55,23 @@ def both_flags(data: bytes, bit: int) -> bytes:
     return patched(data, b"PK\x01\x02", 8, struct.pack("<H", bit))
 
 
+def large_ended(data: bytes, directory: int | None = None) -> bytes:
+    """The archive with an end record for large ones as well, as torch writes it always; it says
+    that the directory is elsewhere, where `directory` is given."""
+    end = data.rfind(b"PK\x05\x06")
+    count, size, offset = struct.unpack_from("<HLL", data, end + 10)
+    place = offset if directory is None else directory
+    record = struct.pack("<4sQ2H2L4Q", b"PK\x06\x06", 44, 45, 45, 0, 0, count, count, size, place)
+    locator = struct.pack("<4sLQL", b"PK\x06\x07", 0, end, 1)
+    return data[:end] + record + locator + data[end:]
+
+
+def two_directories() -> bytes:
+    """One where the end record says, and one of the same length right before that record."""
+    end = PLAIN.rfind(b"PK\x05\x06")
+    return PLAIN[:end] + PLAIN[PLAIN.find(b"PK\x01\x02") : end] + PLAIN[end:]
+
+
 HIDDEN: dict[str, Callable[[], bytes]] = {
     "flag 0x1 in both": lambda: both_flags(PLAIN, 0x1),
     "flag 0x40 in both": lambda: both_flags(PLAIN, 0x40),
@@ -102,6 +119,8 @@ DISAGREEMENT = {
     "checksum": (HIDDEN["wrong checksum"](), [Action.REVIEW]),
     "prefix": (HIDDEN["bytes before"](), [Action.REVIEW]),
     "appended": (HIDDEN["bytes after"](), [Action.REVIEW]),
+    "a first entry as long as the end records": (large_ended(packed(("n" * 30, b"x"))), []),
+    "a first entry as long as nothing": (large_ended(packed(("n" * 31, b"x"))), []),
 }
 
 
@@ -109,6 +128,11 @@ DISAGREEMENT = {
 def test_disagreement(case: str) -> None:
     data, expected = DISAGREEMENT[case]
     assert said(look(data), "archive-disagreement") == expected
+
+
+@pytest.mark.parametrize("data", [large_ended(PLAIN, 5), two_directories()])
+def test_directories_that_readers_find_in_different_places(data: bytes) -> None:
+    assert Action.BLOCK in said(look(data), "archive-disagreement")
 
 
 @pytest.mark.parametrize(

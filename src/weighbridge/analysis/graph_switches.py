@@ -103,7 +103,8 @@ def way_through(facts: Facts, operation: Operation, raw: list[int], way: Way, fe
     if op in CELLS:
         way |= Way.SATURATED
     writes = op in WRITING and operation.inputs[0] not in raw
-    if op in ENCODERS or writes or (op == "Gather" and _tabulates(facts, operation, raw)):
+    tabulates = op in ("Gather", "GatherND") and _tabulates(facts, operation, raw)
+    if op in ENCODERS or writes or tabulates:
         way |= Way.COMPARED | Way.AIMED
     if op == "Cast" and _steps(facts, operation, raw, way):
         way |= Way.SATURATED

@@ -25,6 +25,7 @@ from weighbridge.formats.torch_tensors import Member as Placed
 
 END: Final = b"PK\x05\x06"
 END64: Final = b"PK\x06\x06"
+LOCATOR64: Final = b"PK\x06\x07"
 LOCAL: Final = b"PK\x03\x04"
 CENTRAL: Final = b"PK\x01\x02"
 _END = struct.Struct("<4s4H2LH")
@@ -240,14 +241,17 @@ class _Reader:
             message = f"{after:,} bytes follow the archive"
             self.note("appended", "", message, size - after, hides=False)
             self.leftover.append((size - after, size))
-        if 0xFFFFFFFF in (length, offset) or count == 0xFFFF:
-            count, length, offset, end = self.end64(end, count, length, offset)
+        count, length, offset, end = self.end64(end, count, length, offset)
         directory: int = end - length
         prefix = directory - offset
         if prefix < 0 or length > DIRECTORY_LIMIT:
             raise Malformed("the directory lies outside the file or is too large", end)
-        if prefix > 0 and self.get(offset, 4) == CENTRAL and self.get(directory, 4) != CENTRAL:
-            prefix, directory = 0, offset
+        if prefix > 0 and self.get(offset, 4) == CENTRAL:
+            if self.get(directory, 4) != CENTRAL:
+                prefix, directory = 0, offset
+            else:
+                message = f"two directories: one at byte {offset:,}, one before the end record"
+                self.note("two-directories", "", message, offset, hides=True)
         if prefix and self.get(4, 4) != b"TFL3":  # files packed behind a TensorFlow Lite model
             message = f"{prefix:,} bytes stand before the archive"
             self.note("prefix", "", message, 0, hides=False)
@@ -255,18 +259,27 @@ class _Reader:
         return directory
 
     def end64(self, end: int, count: int, length: int, offset: int) -> tuple[int, int, int, int]:
+        """What the end record says for large archives, where there is one: readers prefer it, also
+        where the other could say the same."""
+        plain = count, length, offset
         locator = self.get(end - 20, 20) if end >= 20 else b""
-        if locator[:4] != b"PK\x06\x07":
-            return count, length, offset, end
+        if locator[:4] != LOCATOR64:
+            return *plain, end
         (at,) = struct.unpack_from("<Q", locator, 8)
         record = self.get(at, 56)
         if record[:4] != END64:
             at = end - 20 - 56
             record = self.get(max(at, 0), 56)
         if record[:4] != END64 or len(record) < 56:
-            raise Malformed("the zip64 end record is not where its locator says", end)
-        count, length, offset = struct.unpack_from("<QQQ", record, 32)
-        return count, length, offset, at
+            if 0xFFFFFFFF in plain or count == 0xFFFF:
+                raise Malformed("the zip64 end record is not where its locator says", end)
+            return *plain, end
+        large = struct.unpack_from("<QQQ", record, 32)
+        said = zip(plain, large, (0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF), strict=True)
+        if any(one not in (other, none) for one, other, none in said):
+            message = "the two end records place the directory differently"
+            self.note("two-directories", "", message, end, hides=True)
+        return *large, at
 
     def directory(self, data: bytes, start: int, count: int, prefix: int) -> None:
         at = 0

@@ -52,4 +52,4 @@ def loading_runs_code(audit: Audit) -> Iterator[Finding]:
 
 
 def _is_text(formats: tuple[str, ...]) -> bool:
-    return all(f in ("python", "script", "text") for f in formats)
+    return all(f in ("python", "script", "text", "dockerfile") for f in formats)
