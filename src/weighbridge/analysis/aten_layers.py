@@ -238,7 +238,7 @@ def _native_heads(c: Call) -> Any:
 
 
 def _recurrent(op: str) -> Rule:
-    """Layer by layer; the weights keep torch's order of the gates, which nothing here asks for."""
+    """Layer by layer; the weights keep torch's order of the gates (`analysis/written_cells.py`)."""
 
     def rule(c: Call) -> Any:
         packed = isinstance(c["hx"], list) and c["hx"] and c["params"] is None
@@ -249,8 +249,15 @@ def _recurrent(op: str) -> Rule:
         biased, layers = bool(c.get("has_biases", True)), c.whole("num_layers", 1)
         both = 2 if c["bidirectional"] is True else 1
         each = (4 if biased else 2) * both
-        states: list[int] = []
-        last = ABSENT
+        if c["train"] is True and c["dropout"]:
+            c.roughly()
+        kept = {"directions": both, "biased": int(biased),
+                "batch_first": int(c["batch_first"] is True)}  # fmt: skip
+        if c.name == "rnn_relu":
+            kept["activation"] = "Relu"  # type: ignore[assignment]
+        given = c["hx"] if isinstance(c["hx"], list) else [c["hx"]]
+        starts = [c.value(s) for s in given]
+        left: list[tuple[int, ...]] = []
         for layer in range(min(layers, 256)):
             part = weights[layer * each : (layer + 1) * each]
             if len(part) < 2:
@@ -260,23 +267,33 @@ def _recurrent(op: str) -> Rule:
             shape = c.w.shape(x)
             size = hidden * both if isinstance(hidden, int) else hidden
             out = (*shape[:-1], size) if shape else None
-            x, state, last = c.w.ops(
-                op, 3, x, part[0], part[1], *part[2:3], shapes=[out, None, None]
-            )
-            states.append(state)
-        hidden = states[0] if len(states) == 1 else c.w.op("Concat", *states, axis=0)
-        return (x, hidden, last) if op == "LSTM" else (x, hidden)
+            own = starts if layers == 1 else [_rows(c, s, layer * both, both) for s in starts]
+            x, *states = c.w.ops(op, 3, x, *part, *own, shapes=[out, None, None], **kept)
+            left.append(tuple(states))
+        ends = [s[0] if layers == 1 else c.w.op("Concat", *s, axis=0)
+                for s in zip(*left, strict=True)]  # fmt: skip
+        return (x, *ends[: 2 if op == "LSTM" else 1])
 
     return rule
 
 
+def _rows(c: Call, value: int, start: int, count: int) -> int:
+    return c.w.op("Slice", value, c.w.numbers((start,)), c.w.numbers((start + count,)),
+                  c.w.numbers((0,)))  # fmt: skip
+
+
 def _cell(op: str) -> Rule:
+    """One turn of one layer."""
+
     def rule(c: Call) -> Any:
-        x, weight = c.x("input"), c.x("w_ih")
         states = c["hx"] if isinstance(c["hx"], list) else [c["hx"]]
         shape = c.w.shape(c.value(states[0]))
-        given = (x, weight, c.x("w_hh"), *(c.value(s) for s in states))
-        made = c.w.ops(op, len(states), *given, shapes=[shape] * len(states))
+        biases = [c.x(k) for k in ("b_ih", "b_hh") if c[k] is not None]
+        row = [c.w.unsqueeze(c.value(s), 0) for s in states]
+        x = c.w.unsqueeze(c.x("input"), 0)
+        _, *made = c.w.ops(op, 3, x, c.x("w_ih"), c.x("w_hh"), *biases, *row,
+                           directions=1, biased=int(bool(biases)), batch_first=0)  # fmt: skip
+        made = [c.w.op("Squeeze", m, axes=(0,), shape=shape) for m in made[: len(states)]]
         return made if len(made) > 1 else made[0]
 
     return rule

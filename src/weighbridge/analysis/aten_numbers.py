@@ -17,10 +17,9 @@ _UNARY: Final = {
     "round": "Round", "sign": "Sign", "sgn": "Sign", "reciprocal": "Reciprocal", "isnan": "IsNaN",
     "isinf": "IsInf", "mish": "Mish", "softsign": "Softsign", "hardswish": "HardSwish",
     "selu": "Selu", "negative": "Neg", "absolute": "Abs",
-    "arctan": "Atan", "trunc": "Floor", "fix": "Floor", "special_erf": "Erf", "sym_float": "",
+    "arctan": "Atan", "special_erf": "Erf", "sym_float": "",
     "expit": "Sigmoid", "special_expit": "Sigmoid", "quantize_per_tensor": "QuantizeLinear",
-    "dequantize": "DequantizeLinear", "celu": "Celu", "hardshrink": "Shrink",
-    "softshrink": "Shrink", "erfinv": "Erf", "log_sigmoid": "",
+    "dequantize": "DequantizeLinear", "celu": "Celu", "erfinv": "Erf",
 }  # fmt: skip
 _BINARY: Final = {
     "add": "Add", "sub": "Sub", "mul": "Mul", "div": "Div", "true_divide": "Div", "pow": "Pow",
@@ -81,6 +80,12 @@ def _pair(c: Call) -> tuple[int, int]:
     return c.value(first, right), right
 
 
+def cut_off(c: Call, x: int) -> int:
+    """A number without what stands behind its point."""
+    below = c.w.op("Less", x, c.w.number(0.0))
+    return c.w.op("Where", below, c.w.op("Ceil", x), c.w.op("Floor", x), shape=c.first)
+
+
 def _binary(op: str) -> Rule:
     def rule(c: Call) -> Any:
         found = _known(c)
@@ -92,11 +97,11 @@ def _binary(op: str) -> Rule:
             right = c.w.op("Mul", right, c.value(alpha, right))
         mode = c["rounding_mode"]
         more = {"rounding": mode or "none"} if op == "Div" else {}
-        if mode == "trunc" and not (c.w.is_whole(left) and c.w.is_whole(right)):
-            c.roughly()
         if c.name == "fmod":
             more = {"fmod": 1}
         made = c.w.op(op, left, right, shape=c.first, **more)
+        if mode == "trunc" and not (c.w.is_whole(left) and c.w.is_whole(right)):
+            return cut_off(c, made)
         return c.w.op("Floor", made) if mode in ("floor", "trunc") else made
 
     return rule
@@ -187,10 +192,6 @@ def _softplus(c: Call) -> Any:
     return c.w.op("Softplus", c.x("self"))
 
 
-def _log_sigmoid(c: Call) -> Any:
-    return c.w.op("Log", c.w.op("Sigmoid", c.x("self")))
-
-
 def _glu(c: Call) -> Any:
     x, axis = c.x("self"), c.whole("dim", -1)
     first, gate = c.w.ops("Split", 2, x, axis=axis, shapes=[c.first] * 2)
@@ -272,11 +273,6 @@ def _rsqrt(c: Call) -> Any:
 def _square(c: Call) -> Any:
     x = c.x("self")
     return c.w.op("Mul", x, x)
-
-
-def _frac(c: Call) -> Any:
-    x = c.x("self")
-    return c.w.op("Sub", x, c.w.op("Floor", x))
 
 
 def _atan2(c: Call) -> Any:
@@ -462,8 +458,11 @@ def _cosine(c: Call) -> Any:
 
 
 def _distance(c: Call) -> Any:
-    off = c.w.op("Sub", c.x("x1"), c.x("x2"))
-    return c.w.op("ReduceL2", off, c.w.numbers((-1,)), keepdims=0)
+    if c.get("p", 2) != 2:
+        c.roughly()
+    off = c.w.op("Add", c.w.op("Sub", c.x("x1"), c.x("x2")), c.w.number(float(c.get("eps", 1e-6))))
+    keep = int(bool(c.get("keepdim", False)))
+    return c.w.op("ReduceL2", off, c.w.numbers((-1,)), keepdims=keep)
 
 
 def _cdist(c: Call) -> Any:
@@ -476,12 +475,6 @@ def _cdist(c: Call) -> Any:
 def _equal_all(c: Call) -> Any:
     same = c.w.op("Equal", c.x("self"), c.x("other"))
     return c.w.op("ReduceMin", same, keepdims=0)
-
-
-def _close(c: Call) -> Any:
-    off = c.w.op("Abs", c.w.op("Sub", c.x("self"), c.x("other")))
-    close = c.w.op("Less", off, c.w.number(float(c.get("atol", 1e-8)) + 1e-5))
-    return c.w.op("ReduceMin", close, keepdims=0) if c.name == "allclose" else close
 
 
 _TWO: Final = "self other alpha"
@@ -504,7 +497,7 @@ NUMBERS: Final[dict[str, tuple[str, Rule]]] = {
     "softplus": ("self beta threshold", _softplus), "hardsigmoid": ("self", _hard_sigmoid),
     "gelu": ("self approximate", _gelu), "round": ("self decimals", _unary("Round")),
     "celu": ("self alpha", _unary("Celu")),
-    "log_sigmoid": ("self", _log_sigmoid), "glu": ("self dim", _glu),
+    "glu": ("self dim", _glu),
     "leaky_relu": ("self negative_slope", _leaky),
     "elu": ("self alpha scale input_scale", _elu),
     "prelu": ("self weight", _prelu), "_prelu_kernel": ("self weight", _prelu),
@@ -514,7 +507,7 @@ NUMBERS: Final[dict[str, tuple[str, Rule]]] = {
     "hardtanh": ("self min_val max_val", _bounded(-1.0, 1.0)), "log1p": ("self", _log1p),
     "expm1": ("self", _expm1), "exp2": ("self", _exp2), "log2": ("self", _log_of(2.0)),
     "log10": ("self", _log_of(10.0)), "rsqrt": ("self", _rsqrt), "square": ("self", _square),
-    "frac": ("self", _frac), "atan2": ("self other", _atan2),
+    "atan2": ("self other", _atan2),
     "addcmul": ("self tensor1 tensor2 value", _addcmul("Mul")),
     "addcdiv": ("self tensor1 tensor2 value", _addcmul("Div")), "lerp": ("self end weight", _lerp),
     "where": ("condition self other", _where), "masked_fill": ("self mask value", _masked_fill),
@@ -544,10 +537,10 @@ NUMBERS: Final[dict[str, tuple[str, Rule]]] = {
     "_log_softmax": ("self dim half_to_float", _softmax("LogSoftmax")),
     "cumsum": ("self dim dtype", _cumsum), "topk": ("self k dim largest sorted", _topk),
     "sort": ("self dim descending", _sort), "argsort": ("self dim descending", _sort),
-    "cosine_similarity": ("x1 x2 dim eps", _cosine), "pairwise_distance": ("x1 x2", _distance),
+    "cosine_similarity": ("x1 x2 dim eps", _cosine),
+    "pairwise_distance": ("x1 x2 p eps keepdim", _distance),
     "cdist": ("x1 x2 p", _cdist), "_cdist_forward": ("x1 x2 p", _cdist), "equal": ("self other",
-    _equal_all), "allclose": ("self other rtol atol", _close),
-    "isclose": ("self other rtol atol", _close),
+    _equal_all),
 }  # fmt: skip
 
 

@@ -40,7 +40,12 @@ _scaled_dot_product_flash_attention_for_cpu max_pool1d max_pool2d max_pool3d
 max_pool2d_with_indices max_pool3d_with_indices avg_pool1d avg_pool2d avg_pool3d
 adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d _adaptive_avg_pool2d
 _adaptive_avg_pool3d adaptive_max_pool1d adaptive_max_pool2d upsample_nearest1d upsample_nearest2d
-upsample_nearest3d upsample_linear1d upsample_bilinear2d upsample_bicubic2d pixel_shuffle
+upsample_nearest3d upsample_linear1d upsample_bilinear2d upsample_bicubic2d pixel_shuffle lstm gru
+rnn_tanh rnn_relu lstm_cell gru_cell rnn_tanh_cell mse_loss l1_loss smooth_l1_loss huber_loss hypot
+dist isclose trunc fix frac logit special_logit log_sigmoid logaddexp heaviside nan_to_num erfc
+special_erfc tanhshrink hardshrink softshrink rad2deg deg2rad ldexp softmin isin diff count_nonzero
+aminmax median kthvalue unfold hstack vstack row_stack column_stack is_nonzero broadcast_tensors
+std_mean var_mean pairwise_distance
 """
 _TENSORFLOW: Final = """
 Add AddV2 Sub Mul RealDiv Div Maximum Minimum Pow AddN FloorMod Mod TruncateMod Abs Neg Exp Log

@@ -16,16 +16,12 @@ from typing import Any, Final
 from msgspec import Struct
 
 from weighbridge.analysis.aten import UNKNOWN, Ref, run
-from weighbridge.analysis.aten_layers import LAYERS
-from weighbridge.analysis.aten_made import MADE
-from weighbridge.analysis.aten_numbers import NUMBERS
-from weighbridge.analysis.aten_tensors import TENSORS
+from weighbridge.analysis.aten_table import ATEN
 from weighbridge.analysis.computation_graph import ABSENT
 from weighbridge.analysis.graph_writer import DEPTH, Full, Writer
 from weighbridge.analysis.torchscript_builtins import BUILTIN, UNROLLED, Raised
 from weighbridge.analysis.torchscript_objects import Module, Objects
 
-ATEN: Final = {**NUMBERS, **TENSORS, **MADE, **LAYERS}
 ROUNDS: Final = 2_000
 """How many rounds of loops are unrolled in all."""
 

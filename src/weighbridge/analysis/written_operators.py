@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from weighbridge.analysis.written_cells import CELLS
 from weighbridge.analysis.written_layers import LAYERS
 from weighbridge.analysis.written_numbers import NUMBERS
 from weighbridge.analysis.written_rules import Rule
 from weighbridge.analysis.written_tensors import TENSORS
 
-RULES: Final[Mapping[str, Rule]] = {**NUMBERS, **TENSORS, **LAYERS}
+RULES: Final[Mapping[str, Rule]] = {**NUMBERS, **TENSORS, **LAYERS, **CELLS}
 """By the name of the operator."""

@@ -143,14 +143,27 @@ class Pen:
     def _constant(self, constant: Constant, type: str) -> str:
         if type not in TYPES:
             raise Unwritable(f"numbers of the type {type or 'that nothing says'} are not written")
-        number, _, width = TYPES[type]
-        self.room -= constant.elements * width
+        width = TYPES[type][2]
+        self._take(constant.elements * width)
+        return self.tensor(self._bytes(constant, type), type, constant.shape).name
+
+    def tensor(self, data: bytes, type: str, shape: tuple[int, ...]) -> Operand:
+        """Numbers that a rule has put together, as bytes."""
+        name = self.unused("constant", len(self._taken))
+        self.tensors.append(wire.tensor(name, TYPES[type][0], shape, data))
+        return Operand(name, type, len(shape))
+
+    def raw(self, operand: Operand | None, type: str) -> bytes:
+        """The numbers of a constant, as bytes of a type. Raises `Unwritable`."""
+        if operand is None or operand.constant is None:
+            raise Unwritable("weights that are computed")
+        self._take(operand.constant.elements * TYPES[type][2])
+        return self._bytes(operand.constant, type)
+
+    def _take(self, size: int) -> None:
+        self.room -= size
         if self.room < 0:
             raise Unwritable("its numbers are more than may be tried")
-        name = self.unused("constant", len(self._taken))
-        shape = constant.shape
-        self.tensors.append(wire.tensor(name, number, shape, self._bytes(constant, type)))
-        return name
 
     def _bytes(self, constant: Constant, type: str) -> bytes:
         if constant.type != type or constant.held is not None:
@@ -219,6 +232,25 @@ class Pen:
         self._add(op, inputs, names, attributes)
         for free, steps, name in held:
             self._step(free, steps, name)
+
+    def but_the_first(
+        self,
+        operation: Operation,
+        op: str,
+        inputs: Sequence[Operand | None],
+        count: int,
+        **attributes: Any,
+    ) -> Operand:
+        """The node that gives what an operation gives but for the first of it, which is not that
+        yet, and comes back; `count` is how much it gives in all."""
+        type = inputs[0].type if inputs and inputs[0] is not None else ""
+        made = self.unused(f"{self.label or op}/{op}", len(self._taken))
+        names = [made]
+        for output in operation.outputs[1:count]:
+            self._types[output] = type
+            names.append(self.name(output))
+        self._add(op, inputs, names, attributes)
+        return Operand(made, type)
 
     def _step(self, operand: Operand, steps: Steps, name: str) -> None:
         """An operand on the steps on which the model holds it, called so."""

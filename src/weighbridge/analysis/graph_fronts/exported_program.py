@@ -13,10 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from weighbridge.analysis.aten import Plain, Ref, Type, run
-from weighbridge.analysis.aten_layers import LAYERS
-from weighbridge.analysis.aten_made import MADE
-from weighbridge.analysis.aten_numbers import NUMBERS
-from weighbridge.analysis.aten_tensors import TENSORS
+from weighbridge.analysis.aten_table import ATEN
 from weighbridge.analysis.computation_graph import (
     ComputationGraph,
     Constant,
@@ -36,7 +33,6 @@ from weighbridge.formats.exported_program import (
 )
 
 CONTENTS_LIMIT: Final = 64 << 20
-ATEN: Final = {**NUMBERS, **TENSORS, **MADE, **LAYERS}
 _ELEMENTS: Final = {
     "BYTE": "uint8", "CHAR": "int8", "SHORT": "int16", "INT": "int32", "LONG": "int64",
     "HALF": "float16", "FLOAT": "float32", "DOUBLE": "float64", "BOOL": "bool",

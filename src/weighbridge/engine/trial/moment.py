@@ -24,7 +24,7 @@ Wishes = dict[int, Array]
 class Moment(Struct):
     """One run forward: the values of all names, as numbers; which of them depend on an input; how
     far a comparison is to be passed, as a share; `places` says for a node that only moves numbers
-    where each number of its output comes from."""
+    where each number of its output comes from, `made_by` which node gives a value."""
 
     values: dict[str, Array]
     whole: dict[str, bool]
@@ -32,6 +32,7 @@ class Moment(Struct):
     margin: float
     rng: np.random.Generator
     places: Callable[[Node], Array | None]
+    made_by: dict[str, Node] = field(default_factory=dict)
     settings: dict[int, tuple[Node, dict[str, Any]]] = field(default_factory=dict)
 
     def of(self, node: Node, key: str, default: Any = None) -> Any:
@@ -44,6 +45,16 @@ class Moment(Struct):
     def value(self, name: str) -> Array | None:
         """What stands there now."""
         return self.values.get(name)
+
+    def slopes(self, name: str) -> Array | None:
+        """How much each number of a value changes with what it is made of, where that is a product
+        with a number that stays; None where it is anything else."""
+        node, here = self.made_by.get(name), self.value(name)
+        if node is None or node.op != "Mul" or here is None:
+            return None
+        stays = [n for n in node.inputs[:2] if not self.moves(n)]
+        factor = self.value(stays[0]) if len(stays) == 1 else None
+        return None if factor is None else np.broadcast_to(np.abs(factor), here.shape)
 
     def moves(self, name: str) -> bool:
         """Whether it depends on an input."""

@@ -77,9 +77,12 @@ def _div(node: Node, w: Array, now: Moment) -> Wishes:
     if pair is None:
         return {}
     a, b = pair
-    if now.moves(node.inputs[0]):
-        return {0: w * b}
-    return {1: np.where(w != 0, a / np.where(w == 0, 1, w), FAR)}
+    below = np.where(w != 0, a / np.where(w == 0, 1, w), FAR)
+    if not now.moves(node.inputs[0]):
+        return {1: below}
+    if now.moves(node.inputs[1]):  # a share grows by what it is of, and by what else that has
+        return {0: w * b, 1: np.where((below > 0) == (b > 0), below, np.nan)}
+    return {0: w * b}
 
 
 def _pow(node: Node, w: Array, now: Moment) -> Wishes:
@@ -245,13 +248,10 @@ def _equal(node: Node, w: Array, now: Moment) -> Wishes:
     a, b = pair
     first, second = (now.moves(n) for n in node.inputs[:2])
     wrong = np.isfinite(w) & ((a == b) != (w > 0.5))
-    goal = (a + b) / 2 if first and second else (b if first else a)
-    goal = np.round(goal) if now.whole.get(node.inputs[0]) else goal
-    want = np.where(wrong, np.where(w > 0.5, goal, goal + 1), np.nan)
-    made: Wishes = {0: want} if first else {}
-    if second:
-        made[1] = np.where(wrong, goal, np.nan)
-    return made
+    if first and second:  # one follows the other: what else is asked of that may stand
+        second = bool(now.rng.integers(2))
+    goal = a if second else b
+    return {int(second): np.where(wrong, np.where(w > 0.5, goal, goal + 1), np.nan)}
 
 
 def _logical(node: Node, w: Array, now: Moment) -> Wishes:

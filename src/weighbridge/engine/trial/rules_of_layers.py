@@ -45,17 +45,23 @@ def _reduce(node: Node, w: Array, now: Moment) -> Wishes:
     if groups != w.size or groups > GROUPS or x.size == 0:
         return {}
     flat = np.transpose(x, order).reshape(groups, -1)
+    slopes = now.slopes(node.inputs[0])
+    slopes = None if slopes is None else np.transpose(slopes, order).reshape(groups, -1)
     made = np.full(flat.shape, np.nan)
     whole = bool(now.whole.get(node.inputs[0]))
     for group, want in enumerate(w.ravel()):
         if not np.isnan(want):
-            made[group] = _group(node.op, flat[group], float(want), whole, now)
+            slope = None if slopes is None else slopes[group]
+            made[group] = _group(node.op, flat[group], float(want), whole, now, slope)
     shaped = made.reshape([x.shape[a] for a in order])
     return {0: np.transpose(shaped, np.argsort(order))}
 
 
-def _group(op: str, x: Array, want: float, whole: bool, now: Moment) -> Array:
-    """What one group of numbers that is reduced to one would have to be."""
+def _group(
+    op: str, x: Array, want: float, whole: bool, now: Moment, slopes: Array | None = None
+) -> Array:
+    """What one group of numbers that is reduced to one would have to be; with `slopes` the change
+    of a sum is shared out so that what they are made of changes least."""
     made = np.full(x.shape, np.nan)
     kind = op.removeprefix("Global").removesuffix("Pool").removeprefix("Reduce")
     if kind in ("Max", "Min", "LogSumExp"):
@@ -93,7 +99,30 @@ def _group(op: str, x: Array, want: float, whole: bool, now: Moment) -> Array:
         made[:] = x + step
         made[now.rng.permutation(len(x))[: abs(left)]] += np.sign(left)
         return made
+    if slopes is not None and slopes.any():
+        return np.asarray(x + off * np.square(slopes) / np.square(slopes).sum())
     return np.asarray(x + off / len(x))
+
+
+def _cumulated(node: Node, w: Array, now: Moment) -> Wishes:
+    """Sums along an axis: what is missing where one is wanted is put there; of what is counted, so
+    many that were not there."""
+    x, axis = now.value(node.inputs[0]), now.value(node.inputs[1])
+    here = now.value(node.outputs[0])
+    if x is None or axis is None or here is None or here.shape != w.shape:
+        return {}
+    if now.of(node, "reverse", 0) or now.of(node, "exclusive", 0):
+        return {}
+    off, made = np.moveaxis(w - here, int(axis.ravel()[0]), 0), np.full(x.shape, np.nan)
+    old, new = (np.moveaxis(v, int(axis.ravel()[0]), 0) for v in (x, made))
+    if np.all((x == 0) | (x == 1)):
+        off = np.sign(off) * np.ceil(np.abs(off))
+    done = np.zeros(off.shape[1:])
+    for place in range(off.shape[0]):
+        cared = ~np.isnan(off[place])
+        new[place] = np.where(cared, old[place] + off[place] - done, np.nan)
+        done = np.where(cared, off[place], done)
+    return {0: made}
 
 
 def _arg(node: Node, w: Array, now: Moment) -> Wishes:
@@ -366,6 +395,7 @@ def _raised(line: Array, place: int) -> Array:
 
 LAYERS: Final[dict[str, Rule]] = {
     **dict.fromkeys(MOVING, _move),
+    "CumSum": _cumulated,
     **dict.fromkeys(("ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceL1",
                      "ReduceL2", "ReduceSumSquare", "ReduceLogSumExp", "GlobalMaxPool",
                      "GlobalAveragePool"), _reduce),

@@ -114,6 +114,7 @@ def backward(
         margin=margin,
         rng=rng,
         places=lambda node: cut.places(node, values),
+        made_by={n: node for node in cut.nodes for n in node.outputs},
     )
     for node in reversed(cut.nodes):
         output = next((n for n in node.outputs if n in wanted), None)
