@@ -82,6 +82,31 @@ def test_it_computes_what_the_framework_computes(name: str, tmp_path: Path) -> N
         assert min(off) <= close * scale
 
 
+OPERATORS = BENIGN / "torch_operators.zip"
+"""Operators of torch, each in a model of its own, with what torch gives
+(`tests/benign/make_torch_operators.py`)."""
+
+
+def operators() -> list[str]:
+    with zipfile.ZipFile(OPERATORS) as archive:
+        return sorted({n.partition("/")[0] for n in archive.namelist()})
+
+
+@pytest.mark.parametrize("name", operators())
+def test_an_operator_computes_what_torch_computes(name: str, tmp_path: Path) -> None:
+    with zipfile.ZipFile(OPERATORS) as archive:
+        members = sorted(n for n in archive.namelist() if n.startswith(f"{name}/"))
+        held = {n: np.load(archive.open(n)) for n in members if n.endswith(".npy")}
+        path = Path(archive.extract(f"{name}/model.pt", tmp_path))
+    given, theirs = ([v for n, v in held.items() if f"/{kind}" in n] for kind in ("in", "out"))
+    session = ort.InferenceSession(as_onnx(model(path, tmp_path)))
+    feeds = {i.name: v for i, v in zip(session.get_inputs(), given, strict=True)}
+    ours = [o for o in session.run(None, feeds) if isinstance(o, np.ndarray)]
+    for output in theirs:
+        same = [o.astype(float) for o in ours if o.shape == output.shape]
+        assert any(np.allclose(o, output, rtol=1e-4, atol=1e-5) for o in same)
+
+
 def test_every_family_is_compared() -> None:
     counted = Counter(Path(n).suffix for n in recorded())
     assert {".pt", ".pt2", ".xml", ".pb", ".tflite"} == set(counted)

@@ -360,6 +360,9 @@ def _index_put(c: Call) -> Any:
     parts = [index for _, index in given]
     rows = [c.w.unsqueeze(_spread(c, part, parts), -1) for part in parts]
     index = c.w.op("Concat", *rows, axis=-1) if len(rows) > 1 else rows[0]
+    there = c.w.op("GatherND", x, index)
+    if c.w.shape(values) is None or c.w.shape(values) != c.w.shape(there):
+        values = c.w.op("Expand", values, c.w.op("Shape", there))
     return c.w.op("ScatterND", x, index, values, shape=c.w.shape(x))
 
 
