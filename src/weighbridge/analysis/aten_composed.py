@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from weighbridge.analysis.aten import Call, Plain, Ref, Rule, Untranslated
 from weighbridge.analysis.aten_numbers import cut_off
-from weighbridge.analysis.graph_shapes import FOLDED
+from weighbridge.analysis.graph_folding import FOLDED
 
 _LARGEST: Final = 3.4028234663852886e38
 """The largest number of 32 bits."""

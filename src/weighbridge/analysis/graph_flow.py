@@ -24,6 +24,7 @@ from weighbridge.analysis.graph_kinds import (
     OPAQUE_INSIDE,
     PLACES,
     RANDOM,
+    WINDOWS,
 )
 from weighbridge.analysis.graph_lengths import decides, length_of, way_of_length
 from weighbridge.analysis.graph_meetings import (
@@ -43,7 +44,7 @@ from weighbridge.analysis.graph_switches import (
     is_learned,
     way_through,
 )
-from weighbridge.analysis.graph_ways import NARROW, Facts, Flow, Meeting, Way
+from weighbridge.analysis.graph_ways import NARROW, SCALAR, Facts, Flow, Meeting, Way
 
 __all__ = ["Flow", "Meeting", "Way", "analyse"]
 
@@ -192,7 +193,7 @@ class _Pass:
         )
         output = operation.outputs[0] if operation.outputs else ABSENT
         size = self.facts.size(output) if output != ABSENT else math.inf
-        if op == "Step":  # all of it is looked at, one step after the other
+        if op == "Step" or self._keeps_places(operation):  # all of it is looked at, part by part
             source = min(source, size)
         elif op == "Repeated":
             source = max(source, self.facts.given)
@@ -229,6 +230,14 @@ class _Pass:
         if fewest:
             way |= Way.THIN
         self._give(operation, way, source, gate, False, pending)
+
+    def _keeps_places(self, operation: Operation) -> bool:
+        """Whether a pooling leaves several places: what was a map is a coarser one."""
+        shape = self.facts.made.shapes[operation.outputs[0]] if operation.outputs else None
+        if operation.op not in WINDOWS or shape is None:
+            return False
+        places = [d for d in shape[2:] if isinstance(d, int)]
+        return math.prod(places) >= SCALAR and len(places) == len(shape) - 2
 
     def _on_trunk(
         self, number: int, operation: Operation, trunk: list[int], raw: list[int]

@@ -9,6 +9,8 @@ from typing import Any, Final
 from weighbridge.analysis.computation_graph import ABSENT, Operation
 from weighbridge.analysis.graph_dimensions import Known, Shapes, clamped, slice_bounds
 
+FOLDED: Final = 256
+"""How many numbers a known value may have."""
 _SAME: Final = frozenset({"Identity", "Cast", "CastLike", "Dropout"})
 
 
@@ -53,6 +55,13 @@ def fold(made: Shapes, operation: Operation) -> Known | None:
             return None
         test, yes, no = (g * size if len(g) == 1 else g for g in given)
         return tuple(y if t else n for t, y, n in zip(test, yes, no, strict=True))
+    if op == "ConstantOfShape":
+        said = operation.attributes.get("value", (0,))
+        numbers = said if isinstance(said, tuple) else (said,)
+        sizes = [v for v in given[0] if isinstance(v, int) and v >= 0]
+        if len(sizes) == len(given[0]) and math.prod(sizes) <= FOLDED and len(numbers) == 1:
+            return numbers * math.prod(sizes)
+        return None
     if op == "ReduceProd" and all(isinstance(v, int) for v in given[0]):
         return (math.prod(given[0]),)
     return _arithmetic(op, given)
@@ -89,4 +98,4 @@ _WORK: Final[dict[str, Callable[[Any, Any], Any]]] = {
     "Add": lambda x, y: x + y, "Sub": lambda x, y: x - y, "Mul": lambda x, y: x * y,
     "Div": lambda x, y: x // y if isinstance(x, int) and isinstance(y, int) else x / y,
     "Equal": lambda x, y: int(x == y), "Max": max, "Min": min,
-}  # fmt: skip  # fmt: skip
+}  # fmt: skip

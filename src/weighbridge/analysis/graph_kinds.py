@@ -65,6 +65,8 @@ STEEP: Final = frozenset({
 """What makes a switch of a number that was taken from the trunk and aimed."""
 PLACES: Final = frozenset({"ArgMax", "ArgMin", "NonZero", "Shape", "Size"})
 POOLS: Final = frozenset({"GlobalAveragePool", "GlobalMaxPool"})
+WINDOWS: Final = frozenset({"AveragePool", "LpPool", "MaxPool"})
+"""What makes one number of each window."""
 LINEAR: Final = frozenset({
     "Conv", "ConvInteger", "ConvTranspose", "DeformConv", "Einsum", "Gemm", "MatMul",
     "MatMulInteger", "com.microsoft::NhwcConv", "com.microsoft::NhwcFusedConv",

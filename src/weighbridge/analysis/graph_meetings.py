@@ -34,7 +34,11 @@ def picked(facts: Facts, operation: Operation, trunk: list[int]) -> Way:
     way = before
     if biggest > 4 * size and (op in CUTTING or op in REDUCTIONS or op in POOLS):
         way |= Way.THIN
-    if op in COMPARING and _against_a_number(facts, operation, trunk):
+    if (
+        op in COMPARING
+        and _against_a_number(facts, operation, trunk)
+        and not (_asks_for_any(facts, operation))
+    ):
         way |= Way.COMPARED if before & Way.THIN or size <= SCALAR else Way(0)
     if op in ("Add", "Sub") and before & Way.THIN and _against_a_number(facts, operation, trunk):
         offsets = [i for i in operation.inputs if i != ABSENT and i not in trunk]
@@ -63,6 +67,17 @@ def holds_something(facts: Facts, value: int) -> bool:
 def size_of_switch(facts: Facts, trunk: list[int]) -> float:
     """How many numbers the switch among some values has."""
     return max(facts.size(v) for v in trunk if facts.ways[v] & Way.PICKED)
+
+
+def _asks_for_any(facts: Facts, operation: Operation) -> bool:
+    """Whether a whole number, a sum of such, is more than nothing: is there any at all?"""
+    summed, bound = operation.inputs[:2] if len(operation.inputs) == 2 else (ABSENT, ABSENT)
+    if operation.op != "Greater" or ABSENT in (summed, bound) or not facts.whole[summed]:
+        return False
+    producer = facts.graph.values[summed].producer
+    sums = producer != ABSENT and facts.graph.operations[producer].op == "ReduceSum"
+    numbers = facts.constants.numbers(bound)
+    return sums and numbers is not None and not any(numbers)
 
 
 def _against_a_number(facts: Facts, operation: Operation, trunk: list[int]) -> bool:

@@ -10,13 +10,10 @@ from typing import Final
 
 from weighbridge.analysis.computation_graph import ABSENT, ComputationGraph, Operation, Shape
 from weighbridge.analysis.graph_dimensions import LARGEST, RANKS, Shapes, elements
-from weighbridge.analysis.graph_folding import fold
+from weighbridge.analysis.graph_folding import FOLDED, fold
 from weighbridge.analysis.graph_shape_rules import later, shape_of
 
 __all__ = ["Shapes", "elements", "infer"]
-
-FOLDED: Final = 256
-"""How many numbers a known value may have."""
 
 
 def infer(graph: ComputationGraph) -> Shapes:

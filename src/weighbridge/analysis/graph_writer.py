@@ -16,7 +16,8 @@ from weighbridge.analysis.computation_graph import (
     Shape,
 )
 from weighbridge.analysis.graph_dimensions import Known
-from weighbridge.analysis.graph_shapes import FOLDED, Shapes, begin, follow
+from weighbridge.analysis.graph_folding import FOLDED
+from weighbridge.analysis.graph_shapes import Shapes, begin, follow
 from weighbridge.analysis.written_types import Unwritable, is_whole, promoted
 
 OPERATIONS: Final = 200_000

@@ -17,7 +17,7 @@ from weighbridge.analysis.computation_graph import (
     Operation,
     Shape,
 )
-from weighbridge.analysis.graph_shapes import FOLDED
+from weighbridge.analysis.graph_folding import FOLDED
 from weighbridge.analysis.graph_writer import ONNX_TYPES
 from weighbridge.analysis.tensorflow_variables import Variables
 from weighbridge.analysis.tensorflow_writer import SMALL, Writer

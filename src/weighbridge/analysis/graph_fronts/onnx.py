@@ -17,8 +17,8 @@ from weighbridge.analysis.computation_graph import (
     Operation,
     Shape,
 )
+from weighbridge.analysis.graph_folding import FOLDED
 from weighbridge.analysis.graph_fused import spell_out
-from weighbridge.analysis.graph_shapes import FOLDED
 from weighbridge.core.document import Malformed
 from weighbridge.core.tree import Blob, beside
 from weighbridge.formats.onnx import (
