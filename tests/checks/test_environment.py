@@ -160,7 +160,9 @@ def test_binding_gyp() -> None:
     """2026-06: node-gyp runs the commands of a `binding.gyp` at the install."""
     hostile = b'{"targets": [{"target_name": "a", "sources": ["<!(node index.js)"]}]}'
     plain = b'{"targets": [{"target_name": "a", "sources": ["a.cc"]}]}'
-    assert len(of_wheel(wheel(package({"binding.gyp": hostile})), "runs-by-itself")) == 1
+    built = b'{"targets": [{"target_name": "a", "actions": [{"action": ["sh", "-c", "true"]}]}]}'
+    for data in (hostile, built):
+        assert len(of_wheel(wheel(package({"binding.gyp": data})), "runs-by-itself")) == 1
     assert of_wheel(wheel(package({"binding.gyp": plain})), "runs-by-itself") == []
 
 
