@@ -61,8 +61,8 @@ _KINDS: Final = tuple(
          r"|fsmonitor-watchman|p4-\w+|post-\w+(?:-\w+)?|pre-\w+(?:-\w+)?|prepare-commit-msg"
          r"|proc-receive|push-to-checkout|reference-transaction|sendemail-validate|update)",
          _whole, "git runs this hook when it is used in the folder"),
-        (r"binding\.gyp", _quote(r"<!@?\(|[\"']action[\"']\s*:\s*\["), "node-gyp runs this command when the folder is "
-         "installed as a package"),
+        (r"binding\.gyp", _quote(r"<!@?\(|[\"']action[\"']\s*:\s*\["), "node-gyp runs this command "
+         "when the folder is installed as a package"),
         (r"\.envrc", _whole, "direnv runs this file when a shell enters the folder"),
         (r"\.Rprofile", _whole, "R runs this file when it starts in the folder"),
         (r"(?:ipython|jupyter\w*)_config\.py", _whole, "Jupyter or IPython runs this file when it "
