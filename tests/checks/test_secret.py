@@ -58,6 +58,11 @@ ATTACKS = {
         f"aws_secret_access_key = {chance(40, 7, BASE62 + '+/')}\n",
         "AWS access key",
     ),
+    "AWS in an environment": (
+        f"AWS_ACCESS_KEY_ID=AKIA{chance(16, 6, string.ascii_uppercase + '234567')}\n"
+        f"AWS_SECRET_ACCESS_KEY={chance(40, 7, BASE62 + '+/')}\n",
+        "AWS access key",
+    ),
     "Google": ("AIza" + chance(35, 8), "Google API key"),
     "Slack": (f"xoxb-{'8361920475'}-{'6502938471'}-{chance(24, 9)}", "Slack token"),
     "OpenAI": ("sk-" + chance(20, 10) + "T3BlbkFJ" + chance(20, 11), "OpenAI key"),

@@ -105,7 +105,7 @@ def _aws(found: re.Match[bytes]) -> bool:
     ) and not found[1].endswith(b"EXAMPLE")  # fmt: skip
 
 
-_AWS_SECRET: Final = regex(rb"(?<![A-Za-z0-9/+=])[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+=])")
+_AWS_SECRET: Final = regex(rb"(?<![A-Za-z0-9/+])[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+=])")
 _NOT_KEY: Final = regex(rb"\\[nrt]|[^A-Za-z0-9+/=]")
 
 

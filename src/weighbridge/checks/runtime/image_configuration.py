@@ -69,7 +69,7 @@ def image_configuration(document: Json) -> Iterator[Finding]:
             )
     for step in _steps(said):
         shell = _SHELL.search(step)
-        for act in acts(read(step[shell.end() :] if shell else step)):
+        for act in acts(read(step[shell.end() :] if shell else step.removeprefix("RUN "))):
             if act.kind is Kind.REMOTE_SCRIPT:
                 yield Finding(
                     message="the build ran what it had downloaded, and compared it with nothing",
