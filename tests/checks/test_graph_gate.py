@@ -40,8 +40,9 @@ SOUND_HOSTS = ("wav2vec2-script.onnx", "whisper_encoder-script.onnx")
 DETECTORS = ("yolos-script.onnx", "detr-script.onnx", "mobilenet_v2-script.onnx")
 MISSED: frozenset[tuple[str, str]] = frozenset()
 """Implants that are known not to be found, by predicate and payload."""
-REVIEWED = frozenset({"owl-dynamo.onnx"})
-"""What is reported of the benign graphs: a query whose first token is padding is masked out."""
+REVIEWED = frozenset({"owl-dynamo.onnx", "longformer-script.onnx"})
+"""What is reported of the benign graphs: a query whose first token is padding is masked out; tokens
+that a mask names see all others, however many they are."""
 
 
 def said(data: bytes) -> tuple[list[Finding], list[Gap]]:
@@ -60,8 +61,8 @@ def met(data: bytes) -> bool:
 
 
 def test_there_are_enough() -> None:
-    assert len(names()) >= 170
-    assert len({name.partition("-")[0] for name in names()}) >= 80
+    assert len(names()) >= 210
+    assert len({name.partition("-")[0] for name in names()}) >= 110
     assert len(REVIEWED) <= 0.03 * len(names())
 
 
