@@ -215,9 +215,8 @@ def _split(c: Call) -> Any:
     shape = c.w.shape(x)
     whole = shape[axis] if shape is not None and -len(shape) <= axis < len(shape) else None
     if isinstance(sizes, list):
-        if not all(isinstance(s, int) for s in sizes):
-            raise Untranslated
-        count, row = len(sizes), c.w.numbers(sizes)
+        count, row = len(sizes), c.vector(sizes)
+        whole = whole if all(isinstance(s, int) for s in sizes) else None
     elif c.name in ("chunk", "unsafe_chunk", "tensor_split"):
         count, row = sizes, ABSENT
     elif isinstance(whole, int) and isinstance(sizes, int) and sizes > 0:
