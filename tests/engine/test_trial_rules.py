@@ -68,6 +68,28 @@ RULES: dict[str, bytes] = {
                  node("Equal", ("s", "want"), "y"), kind=INT, mask=[21], want=[300]),
     "rest": lone(node("Mod", ("x", "m"), "v"), TOTAL, node("Equal", ("s", "want"), "y"), kind=INT,
                  m=[10], want=[40]),
+    "likeness": lone(
+        node("Mul", ("x", "w"), "n"), node("ReduceSum", ("n", "axis"), "a", "", {"keepdims": 0}),
+        node("ReduceL2", ("x", "axis"), "b", "", {"keepdims": 0}),
+        node("Div", ("a", "b"), "s"), BIG, w=tensor("f", [1, 6], 0.0, 1.0, 0.0, 0.0, 0.5, 0.0),
+        bound=[1.05]),
+    "in smaller": lone(
+        node("Reshape", ("x", "square"), "m"),
+        node("Resize", ("m", "", "scales"), "r", "", {"mode": "linear"}),
+        node("Reshape", ("r", "line"), "v"), TOTAL, BIG,
+        square={1: [4], 2: 7, 9: struct.pack("<4q", 1, 1, 1, 6)},
+        line={1: [2], 2: 7, 9: struct.pack("<2q", 1, -1)},
+        scales=tensor("f", [4], 1.0, 1.0, 1.0, 0.5), bound=[2.8]),
+    "summed up": lone(
+        node("CumSum", ("x", "one"), "c"), node("Gather", ("c", "four"), "s", "", {"axis": 1}),
+        BIG, one={1: [], 2: 7, 9: struct.pack("<q", 1)},
+        four={1: [], 2: 7, 9: struct.pack("<q", 4)}, bound=[2.95]),
+    "ends that are the same": lone(
+        node("Gather", ("x", "none"), "a", "", {"axis": 1}),
+        node("Gather", ("x", "last"), "b", "", {"axis": 1}),
+        node("Equal", ("a", "b"), "e"), node("Greater", ("a", "limit"), "g"),
+        node("And", ("e", "g"), "y"), kind=INT, limit=[90],
+        none={1: [], 2: 7, 9: struct.pack("<q", 0)}, last={1: [], 2: 7, 9: struct.pack("<q", 5)}),
     "fused product": lone(
         node("FusedMatMul", ("x", "w"), "v", FUSED, {"alpha": 2.0, "transB": 1}), TOTAL, BIG,
         w=tensor("f", [1, 6], *ROW), bound=[3.1]),
@@ -104,7 +126,7 @@ RULES: dict[str, bytes] = {
 @pytest.mark.parametrize("name", RULES)
 def test_rules_lead_back(name: str) -> None:
     """Running backward alone finds an input: nothing of it is luck."""
-    whole = name in ("bits", "rest")
+    whole = name in ("bits", "rest", "ends that are the same")
     entry = Port("x", "tokens" if whole else "picture", (1, 6), np.int64 if whole else np.float32,
                 0, 99 if whole else 1)  # fmt: skip
     cut = Cut(open_model(RULES[name]), "y", [entry], Path("/"), Budget(30))

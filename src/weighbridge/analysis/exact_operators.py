@@ -61,7 +61,8 @@ BatchMatMulV2 BatchMatMulV3 Einsum Sum Mean Max Min Prod Any All EuclideanNorm A
 TopKV2 ConcatV2 Concat Split SplitV Pack Unpack GatherV2 Gather ExpandDims Transpose Squeeze
 Reshape StridedSlice Slice OneHot MatrixBandPart Fill ZerosLike OnesLike ShapeN Rank Where Pad
 PadV2 ResizeBilinear ResizeNearestNeighbor SpaceToDepth DepthToSpace Cast
-TensorListFromTensor TensorListGetItem TensorListSetItem TensorListStack TensorListReserve
+BroadcastArgs TensorListFromTensor TensorListGetItem TensorListSetItem TensorListStack
+TensorListReserve
 """
 _TFLITE: Final = """
 ADD SUB MUL DIV MAXIMUM MINIMUM POW ADD_N FLOOR_MOD FLOOR_DIV SQUARED_DIFFERENCE SQUARE RSQRT ABS

@@ -105,24 +105,27 @@ def _group(
 
 
 def _cumulated(node: Node, w: Array, now: Moment) -> Wishes:
-    """Sums along an axis: what is missing where one is wanted is put there; of what is counted, so
-    many that were not there."""
+    """Sums along an axis: what is missing at a place is shared out among the numbers since the last
+    place of which something was wanted; of what is counted, so many that were not there."""
     x, axis = now.value(node.inputs[0]), now.value(node.inputs[1])
     here = now.value(node.outputs[0])
     if x is None or axis is None or here is None or here.shape != w.shape:
         return {}
-    if now.of(node, "reverse", 0) or now.of(node, "exclusive", 0):
+    if now.of(node, "reverse", 0) or now.of(node, "exclusive", 0) or x.size > GROUPS:
         return {}
-    off, made = np.moveaxis(w - here, int(axis.ravel()[0]), 0), np.full(x.shape, np.nan)
-    old, new = (np.moveaxis(v, int(axis.ravel()[0]), 0) for v in (x, made))
-    if np.all((x == 0) | (x == 1)):
-        off = np.sign(off) * np.ceil(np.abs(off))
-    done = np.zeros(off.shape[1:])
-    for place in range(off.shape[0]):
-        cared = ~np.isnan(off[place])
-        new[place] = np.where(cared, old[place] + off[place] - done, np.nan)
-        done = np.where(cared, off[place], done)
-    return {0: made}
+    along = int(axis.ravel()[0])
+    rows = np.moveaxis(x, along, -1).reshape(-1, x.shape[along])
+    off = np.moveaxis(w - here, along, -1).reshape(rows.shape)
+    made = np.full(rows.shape, np.nan)
+    whole = bool(now.whole.get(node.inputs[0]))
+    for row, missing, new in zip(rows, off, made, strict=True):
+        start, done = 0, 0.0
+        for place in map(int, np.flatnonzero(~np.isnan(missing))):
+            part = row[start : place + 1]
+            total = float(part.sum() + missing[place] - done)
+            new[start : place + 1] = _group("ReduceSum", part, total, whole, now)
+            start, done = place + 1, float(missing[place])
+    return {0: np.moveaxis(made.reshape(np.moveaxis(x, along, -1).shape), -1, along)}
 
 
 def _arg(node: Node, w: Array, now: Moment) -> Wishes:
@@ -239,6 +242,17 @@ def _conv(node: Node, w: Array, now: Moment) -> Wishes:
 
 
 # Moving and looking up ---------------------------------------------------------------------------
+
+
+def _resize(node: Node, w: Array, now: Moment) -> Wishes:
+    """Numbers between others are wished of all around: the wish itself, in the other size."""
+    found = _move(node, w, now)
+    x = now.value(node.inputs[0])
+    if found or x is None or x.ndim != w.ndim:
+        return found
+    for axis, size in enumerate(x.shape):
+        w = np.take(w, np.arange(size) * w.shape[axis] // size, axis=axis)
+    return {0: w}
 
 
 def _move(node: Node, w: Array, now: Moment) -> Wishes:
@@ -395,7 +409,7 @@ def _raised(line: Array, place: int) -> Array:
 
 LAYERS: Final[dict[str, Rule]] = {
     **dict.fromkeys(MOVING, _move),
-    "CumSum": _cumulated,
+    "CumSum": _cumulated, "Resize": _resize,
     **dict.fromkeys(("ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceL1",
                      "ReduceL2", "ReduceSumSquare", "ReduceLogSumExp", "GlobalMaxPool",
                      "GlobalAveragePool"), _reduce),
