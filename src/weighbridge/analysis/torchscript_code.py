@@ -260,6 +260,9 @@ class Code:
         """Follow a loop's body once; what it changes may be what it was or what it becomes."""
         written = {n.id for s in body for n in ast.walk(s)
                    if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}  # fmt: skip
+        for name in written:  # a number that changes from turn to turn is no longer known
+            if isinstance(env.get(name), bool | int | float):
+                env[name] = Ref(self.w.number(env[name]))
         started = {name: env[name] for name in written if isinstance(env.get(name), Ref)}
         carried = {name: self.w.op("Carried", value.number) for name, value in started.items()}
         env.update((name, Ref(number)) for name, number in carried.items())
