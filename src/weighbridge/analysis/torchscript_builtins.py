@@ -98,12 +98,22 @@ def _both(work: Callable[[list[Any], Any], Any]) -> Callable[[Reader, list[Any]]
 
 
 def _contains(reader: Reader, given: list[Any]) -> Any:
+    """Whether a list or a mapping has something: a comparison with each of its numbers, where that
+    is known only when it runs."""
     owner, key = given[0], given[1]
-    if isinstance(owner, dict):
-        return key in owner if isinstance(key, str | int) else UNKNOWN
-    if isinstance(owner, list) and not any(isinstance(v, Ref) for v in (*owner, key)):
-        return key in owner
-    return UNKNOWN
+    if not isinstance(owner, dict | list):
+        return UNKNOWN
+    if not isinstance(key, Ref):
+        if isinstance(owner, list) and any(isinstance(v, Ref) for v in owner):
+            return UNKNOWN
+        return key in owner if isinstance(key, str | int | float) else UNKNOWN
+    w, numbers = reader.w, [v for v in owner if isinstance(v, int | float)]
+    if len(numbers) != len(owner) or not 0 < len(numbers) <= UNROLLED:
+        return UNKNOWN
+    made = w.op("Equal", key.number, w.number(numbers[0]))
+    for number in numbers[1:]:
+        made = w.op("Or", made, w.op("Equal", key.number, w.number(number)))
+    return Ref(made)
 
 
 def _raise(reader: Reader, given: list[Any]) -> Any:

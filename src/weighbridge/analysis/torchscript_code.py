@@ -364,6 +364,8 @@ class Code:
         return UNKNOWN
 
     def _called(self, node: ast.Call, env: Env) -> Any:
+        if isinstance(node.func, ast.Attribute) and node.func.attr == "tolist":
+            return self.value(node.func.value, env)  # its numbers stay in a tensor
         function = self.value(node.func, env)
         if isinstance(function, _Name) and function.dotted in ("annotate", "unchecked_cast"):
             return self.value(node.args[1], env) if len(node.args) > 1 else UNKNOWN
