@@ -145,13 +145,15 @@ class Operation(Struct, frozen=True):
 class Loop(Struct, frozen=True):
     """What goes round. Its body begins with the values `begins` and gives `hands_on` to its next
     turn in their places. Of a loop that is known whole `leaves` are what it comes to for each of
-    them, and `test` says before every turn whether there is one; else they are empty and
-    `ABSENT`."""
+    them, and either `test` says before every turn whether there is one, or `turns` how many there
+    are, of which `place` is the number; else they are empty and `ABSENT`."""
 
     begins: tuple[int, ...]
     hands_on: tuple[int, ...]
     leaves: tuple[int, ...] = ()
     test: int = ABSENT
+    turns: int = ABSENT
+    place: int = ABSENT
 
 
 class ComputationGraph(Struct):

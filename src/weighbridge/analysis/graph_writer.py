@@ -143,7 +143,8 @@ class Writer:
         return 1 if rank is None else rank
 
     def loops(self, handed_on: Iterable[tuple[int, int]]) -> None:
-        """Say what a loop hands on: what its body begins with, and what it leaves in its place."""
+        """Say what a loop hands on: what its body begins with, and what it leaves in its place;
+        of one that is known whole `Loop` says more."""
         pairs = list(handed_on)
         self.graph.loops.append(Loop(tuple(b for b, _ in pairs), tuple(h for _, h in pairs)))
 

@@ -65,8 +65,8 @@ def _write_all(pen: Pen, steps: Sequence[Unit]) -> None:
 
 
 def _write(pen: Pen, operation: Operation) -> None:
-    if operation.op == "Repeated" and pen.knows(operation.outputs[0]):
-        return  # its loop was written
+    if operation.op in ("Repeated", "Step") and pen.knows(operation.outputs[0]):
+        return  # its loop was written, or counts it
     rule = RULES.get(operation.op)
     if operation.rough or rule is None:
         name = operation.rough or operation.op
@@ -80,9 +80,11 @@ def _write(pen: Pen, operation: Operation) -> None:
 
 def _needed(graph: ComputationGraph) -> Iterator[int]:
     """The operations that the outputs depend on, in order."""
-    round = [(loop.begins, loop.hands_on) for loop in graph.loops]
-    round += [(loop.leaves, loop.begins) for loop in graph.loops]
-    more = {one: other for pair in round for one, other in zip(*pair, strict=False)}
+    more: dict[int, tuple[int, ...]] = {}
+    for loop in graph.loops:
+        more |= {b: (h,) for b, h in zip(loop.begins, loop.hands_on, strict=False)}
+        for left, begins in zip(loop.leaves, loop.begins, strict=False):
+            more[left] = (begins, loop.test, loop.turns)
     found: set[int] = set()
     waiting = [v for v in graph.outputs if v != ABSENT]
     while waiting:
@@ -90,7 +92,7 @@ def _needed(graph: ComputationGraph) -> Iterator[int]:
         if producer != ABSENT and producer not in found:
             found.add(producer)
             operation = graph.operations[producer]
-            also = [more[v] for v in operation.outputs if v in more]
+            also = [m for v in operation.outputs for m in more.get(v, ())]
             waiting += [i for i in (*operation.inputs, *also) if i != ABSENT]
     if len(found) > OPERATIONS:
         raise Unwritable(f"it has more than {OPERATIONS:,} operations")

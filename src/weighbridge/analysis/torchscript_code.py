@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from weighbridge.analysis.aten import UNKNOWN, Ref, run
 from weighbridge.analysis.aten_table import ATEN
-from weighbridge.analysis.computation_graph import ABSENT
+from weighbridge.analysis.computation_graph import ABSENT, Loop
 from weighbridge.analysis.graph_writer import DEPTH, Full, Writer
 from weighbridge.analysis.torchscript_builtins import BUILTIN, UNROLLED, Raised
 from weighbridge.analysis.torchscript_objects import Module, Objects
@@ -221,6 +221,8 @@ class Code:
                 self.w.op("Step", test.number) if isinstance(test, Ref) else self.w.graph.value("i")
             )
             self._assign(statement.target, Ref(step), env)
+            whole = isinstance(test, Ref) and _from_nothing(statement.iter)
+            self.once(statement.body, test, env, place=step if whole else ABSENT)
         else:
             test = self.value(statement.test, env)
             enters = self.decided(test)
@@ -230,8 +232,8 @@ class Code:
                 test = self.value(statement.test, env)
             if self.decided(test) is False:
                 return
-            test = UNKNOWN if enters else test
-        self.once(statement.body, test, env)
+            asks = statement.test.id if isinstance(statement.test, ast.Name) else ""
+            self.once(statement.body, UNKNOWN if enters else test, env, asks)
 
     def items(self, node: ast.expr, env: Env) -> Any:
         """What a loop goes through: a list where it is known, a number of rounds, or nothing."""
@@ -256,8 +258,16 @@ class Code:
             value = known[0] if known is not None and len(known) == 1 else None
         return int(value) if isinstance(value, int | float) and math.isfinite(value) else None
 
-    def once(self, body: Sequence[ast.stmt], test: Any, env: Env) -> None:
-        """Follow a loop's body once; what it changes may be what it was or what it becomes."""
+    def once(
+        self,
+        body: Sequence[ast.stmt],
+        test: Any,
+        env: Env,
+        asks: str = "",
+        place: int = ABSENT,
+    ) -> None:
+        """Follow a loop's body once; what it changes may be what it was or what it becomes. `asks`
+        is the variable that says whether there is another turn, `place` the number of the turn."""
         written = {n.id for s in body for n in ast.walk(s)
                    if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}  # fmt: skip
         for name in written:  # a number that changes from turn to turn is no longer known
@@ -266,22 +276,33 @@ class Code:
         started = {name: env[name] for name in written if isinstance(env.get(name), Ref)}
         carried = {name: self.w.op("Carried", value.number) for name, value in started.items()}
         env.update((name, Ref(number)) for name, number in carried.items())
-        before = _references(env)
+        before, held = _references(env), _lengths(env)
+        others = written.intersection(env).difference(started)
         try:
             self._block(body, env)
         except Raised:
             return
         condition = test.number if isinstance(test, Ref) else ABSENT
-        self.w.loops(
-            (carried[name], env[name].number) for name in started if isinstance(env[name], Ref)
-        )
+        names = [name for name in started if isinstance(env[name], Ref)]
+        begins = tuple(carried[name] for name in names)
+        hands_on = tuple(env[name].number for name in names)
+        in_place = any(ref.number != old for ref, old in before.values())
+        whole = len(names) == len(started) and not (others or in_place or held != _lengths(env))
         for ref, old in before.values():
             if ref.number != old:
                 ref.number = self.left(condition, old, ref.number)
-        for name, value in started.items():
-            after = env[name]
-            if isinstance(after, Ref):
-                env[name] = Ref(self.left(condition, value.number, after.number))
+        leaves: list[int] = []
+        for name in names:
+            first, last = started[name].number, env[name].number
+            leaves.append(self.w.op("Repeated", last, first, condition) if whole
+                          else self.left(condition, first, last))  # fmt: skip
+            env[name] = Ref(leaves[-1])
+        loop = Loop(begins, hands_on)
+        if whole and asks in carried:
+            loop = Loop(begins, hands_on, tuple(leaves), carried[asks])
+        elif whole and place != ABSENT:
+            loop = Loop(begins, hands_on, tuple(leaves), turns=condition, place=place)
+        self.w.graph.loops.append(loop)
 
     def left(self, condition: int, first: int, last: int) -> int:
         """What a loop leaves: it may not have run at all."""
@@ -429,6 +450,16 @@ class Code:
 
 def _returns(statement: ast.If) -> bool:
     return any(isinstance(n, ast.Return) for n in ast.walk(statement))
+
+
+def _from_nothing(node: ast.expr) -> bool:
+    """Whether a loop counts from nothing on, by one."""
+    return isinstance(node, ast.Call) and len(node.args) == 1
+
+
+def _lengths(env: Mapping[str, Any]) -> dict[int, int]:
+    """How long the lists and mappings of an environment are."""
+    return {id(held): len(held) for held in env.values() if isinstance(held, list | dict)}
 
 
 def _references(env: Mapping[str, Any]) -> dict[int, tuple[Ref, int]]:

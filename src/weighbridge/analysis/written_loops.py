@@ -84,7 +84,10 @@ def _starts(graph: ComputationGraph, loop: Loop) -> set[int]:
 
 def _asked(graph: ComputationGraph, loop: Loop, asked: set[int]) -> Loop:
     """A loop of what is asked of it. Raises `Unwritable`."""
-    if loop.test == ABSENT or not len(loop.begins) == len(loop.hands_on) == len(loop.leaves):
+    counted = ABSENT not in (loop.turns, loop.place)
+    if (loop.test == ABSENT) != counted or not len(loop.begins) == len(loop.hands_on) == len(
+        loop.leaves
+    ):
         raise Unwritable("a loop of which it is not known how often it runs")
     rows = [
         row
@@ -92,7 +95,7 @@ def _asked(graph: ComputationGraph, loop: Loop, asked: set[int]) -> Loop:
         if graph.values[row[0]].producer in asked
     ]
     begins, hands_on, leaves = zip(*rows, strict=True)
-    return Loop(begins, hands_on, leaves, loop.test)
+    return Loop(begins, hands_on, leaves, loop.test, loop.turns, loop.place)
 
 
 def _within(
@@ -102,7 +105,7 @@ def _within(
     others = [other for other in loops if other is not loop]
     own = {graph.values[v].producer for v in (*loop.begins, *loop.leaves)}
     steps = [n for n in numbers if n not in own]
-    depends = set(loop.begins)
+    depends = {*loop.begins, loop.place} - {ABSENT}
     before = 0
     while len(depends) != before:
         before = len(depends)
@@ -133,7 +136,7 @@ def reads(graph: ComputationGraph, unit: Unit) -> Iterator[int]:
     else:
         yield from map(start_of(graph), unit.loop.begins)
         yield from (v for part in unit.body for v in reads(graph, part))
-        yield from (*unit.loop.hands_on, unit.loop.test)
+        yield from (*unit.loop.hands_on, unit.loop.test, unit.loop.turns)
 
 
 def gives(graph: ComputationGraph, unit: Unit) -> Iterator[int]:
@@ -141,7 +144,7 @@ def gives(graph: ComputationGraph, unit: Unit) -> Iterator[int]:
     if isinstance(unit, int):
         yield from graph.operations[unit].outputs
     else:
-        yield from (*unit.loop.begins, *unit.loop.leaves)
+        yield from (*unit.loop.begins, *unit.loop.leaves, unit.loop.place)
         yield from (v for part in unit.body for v in gives(graph, part))
 
 
@@ -159,10 +162,16 @@ def write_loop(pen: Pen, unit: Turning, write: Write) -> None:
     for begins in loop.begins:
         pen.stands_for(begins, starts[begins])
     asked = _needed(graph, unit.body, [loop.test])
-    first = _truth(pen, asked, loop.test, write)
+    first, turns = pen.plain((1,), "bool", row=False), None
+    if loop.turns == ABSENT:
+        first = _truth(pen, asked, loop.test, write)
+    else:
+        count = pen.cast(pen.operand(loop.turns), "int64")
+        turns = pen.node("Reshape", [count, pen.plain(())])
     outer, pen.nodes = pen.nodes, []
-    given = [wire.declared(pen.unused("turn"), TYPES["int64"][0], ()),
-             wire.declared(pen.unused("on"), TYPES["bool"][0], ())]  # fmt: skip
+    turn, on = pen.unused("turn"), pen.unused("on")
+    given = [wire.declared(turn, TYPES["int64"][0], ()), wire.declared(on, TYPES["bool"][0], ())]
+    pen.stands_for(loop.place, Operand(turn, "int64", 0))
     for begins in turning:
         type = starts[begins].type
         if type not in TYPES:
@@ -174,14 +183,16 @@ def write_loop(pen: Pen, unit: Turning, write: Write) -> None:
     handed = [pen.node("Identity", [h]) for h in handed]  # each is given once, and none is given
     for begins, value in zip(turning, handed, strict=True):
         pen.stands_for(begins, value)
-    again = _truth(pen, asked, loop.test, write)
+    again = pen.node("Identity", [Operand(on, "bool", 0)])
+    if loop.turns == ABSENT:
+        again = _truth(pen, asked, loop.test, write)
     results = [wire.declared(o.name) for o in (again, *handed)]
     body = wire.graph(pen.nodes, [], given, results)
     pen.nodes = outer
     pen.forget(v for part in unit.body for v in gives(graph, part))
     pen.forget(loop.begins)
     ends = dict(zip(loop.begins, loop.leaves, strict=True))
-    pen.loop(first, [starts[b] for b in turning], [ends[b] for b in turning], body)
+    pen.loop(turns, first, [starts[b] for b in turning], [ends[b] for b in turning], body)
     for begins in loop.begins:
         if begins not in turning:
             pen.copy(ends[begins], starts[begins])

@@ -267,17 +267,18 @@ class Pen:
 
     def loop(
         self,
+        turns: Operand | None,
         first: Operand,
         starts: Sequence[Operand],
         leaves: Sequence[int],
         body: wire.GraphMessage,
     ) -> None:
-        """The node of a loop: whether there is a first turn, what goes round and what it comes
-        to."""
+        """The node of a loop: how many turns there are at most, whether there is a first, what
+        goes round and what it comes to."""
         for value, start in zip(leaves, starts, strict=True):
             self._types[value] = start.type
         names = [self.name(value) for value in leaves]
-        self._add("Loop", [None, first, *starts], names, {"body": body})
+        self._add("Loop", [turns, first, *starts], names, {"body": body})
 
     def result(self, operation: Operation, operand: Operand, type: str = "") -> None:
         """What an operation gives is something that was written before, in `type`."""
