@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tarfile
+import zipfile
 from functools import cache
 from pathlib import Path
 
@@ -37,6 +38,21 @@ def test_a_trigger_is_found(host: str, predicate: str, payload: str) -> None:
 
 EXPORTED = Path(__file__).parents[1] / "implants" / "exported.tar.xz"
 """Written in torch, and exported in three ways (`make_exported_implants.py`)."""
+
+
+SCRIPTED = Path(__file__).parents[1] / "implants" / "scripted.zip"
+"""Written in Python's own branches and loops, and scripted (`make_scripted_implants.py`)."""
+
+
+def scripted() -> dict[str, bytes]:
+    with zipfile.ZipFile(SCRIPTED) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+@pytest.mark.parametrize("name", sorted(scripted()))
+def test_what_was_scripted_gets_its_trigger(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(scripted()[name])
+    assert overridden(as_onnx(next(models_in(tmp_path / name, tmp_path))))
 
 
 @cache
