@@ -60,7 +60,6 @@ def analyse(graph: ComputationGraph) -> Flow:
 class _Pass:
     def __init__(self, graph: ComputationGraph) -> None:
         self.facts = Facts(graph)
-        self.back = graph.back
 
     def run(self) -> Flow:
         for number, value in enumerate(self.facts.graph.values):
@@ -75,10 +74,10 @@ class _Pass:
         for _ in range(ROUNDS):
             self.facts.explained.clear()
             self.facts.learned.clear()
-            before = [self.facts.ways[left] for left in self.back.values()]
+            before = [self.facts.ways[left] for left in self.facts.back.values()]
             for number, operation in enumerate(self.facts.graph.operations):
                 self._step(number, operation)
-            if before == [self.facts.ways[left] for left in self.back.values()]:
+            if before == [self.facts.ways[left] for left in self.facts.back.values()]:
                 break
         for output in self.facts.graph.outputs:
             met = self.facts.pending[output]
@@ -90,8 +89,8 @@ class _Pass:
         )
 
     def _step(self, number: int, operation: Operation) -> None:
-        if operation.op == "Carried" and set(operation.outputs) & self.back.keys():
-            left = self.back[operation.outputs[0]]
+        if operation.op == "Carried" and set(operation.outputs) & self.facts.back.keys():
+            left = self.facts.back[operation.outputs[0]]
             if not self._stays(operation.outputs[0], left):
                 operation = replace(operation, inputs=(*operation.inputs, left))
         inputs = [i for i in operation.inputs if i != ABSENT]
@@ -233,8 +232,10 @@ class _Pass:
 
     def _keeps_places(self, operation: Operation) -> bool:
         """Whether a pooling leaves several places: what was a map is a coarser one."""
+        if operation.op not in WINDOWS:
+            return False
         shape = self.facts.made.shapes[operation.outputs[0]] if operation.outputs else None
-        if operation.op not in WINDOWS or shape is None:
+        if shape is None:
             return False
         places = [d for d in shape[2:] if isinstance(d, int)]
         return math.prod(places) >= SCALAR and len(places) == len(shape) - 2

@@ -250,7 +250,7 @@ def is_index_among_places(facts: Facts, operation: Operation, raw: list[int]) ->
 def is_generation(facts: Facts, number: int, operation: Operation) -> bool:
     """Whether what a loop hands on passes learned operators in its body: a network is asked again
     and again until its own answer says that it is done."""
-    begins = [facts.graph.values[b].producer for b, left in facts.graph.back.items()
+    begins = [facts.graph.values[b].producer for b, left in facts.back.items()
               if left in operation.inputs[:1]]  # fmt: skip
     first = min((b for b in begins if b != ABSENT), default=number)
     return bisect_left(facts.learned, number) > bisect_left(facts.learned, first)

@@ -97,6 +97,8 @@ class Facts:
         self.layered = any(operation.op in LINEAR for operation in graph.operations)
         """Whether there are layers, and not only trees or the like."""
         self.constants = Constants(graph, self.made, self.constant)
+        self.back = graph.back
+        """What loops hand on."""
         self.whole = [False] * count
         """Whether a value has whole numbers (or truth values)."""
 

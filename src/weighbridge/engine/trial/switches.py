@@ -69,6 +69,7 @@ def _nearest(
     trunk, so that holding them holds the switch and not the rest. What loops hand on is followed
     too."""
     found: list[int] = []
+    back = graph.back
     level = seen = {meeting.switch}
     while level and not found:
         before: set[int] = set()
@@ -76,8 +77,8 @@ def _nearest(
             producer = graph.values[value].producer
             if producer != ABSENT:
                 before.update(graph.operations[producer].inputs)
-            if value in graph.back:
-                before.add(graph.back[value])
+            if value in back:
+                before.add(back[value])
         level = before - seen - {ABSENT}
         seen = seen | level
         found = [
